@@ -1,0 +1,64 @@
+"""The roles a profile fills, one file each. Stages know these protocols and no library behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+OnStep = Callable[[int, int, Callable[[], Image.Image]], None]
+"""Called after each denoising step with (steps done, steps in all, a function that makes a
+preview). To stop the drawing, raise `Cancelled` from it."""
+
+
+class Generator(Protocol):
+    """Draws, with or without references. One entry in memory serves both images of a run."""
+
+    def draw(
+        self,
+        prompt: str,
+        *,
+        negative_prompt: str,
+        seed: int,
+        steps: int,
+        guidance_scale: float,
+        references: Sequence[Image.Image] = (),
+        scales: Sequence[float] = (),
+        on_step: OnStep | None = None,
+    ) -> Image.Image:
+        """`scales` has one adapter scale a reference; the adapter is attached only if there are any."""
+        ...
+
+    def cut(self, prompt: str) -> str:
+        """The end of the prompt that the text encoder's window leaves out, "" if it fits."""
+        ...
+
+    def unknown_words(self, prompt: str) -> dict[str, list[str]]:
+        """Words of the prompt that the tokenizer does not know, each with its nearest spellings."""
+        ...
+
+
+class Chat(Protocol):
+    """A VLM, or an LLM that is given no pictures."""
+
+    def reply(
+        self, question: str, images: Sequence[Image.Image] = (), *, temperature: float = 0.0, seed: int = 0
+    ) -> str:
+        """The model's answer, without special tokens. Temperature 0 is greedy."""
+        ...
+
+
+class Embedder(Protocol):
+    """CLIP: pictures and words as unit vectors of one space."""
+
+    model_id: str
+
+    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """float32 [n, d], each of length 1."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 [n, d], each of length 1. Texts longer than CLIP's window are cut."""
+        ...
