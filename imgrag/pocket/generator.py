@@ -1,0 +1,385 @@
+"""Recipe: the pocket generator (Stable Diffusion's classes) and its IP-Adapter, trained together.
+
+The generator learns the known concepts by name. Shown concepts are never named to it: their
+names are `<unk>` to its tokenizer, and half of the batches give it their picture through the
+adapter instead, so that it learns to copy what it is shown. Unseen concepts take no part.
+
+v-prediction (Salimans and Ho, 2022), IP-Adapter with every patch token of the image encoder
+(Ye et al., 2023; diffusers' full projection), classifier-free guidance by dropped conditions
+(Ho and Salimans, 2022).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
+from safetensors.torch import save_file
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    PreTrainedTokenizerFast,
+)
+
+from imgrag.pocket import world
+from imgrag.pocket.latents import projection
+from imgrag.pocket.training import Fitted, Schedule, autocast, fit
+from imgrag.pocket.words import nonce_word
+from imgrag.prompts import enhancing_prompt
+
+WIDTH = 192
+WINDOW = 32  # tokens the text encoder reads
+BATCH = 64
+SCHEDULE = Schedule(steps=2500, lr=1e-3, ema=0.997, warmup=150, save_every=250)
+ENHANCING = "According to {images} of {concepts}, generate {prompt}"
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+EXTRA_WORDS = (
+    "according to this these image images of generate a an the and with in on at by near next beside "
+    "background one two draw drawing paint painting picture photo photograph illustration icon scene "
+    "show showing there is are please some my your his her its it style cartoon emoji plain color "
+    "side left right in front together both also very high quality detailed make create want i me"
+)
+
+
+@cache
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Word level: known names, colours and filler words; every other word is `<unk>`."""
+    texts = [world.icons()[i].name for i in world.indices("known")]
+    texts += [*world.COLOURS, *world.OPENINGS, *world.JOINS, *world.ADJECTIVES, EXTRA_WORDS]
+    words = sorted({word for text in texts for word in re.findall(r"[a-z]+", text)})
+    vocabulary = {word: i for i, word in enumerate(["<pad>", "<bos>", "<eos>", "<unk>", *words])}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    core.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace(Regex(r"[\p{P}\p{S}]+"), " ")]
+    )
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    core.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>",
+        special_tokens=[("<bos>", vocabulary["<bos>"]), ("<eos>", vocabulary["<eos>"])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        model_max_length=WINDOW,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+    )
+
+
+def build_text_encoder() -> CLIPTextModel:
+    words = tokenizer()
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(words),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=WINDOW,
+            projection_dim=WIDTH,
+            bos_token_id=words.bos_token_id,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+        )
+    )
+
+
+def build_image_encoder() -> CLIPVisionModelWithProjection:
+    return CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            image_size=world.SLOT,
+            patch_size=8,
+            projection_dim=WIDTH,
+        )
+    )
+
+
+def build_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=32,
+        out_channels=32,
+        block_out_channels=(128, 192),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+    )
+
+
+def build_scheduler() -> DPMSolverMultistepScheduler:
+    return DPMSolverMultistepScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        algorithm_type="dpmsolver++",
+        timestep_spacing="trailing",
+        steps_offset=1,
+    )
+
+
+def attach_new_adapter(unet: UNet2DConditionModel) -> None:
+    """Give the U-Net a fresh adapter through diffusers' own loader of published weights."""
+    state: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
+    shapes = {"proj.0": (WIDTH, WIDTH), "proj.2": (WIDTH, WIDTH)}
+    for key, shape in shapes.items():
+        state["image_proj"][f"{key}.weight"] = torch.randn(shape) * WIDTH**-0.5
+        state["image_proj"][f"{key}.bias"] = torch.zeros(shape[0])
+    state["image_proj"]["proj.3.weight"] = torch.ones(WIDTH)
+    state["image_proj"]["proj.3.bias"] = torch.zeros(WIDTH)
+    for number, name in cross_attentions(unet):
+        attention = unet.get_submodule(name.removesuffix(".processor"))
+        for kind, layer in (("k", attention.to_k), ("v", attention.to_v)):
+            state["ip_adapter"][f"{number}.to_{kind}_ip.weight"] = layer.weight.detach().clone()
+    unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)
+
+
+def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, str]]:
+    """Cross-attention processors under the odd numbers the published format gives them."""
+    crossing = [name for name in unet.attn_processors if not name.endswith("attn1.processor")]
+    return [(2 * i + 1, name) for i, name in enumerate(crossing)]
+
+
+def adapter_state(unet: UNet2DConditionModel) -> dict[str, torch.Tensor]:
+    """The adapter in the published safetensors layout (`image_proj.*`, `ip_adapter.*`)."""
+    layer = unet.encoder_hid_proj.image_projection_layers[0]
+    published = {"ff.net.0.proj": "proj.0", "ff.net.2": "proj.2", "norm": "proj.3"}
+    state = {}
+    for mine, theirs in published.items():
+        module = layer.get_submodule(mine)
+        state[f"image_proj.{theirs}.weight"] = module.weight
+        state[f"image_proj.{theirs}.bias"] = module.bias
+    for number, name in cross_attentions(unet):
+        processor = unet.attn_processors[name]
+        state[f"ip_adapter.{number}.to_k_ip.weight"] = processor.to_k_ip[0].weight
+        state[f"ip_adapter.{number}.to_v_ip.weight"] = processor.to_v_ip[0].weight
+    return {key: value.detach().to(torch.float16).contiguous().cpu() for key, value in state.items()}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of one step: latents [b, 32, 8, 8], prompts, reference pixels [b, n, 3, 32, 32]."""
+
+    latents: torch.Tensor
+    prompts: list[str]
+    references: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Twist:
+    """One way of making a new icon out of an old one."""
+
+    channels: tuple[int, int, int]
+    mirrored: bool
+    turns: int  # quarter turns
+
+    def __call__(self, picture: torch.Tensor) -> torch.Tensor:
+        """RGBA [4, h, w] -> the same shape."""
+        picture = picture[[*self.channels, 3]]
+        if self.mirrored:
+            picture = picture.flip(2)
+        return torch.rot90(picture, self.turns, (1, 2)) if self.turns else picture
+
+
+def draw_twist(rng: np.random.Generator) -> Twist:
+    channels = tuple(rng.permutation(3).tolist()) if rng.random() < 0.6 else (0, 1, 2)
+    mirrored = bool(rng.random() < 0.5)
+    return Twist(channels, mirrored, int(rng.integers(1, 4)) if rng.random() < 0.2 else 0)
+
+
+def vary(slots: torch.Tensor, which: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """New icons out of old ones where `which` [b] says so."""
+    varied = slots.clone()
+    for i in which.nonzero()[0]:
+        varied[i] = draw_twist(rng)(slots[i])
+    return varied
+
+
+def reference_pixels(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """References [b, 3, 32, 32] as CLIP's processor gives them: mostly on white."""
+    count = len(slots)
+    plain = torch.ones(count, 3)
+    coloured = rng.random(count) < 0.15
+    plain[coloured] = torch.from_numpy(rng.random((int(coloured.sum()), 3), dtype=np.float32))
+    return normalise(world.over(slots, plain))
+
+
+def normalise(pictures: torch.Tensor) -> torch.Tensor:
+    mean = torch.tensor(CLIP_MEAN).view(3, 1, 1)
+    std = torch.tensor(CLIP_STD).view(3, 1, 1)
+    return (pictures - mean) / std
+
+
+def sample(rng: np.random.Generator, count: int = BATCH) -> Batch:
+    """One batch: text alone, one reference, or two references."""
+    kind = rng.choice(["text", "one", "pair"], p=[0.5, 0.4, 0.1])
+    known, shown = world.indices("known"), world.indices("shown")
+    chosen = rng.choice(known, (count, 2))
+    referred = np.zeros((count, 2), bool)
+    two = rng.random(count) < 0.85
+    if kind == "text":
+        unnamed = two & (rng.random(count) < 0.12)
+        chosen[unnamed, rng.integers(2, size=int(unnamed.sum()))] = rng.choice(shown, int(unnamed.sum()))
+    elif kind == "one":
+        place = np.where(two, rng.integers(2, size=count), 0)
+        referred[np.arange(count), place] = True
+        other = rng.random(count) < 0.05
+        chosen[other, 1 - place[other]] = rng.choice(shown, int(other.sum()))
+    else:
+        two[:] = True
+        referred[:] = True
+    fresh = referred & (rng.random((count, 2)) < 0.78)
+    chosen[fresh] = rng.choice(shown, int(fresh.sum()))
+    slots = [
+        vary(world.icon_slots()[chosen[:, i]], referred[:, i] & (rng.random(count) < 0.6), rng) for i in (0, 1)
+    ]
+    colour = rng.integers(len(world.COLOURS), size=count)
+    scenes = world.compose(slots[0], slots[1], torch.from_numpy(two), world.colour_values()[colour])
+    prompts = _prompts(chosen, referred, two, colour, rng)
+    references = _references(kind, slots, referred, rng)
+    _drop(prompts, references, rng)
+    return Batch(projection().encode(scenes), prompts, references)
+
+
+def _prompts(
+    chosen: np.ndarray, referred: np.ndarray, two: np.ndarray, colour: np.ndarray, rng: np.random.Generator
+) -> list[str]:
+    names, colours = world.names(), list(world.COLOURS)
+    known = set(world.indices("known").tolist())
+    prompts = []
+    for row in range(len(chosen)):
+        objects = [
+            names[i] if i in known or rng.random() < 0.5 else nonce_word(rng)
+            for i in chosen[row, : 2 if two[row] else 1]
+        ]
+        text = world.sentence(tuple(objects), colours[colour[row]] if rng.random() < 0.5 else None, rng)
+        concepts = [name for name, shown in zip(objects, referred[row], strict=False) if shown]
+        if concepts and rng.random() < 0.75:
+            text = enhancing_prompt(ENHANCING, concepts, text)
+        prompts.append(text)
+    return prompts
+
+
+def _references(
+    kind: str, slots: list[torch.Tensor], referred: np.ndarray, rng: np.random.Generator
+) -> torch.Tensor | None:
+    if kind == "text":
+        return None
+    if kind == "one":
+        second = torch.from_numpy(referred[:, 1])[:, None, None, None]
+        return reference_pixels(torch.where(second, slots[1], slots[0]), rng)[:, None]
+    pair = torch.stack([reference_pixels(slot, rng) for slot in slots], dim=1)
+    swapped = torch.from_numpy(rng.random(len(pair)) < 0.5)
+    pair[swapped] = pair[swapped].flip(1)
+    return pair
+
+
+def _drop(prompts: list[str], references: torch.Tensor | None, rng: np.random.Generator) -> None:
+    """Leave out conditions, for guidance: diffusers encodes a black tensor where there is none."""
+    luck = rng.random(len(prompts))
+    for row in (luck < 0.12).nonzero()[0]:
+        prompts[row] = ""
+    if references is not None:
+        references[torch.from_numpy((luck < 0.09) | (luck > 0.97))] = 0
+
+
+def set_adapter_scale(unet: UNet2DConditionModel, scale: float) -> None:
+    for processor in unet.attn_processors.values():
+        if isinstance(processor, IPAdapterAttnProcessor2_0):
+            processor.scale = [scale]
+
+
+def train(folder: Path, device: torch.device, steps: int = SCHEDULE.steps) -> Fitted:
+    """Train generator and adapter and write both checkpoints under `folder`.
+
+    The autoencoder has its own recipe; `assets.assemble` joins them.
+    """
+    torch.manual_seed(SCHEDULE.seed)
+    modules = {"unet": build_unet(), "text_encoder": build_text_encoder(), "image_encoder": build_image_encoder()}
+    attach_new_adapter(modules["unet"])
+    for module in modules.values():
+        module.to(device)
+    alphas = build_scheduler().alphas_cumprod.to(device)
+
+    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return batch_loss(sample(rng), modules, alphas, rng, device)
+
+    schedule = Schedule(**{**SCHEDULE.__dict__, "steps": steps})
+    fitted = fit("generator", modules, loss, schedule, device)
+    save(folder, modules)
+    return fitted
+
+
+def batch_loss(
+    batch: Batch,
+    modules: dict[str, torch.nn.Module],
+    alphas: torch.Tensor,
+    rng: np.random.Generator,
+    device: torch.device,
+) -> torch.Tensor:
+    """Mean squared error of the predicted velocity."""
+    count = len(batch.prompts)
+    noise = torch.from_numpy(rng.standard_normal(batch.latents.shape, dtype=np.float32)).to(device)
+    # More of the noisy times: it is there that a picture's objects are decided.
+    times = torch.from_numpy((1000 * rng.random(count) ** 0.6).astype(np.int64)).to(device)
+    signal = alphas[times].sqrt()[:, None, None, None]
+    sigma = (1 - alphas[times]).sqrt()[:, None, None, None]
+    latents = batch.latents.to(device)
+    tokens = tokenizer()(
+        batch.prompts, padding="max_length", truncation=True, max_length=WINDOW, return_tensors="pt"
+    ).input_ids.to(device)
+    with autocast(device):
+        text = modules["text_encoder"](tokens)[0]
+        velocity = modules["unet"](
+            signal * latents + sigma * noise,
+            times,
+            encoder_hidden_states=text,
+            added_cond_kwargs={"image_embeds": [_encode_references(batch, modules, device)]},
+        ).sample
+    return F.mse_loss(velocity.float(), signal * noise - sigma * latents)
+
+
+def _encode_references(batch: Batch, modules: dict[str, torch.nn.Module], device: torch.device) -> torch.Tensor:
+    """Patch tokens of the references, [b, n, 17, 192]; the adapter is switched off where there are none."""
+    set_adapter_scale(modules["unet"], 0.0 if batch.references is None else 1.0)
+    if batch.references is None:
+        return torch.zeros(len(batch.prompts), 1, 17, WIDTH, device=device)
+    pixels = batch.references.to(device)
+    hidden = modules["image_encoder"](pixels.flatten(0, 1), output_hidden_states=True).hidden_states[-2]
+    return hidden.unflatten(0, pixels.shape[:2])
+
+
+def save(folder: Path, modules: dict[str, torch.nn.Module]) -> None:
+    """Write the parts in fp16: `generator/{unet,text_encoder,tokenizer,scheduler}` and `adapter/`."""
+    adapter = folder / "adapter"
+    (adapter / "image_encoder").mkdir(parents=True, exist_ok=True)
+    unet = modules["unet"].cpu()
+    partial = adapter / "ip-adapter.partial"
+    save_file(adapter_state(unet), partial)
+    os.replace(partial, adapter / "ip-adapter.safetensors")
+    modules["image_encoder"].cpu().half().save_pretrained(adapter / "image_encoder")
+    plain = build_unet()
+    plain.load_state_dict({k: v for k, v in unet.state_dict().items() if k in plain.state_dict()})
+    plain.half().save_pretrained(folder / "generator" / "unet", max_shard_size="9MB")
+    modules["text_encoder"].cpu().half().save_pretrained(folder / "generator" / "text_encoder")
+    tokenizer().save_pretrained(folder / "generator" / "tokenizer")
+    build_scheduler().save_pretrained(folder / "generator" / "scheduler")
