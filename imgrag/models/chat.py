@@ -1,0 +1,75 @@
+"""What a language model and a vision-language model share: how they are opened and how they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgrag.profile import LlmProfile
+
+if TYPE_CHECKING:
+    import torch
+
+
+def open_model(auto_class: Any, profile: LlmProfile, folder: Path, device: str) -> Any:
+    """A transformers model on its device; on a CPU in float32 whatever it was stored in.
+
+    Raises:
+        OSError, ValueError: the folder does not hold such a model.
+    """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return auto_class.from_pretrained(
+        folder,
+        dtype="float32" if device == "cpu" else profile.dtype,
+        device_map={"": device},  # straight to its place; quantised weights cannot be moved later
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+    ).eval()
+
+
+def answer(
+    model: Any, tokenizer: Any, inputs: Any, *, max_new_tokens: int, temperature: float, seed: int
+) -> str:
+    """The text a model adds to its inputs. Temperature 0 is greedy, above it the seed decides."""
+    import torch
+
+    decoding: dict[str, Any]
+    if temperature > 0:
+        decoding = {"do_sample": True, "temperature": temperature, "top_p": 0.95, "top_k": 50}
+    else:
+        decoding = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    with torch.inference_mode(), own_randomness(seed, model.device):
+        tokens = model.generate(
+            **inputs.to(model.device),
+            **decoding,
+            max_new_tokens=max_new_tokens,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    new = tokens[0, inputs["input_ids"].shape[1] :]
+    return tokenizer.decode(new, skip_special_tokens=True).strip()
+
+
+@contextmanager
+def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Random numbers by the seed within; outside, torch's own go on as if nothing had been drawn."""
+    import torch
+
+    if device.type == "cpu":
+        fork = torch.random.fork_rng(devices=[])
+    else:
+        fork = torch.random.fork_rng(devices=[device.index or 0], device_type=device.type)
+    with fork:
+        torch.manual_seed(seed)
+        yield
+
+
+def without_markers(text: str, tokenizer: Any) -> str:
+    """A text that cannot end its own turn: "<|im_end|>" and the like become blanks."""
+    for marker in (*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens):
+        text = text.replace(marker, " ")
+    return text

@@ -1,0 +1,102 @@
+"""CLIP, by OpenAI's own loader: pictures and words as unit vectors of one space."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from imgrag.models.pictures import bounded
+from imgrag.models.weights import tensor_bytes
+
+BATCH = 64
+
+
+def import_clip() -> ModuleType:
+    """The `clip` package, without the warning that it still asks setuptools for `pkg_resources`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        import clip
+    return clip
+
+
+def load_clip(name: str, file: Path, device: str) -> ClipEmbedder:
+    """Open a CLIP file.
+
+    Args:
+        name: OpenAI's name or a path, as the profile has it.
+
+    Raises:
+        RuntimeError, OSError: the file holds no CLIP.
+    """
+    clip = import_clip()
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=".*torch.jit.load. is deprecated"
+        )  # how clip opens any file
+        model, preprocess = clip.load(str(file), device=device)
+    known = name in clip.available_models()
+    return ClipEmbedder(model, preprocess, name if known else file_id(file), device)
+
+
+def file_id(file: Path) -> str:
+    """Which model a file is: the first 16 hex digits of its SHA-256."""
+    digest = hashlib.sha256()
+    with file.open("rb") as source:
+        while block := source.read(2**20):
+            digest.update(block)
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+class ClipEmbedder:
+    """`imgrag.models.Embedder`. Vectors of two models never share a `model_id`."""
+
+    def __init__(self, model: Any, preprocess: Any, model_id: str, device: str) -> None:
+        self._model = model
+        self._preprocess = preprocess
+        self._device = device
+        self.model_id = model_id
+
+    @property
+    def nbytes(self) -> int:
+        return tensor_bytes(self._model)
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return int(self._model.text_projection.shape[1])
+
+    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """See `imgrag.models.Embedder`."""
+        import torch
+
+        vectors = []
+        for start in range(0, len(images), BATCH):
+            batch = [self._preprocess(bounded(image)) for image in images[start : start + BATCH]]
+            with torch.inference_mode():
+                vectors.append(self._model.encode_image(torch.stack(batch).to(self._device)))
+        return self._unit(vectors)
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """See `imgrag.models.Embedder`."""
+        import torch
+
+        clip = import_clip()
+        vectors = []
+        for start in range(0, len(texts), BATCH):
+            tokens = clip.tokenize(list(texts[start : start + BATCH]), truncate=True).to(self._device)
+            with torch.inference_mode():
+                vectors.append(self._model.encode_text(tokens))
+        return self._unit(vectors)
+
+    def _unit(self, batches: Sequence[Any]) -> np.ndarray:
+        if not batches:
+            return np.zeros((0, self.dimensions), np.float32)
+        vectors = np.concatenate([batch.float().cpu().numpy() for batch in batches])
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,0 +1,249 @@
+"""The image generator: any Stable Diffusion or SDXL checkpoint with an IP-Adapter beside it.
+
+One pipeline in memory draws both images of a run. The adapter is attached for an image with
+references and detached after it, so that a picture without references is the same bit for bit
+before and after. Knows diffusers; knows no stage and no profile by name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from imgrag.models import OnStep
+from imgrag.models.pictures import square_reference
+from imgrag.models.weights import tensor_bytes
+from imgrag.profile import AdapterProfile, GeneratorProfile
+
+PREVIEW_LATENTS = 32  # longest side of the latents a preview decodes: 256 px, a few milliseconds on a GPU
+
+
+def load_generator(
+    profile: GeneratorProfile, folder: Path, adapter: AdapterProfile, adapter_folder: Path, device: str
+) -> DiffusionGenerator:
+    """Open a diffusers folder; on a CPU in float32 whatever it was stored in.
+
+    Raises:
+        OSError, ValueError: the folder does not hold such a pipeline.
+    """
+    import torch
+    from diffusers import AutoPipelineForText2Image
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity_error()  # it warns each time an adapter comes; `cut` tells what it truncates
+    transformers_logging.disable_progress_bar()
+    on_cpu = device == "cpu"
+    pipe = AutoPipelineForText2Image.from_pretrained(
+        folder,
+        dtype=torch.float32 if on_cpu else getattr(torch, profile.dtype),
+        variant=profile.checkpoint.variant or None,
+        use_safetensors=True,
+        local_files_only=True,
+    )
+    if getattr(pipe, "safety_checker", None) is not None:
+        pipe.register_modules(safety_checker=None)
+    pipe.set_progress_bar_config(disable=True)
+    return DiffusionGenerator(
+        pipe, profile, adapter, adapter_folder, device, offload=profile.offload and not on_cpu
+    )
+
+
+class DiffusionGenerator:
+    """`imgrag.models.Generator` on a diffusers pipeline."""
+
+    def __init__(
+        self,
+        pipe: Any,
+        profile: GeneratorProfile,
+        adapter: AdapterProfile,
+        adapter_folder: Path,
+        device: str,
+        offload: bool,
+    ) -> None:
+        self._pipe = pipe
+        self._profile = profile
+        self._adapter = adapter
+        self._adapter_folder = adapter_folder
+        self._device = device
+        self._offload = offload
+        if offload:
+            pipe.enable_model_cpu_offload(device=device)
+        else:
+            pipe.to(device)
+
+    @property
+    def nbytes(self) -> int:
+        """What is on the device at once: all parts, or with offload the largest."""
+        import torch
+
+        sizes = [
+            tensor_bytes(part) for part in self._pipe.components.values() if isinstance(part, torch.nn.Module)
+        ]
+        return max(sizes) if self._offload else sum(sizes)
+
+    def draw(
+        self,
+        prompt: str,
+        *,
+        negative_prompt: str,
+        seed: int,
+        steps: int,
+        guidance_scale: float,
+        references: Sequence[Image.Image] = (),
+        scales: Sequence[float] = (),
+        on_step: OnStep | None = None,
+    ) -> Image.Image:
+        """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on.
+
+        Raises:
+            ValueError: there are not as many scales as references.
+        """
+        import torch
+
+        if len(scales) != len(references):
+            raise ValueError(f"{len(references)} references came with {len(scales)} scales")
+        settings = {
+            "prompt": prompt,
+            "negative_prompt": negative_prompt or None,
+            "num_inference_steps": steps,
+            "guidance_scale": guidance_scale,
+            "generator": torch.Generator("cpu").manual_seed(seed),
+            "callback_on_step_end": self._callback(on_step) if on_step else None,
+        }
+        if not references:
+            return self._call(settings)
+        with self._attached():
+            self._pipe.set_ip_adapter_scale(_adapter_scale(scales))
+            return self._call({**settings, **self._guidance(references, scales)})
+
+    def cut(self, prompt: str) -> str:
+        """See `imgrag.models.Generator`; with two text encoders the shorter window counts."""
+        words = prompt.split()
+        fitting = min(_fitting_words(tokenizer, words) for tokenizer in self._tokenizers)
+        return " ".join(words[fitting:])
+
+    def unknown_words(self, prompt: str) -> dict[str, list[str]]:
+        """See `imgrag.models.Generator`. Sub-word tokenizers spell every word out: {}."""
+        found = dict.fromkeys(re.findall(r"(?<!['’])\b[^\W\d_]+", prompt.lower()))
+        tokenizer = self._tokenizers[0]
+        special = set(tokenizer.all_special_tokens)
+        vocabulary = [word for word in tokenizer.get_vocab() if word not in special]
+        return {
+            word: difflib.get_close_matches(word, vocabulary, n=3)
+            for word in found
+            if all(_is_unknown(tokenizer, word) for tokenizer in self._tokenizers)
+        }
+
+    @property
+    def _tokenizers(self) -> list[Any]:
+        both = (self._pipe.tokenizer, getattr(self._pipe, "tokenizer_2", None))
+        return [tokenizer for tokenizer in both if tokenizer is not None]
+
+    def _call(self, settings: dict[str, Any]) -> Image.Image:
+        size = self._profile.size
+        try:
+            return self._pipe(height=size, width=size, **settings).images[0]
+        except BaseException:
+            self._pipe.maybe_free_model_hooks()  # an interrupted call leaves its part on the device
+            raise
+
+    @contextmanager
+    def _attached(self) -> Iterator[None]:
+        """The adapter in place; gone afterwards, also when attaching or drawing fails."""
+        try:
+            self._change(self._attach)
+            yield
+        finally:
+            self._change(self._pipe.unload_ip_adapter)
+
+    def _attach(self) -> None:
+        self._pipe.load_ip_adapter(
+            str(self._adapter_folder),
+            subfolder=self._adapter.subfolder,
+            weight_name=self._adapter.weight_name,
+            image_encoder_folder=self._adapter.image_encoder_folder,
+            local_files_only=True,
+        )
+
+    def _change(self, step: Callable[[], None]) -> None:
+        """Offload hooks are laid over finished modules (diffusers #7300): off, change, and on again."""
+        if not self._offload:
+            step()
+            return
+        self._pipe.remove_all_hooks()
+        step()
+        self._pipe.enable_model_cpu_offload(device=self._device)
+
+    def _guidance(self, references: Sequence[Image.Image], scales: Sequence[float]) -> dict[str, Any]:
+        """All references go through the one adapter. A scale each needs a mask each: the whole image."""
+        import torch
+
+        pictures = [square_reference(reference) for reference in references]
+        arguments: dict[str, Any] = {"ip_adapter_image": [pictures]}
+        if len(set(scales)) > 1:
+            side = self._profile.size // 8
+            masks = torch.ones(1, len(pictures), side, side, device=self._device)
+            arguments["cross_attention_kwargs"] = {"ip_adapter_masks": [masks]}
+        return arguments
+
+    def _callback(self, on_step: OnStep) -> Callable[..., dict[str, Any]]:
+        def report(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            latents = _clean_estimate(pipe.scheduler, tensors["latents"])
+            on_step(step + 1, pipe.num_timesteps, lambda: self._preview(latents))
+            return {}
+
+        return report
+
+    def _preview(self, latents: Any) -> Image.Image:
+        """Decode latents [1, c, h, w], made smaller first if they are large."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        vae = self._pipe.vae
+        shrink = min(1.0, PREVIEW_LATENTS / max(latents.shape[-2:]))
+        with torch.no_grad(), torch.autocast(latents.device.type, torch.bfloat16, vae.dtype == torch.float16):
+            latents = latents / latents.std().clamp(
+                min=1
+            )  # early latents of some samplers are 14 times too loud
+            if shrink < 1:
+                latents = interpolate(latents.float(), scale_factor=shrink, mode="area")
+            latents = (latents / vae.config.scaling_factor).to(vae.dtype)
+            # Not vae.decode: under offload its hook would send the U-Net away after every step.
+            vae.to(latents.device)
+            if getattr(vae, "post_quant_conv", None) is not None:
+                latents = vae.post_quant_conv(latents)
+            decoded = vae.decoder(latents)
+        return self._pipe.image_processor.postprocess(decoded.float(), output_type="pil")[0]
+
+
+def _adapter_scale(scales: Sequence[float]) -> float | list[list[float]]:
+    return scales[0] if len(set(scales)) == 1 else [list(scales)]
+
+
+def _clean_estimate(scheduler: Any, latents: Any) -> Any:
+    """The latents as the sampler sees them without noise, where it keeps that: DPM-Solver++ does."""
+    outputs = getattr(scheduler, "model_outputs", None)
+    predicts = "++" in scheduler.config.get("algorithm_type", "")
+    return outputs[-1] if predicts and outputs and outputs[-1] is not None else latents
+
+
+def _fitting_words(tokenizer: Any, words: Sequence[str]) -> int:
+    """How many of the first words fit the window, its special tokens counted in."""
+
+    def tokens(count: int) -> int:
+        return len(tokenizer(" ".join(words[:count]), verbose=False).input_ids)
+
+    return bisect_right(range(1, len(words) + 1), tokenizer.model_max_length, key=tokens)
+
+
+def _is_unknown(tokenizer: Any, word: str) -> bool:
+    return tokenizer.unk_token_id in tokenizer(word, add_special_tokens=False).input_ids

@@ -1,0 +1,83 @@
+"""The vision-language model: Qwen2.5-VL, or any image-text-to-text model with a chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from imgrag.models.chat import answer, open_model, without_markers
+from imgrag.models.pictures import bounded
+from imgrag.models.weights import tensor_bytes
+from imgrag.profile import VlmProfile
+
+
+def load_vlm(profile: VlmProfile, folder: Path, device: str) -> VisionLanguageModel:
+    """Open a transformers folder; the profile's pixel bounds go to its processor.
+
+    Raises:
+        OSError, ValueError: the folder does not hold such a model.
+    """
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(
+        folder,
+        size={
+            "shortest_edge": profile.min_pixels,
+            "longest_edge": profile.max_pixels,
+        },  # areas, for all their names
+        local_files_only=True,
+        trust_remote_code=False,
+    )
+    return VisionLanguageModel(
+        open_model(AutoModelForImageTextToText, profile, folder, device), processor, profile
+    )
+
+
+class VisionLanguageModel:
+    """`imgrag.models.Chat` with eyes."""
+
+    def __init__(self, model: Any, processor: Any, profile: VlmProfile) -> None:
+        self._model = model
+        self._processor = processor
+        self._profile = profile
+
+    @property
+    def nbytes(self) -> int:
+        return tensor_bytes(self._model)
+
+    def reply(
+        self, question: str, images: Sequence[Image.Image] = (), *, temperature: float = 0.0, seed: int = 0
+    ) -> str:
+        """See `imgrag.models.Chat`. The pictures come before the question, in order."""
+        return answer(
+            self._model,
+            self._processor.tokenizer,
+            self.inputs(question, images),
+            max_new_tokens=self._profile.max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+        )
+
+    def inputs(self, question: str, images: Sequence[Image.Image]) -> Any:
+        """What the model is given; `image_grid_thw` [n, 3] tells each picture's size in patches."""
+        from qwen_vl_utils import process_vision_info
+
+        content = [*map(self._picture, images), {"type": "text", "text": self._plain(question)}]
+        messages = [{"role": "user", "content": content}]
+        text = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        patch = self._processor.image_processor.patch_size
+        pictures, _ = process_vision_info(messages, image_patch_size=patch)
+        return self._processor(text=[text], images=pictures, return_tensors="pt")
+
+    def _picture(self, image: Image.Image) -> dict[str, Any]:
+        """A message's entry. It only ever holds a PIL image: a string would be fetched or opened."""
+        low, high = self._profile.min_pixels, self._profile.max_pixels
+        # Bounds that leave one size leave one shape: a picture that is not square is padded.
+        shaped = bounded(image, ratio=1) if low == high else bounded(image)
+        return {"type": "image", "image": shaped, "min_pixels": low, "max_pixels": high}
+
+    def _plain(self, question: str) -> str:
+        return without_markers(question, self._processor.tokenizer)

@@ -1,0 +1,257 @@
+"""Models in turn: who is in memory, who has to leave for the next one, and how much came back.
+
+A role is declared once (`ModelSpec`) and borrowed with `with residency.use("vlm") as vlm:`.
+While borrowed it is pinned. When the next one does not fit the budget, idle models leave, the
+least recently used first. Nothing else knows of loading: stages know no policy, and this module
+knows no stage.
+
+Let no name of yours outlive the `with` block: a model leaves memory when its last reference
+does. That is why a stage is a function of its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import psutil
+
+from imgrag.errors import MemoryBudgetError
+
+Policy = Literal["sequential", "resident"]
+SHARE = 0.8  # of the memory that is free at the start; the rest is for activations
+
+
+class Sized(Protocol):
+    """What a model must tell of itself."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its parameters and buffers on the device."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """How to get a role's model.
+
+    Attributes:
+        name: of the role.
+        load: makes the model. It is called with nothing and must keep no reference to what it returns.
+        bytes: the most it will take, an estimate; the measured footprint counts if that is more.
+        label: what to call the checkpoint on a page or in a record.
+        recurring: needed more than once in a run; leaves after the models that are not.
+    """
+
+    name: str
+    load: Callable[[], Sized]
+    bytes: int = 0
+    label: str = ""
+    recurring: bool = False
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A model in memory. `grown` is by how much the process (or the GPU's use) grew as it loaded."""
+
+    name: str
+    bytes: int
+    grown: int
+    pinned: bool
+    label: str = ""
+
+
+@dataclass
+class _Entry:
+    spec: ModelSpec
+    model: Any
+    bytes: int
+    grown: int
+    pins: int = 0
+    used: int = 0  # a counter's reading: the larger the more recent
+
+
+class Residency:
+    """Holds models and lets them go.
+
+    Args:
+        specs: the roles.
+        policy: "sequential" lets idle models go when the next needs room, "resident" never does.
+        budget_bytes: what all models together may take. `None` is a share of what is free at
+            the start (sequential) or no limit (resident, as on ZeroGPU, where nothing can be asked).
+        device: "cpu", "cuda", ...; decides which memory is measured.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ModelSpec],
+        policy: Policy = "sequential",
+        budget_bytes: int | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.policy = policy
+        self.device = device
+        self.loads = 0
+        self._specs = {spec.name: spec for spec in specs}
+        self._entries: dict[str, _Entry] = {}
+        self._measured: dict[str, int] = {}
+        self._lock = threading.RLock()
+        self._clock = 0
+        if budget_bytes is None and policy == "sequential":
+            budget_bytes = int(free_bytes(device) * SHARE)
+        self.budget_bytes = budget_bytes
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[Any]:
+        """Borrow a model, loaded if need be.
+
+        Raises:
+            KeyError: there is no such role.
+            MemoryBudgetError: it does not fit beside the models in use. Nothing has left for it.
+        """
+        entry = self._acquire(name)
+        try:
+            yield entry.model
+        finally:
+            with self._lock:
+                entry.pins -= 1
+
+    @property
+    def resident(self) -> list[Resident]:
+        """The models in memory, in the order in which they were last asked for."""
+        entries = list(self._entries.values())  # in one go: the page looks while a model is loading
+        entries.sort(key=lambda entry: entry.used)
+        return [Resident(e.spec.name, e.bytes, e.grown, e.pins > 0, e.spec.label) for e in entries]
+
+    def spec(self, name: str) -> ModelSpec:
+        """The declaration of a role."""
+        return self._specs[name]
+
+    def preload(self) -> None:
+        """Load every role now; what a resident policy wants before the first request."""
+        for name in self._specs:
+            with self.use(name):
+                pass
+
+    def release(self) -> None:
+        """Let all idle models go."""
+        with self._lock:
+            self._drop([entry.spec.name for entry in self._entries.values() if not entry.pins])
+
+    def _acquire(self, name: str) -> _Entry:
+        with self._lock:
+            spec = self._specs[name]
+            entry = self._entries.get(name)
+            if entry is None:
+                self._make_room(spec)
+                entry = self._load(spec)
+            self._clock += 1
+            entry.used, entry.pins = self._clock, entry.pins + 1
+            return entry
+
+    def _load(self, spec: ModelSpec) -> _Entry:
+        before = used_bytes(self.device)
+        try:
+            model = spec.load()
+        except MemoryError as error:
+            raise self._too_big(spec) from error
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            raise self._too_big(spec) from error
+        entry = _Entry(spec, model, model.nbytes, max(0, used_bytes(self.device) - before))
+        self._measured[spec.name] = entry.bytes
+        self.loads += 1
+        self._entries[spec.name] = entry
+        self._settle(spec)
+        return entry
+
+    def _settle(self, spec: ModelSpec) -> None:
+        """Make good for an estimate that was too low: others leave, or the new one does."""
+        try:
+            self._make_room(spec)
+        except MemoryBudgetError:
+            self._drop([spec.name])
+            raise
+
+    def _make_room(self, spec: ModelSpec) -> None:
+        """Choose who leaves before anyone does, so that a refusal changes nothing."""
+        if self.budget_bytes is None:
+            return
+        others = [entry for entry in self._entries.values() if entry.spec.name != spec.name]
+        total = self._expected(spec) + sum(self._expected(entry.spec) for entry in others)
+        leaving = []
+        for entry in sorted(others, key=lambda entry: (entry.spec.recurring, entry.used)):
+            if total <= self.budget_bytes:
+                break
+            if not entry.pins and self.policy == "sequential":
+                leaving.append(entry.spec.name)
+                total -= self._expected(entry.spec)
+        if total > self.budget_bytes:
+            raise self._no_room(spec, others)
+        self._drop(leaving)
+
+    def _expected(self, spec: ModelSpec) -> int:
+        return max(spec.bytes, self._measured.get(spec.name, 0))
+
+    def _drop(self, names: Sequence[str]) -> None:
+        if not names:
+            return
+        for name in names:
+            self._entries.pop(name).model = None  # whoever still holds the entry holds no model
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+    def _no_room(self, spec: ModelSpec, others: Sequence[_Entry]) -> MemoryBudgetError:
+        staying = [entry.spec for entry in others if entry.pins or self.policy == "resident"]
+        beside = (
+            " beside " + " and ".join(f"{s.name} ({_size(self._expected(s))})" for s in staying)
+            if staying
+            else ""
+        )
+        return MemoryBudgetError(
+            f"The {spec.name} model needs {_size(self._expected(spec))}{beside}, and the models may take "
+            f"{_size(self.budget_bytes or 0)} together. Free some memory, or choose a smaller profile."
+        )
+
+    def _too_big(self, spec: ModelSpec) -> MemoryBudgetError:
+        return MemoryBudgetError(
+            f"The memory ran out while the {spec.name} model ({_size(self._expected(spec))}) was loading. "
+            "Close other programs, or choose a smaller profile."
+        )
+
+
+def free_bytes(device: str) -> int:
+    """Memory that is free now: the GPU's on a GPU, the machine's elsewhere."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def used_bytes(device: str) -> int:
+    """What this process holds now: allocated on the GPU, resident in memory elsewhere."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.memory_allocated(device)
+    return psutil.Process().memory_info().rss
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """torch has its own class on a GPU and a bare RuntimeError on a CPU."""
+    torch = sys.modules.get("torch")
+    on_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return on_gpu or "not enough memory" in str(error)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
