@@ -1,0 +1,27 @@
+"""ImageRAG: draw, judge, look up what is missing, draw again.
+
+    from imgrag import ImageRAGPipeline, Request
+    run = ImageRAGPipeline("pocket")(Request("a dog and a toolbox"))
+
+Importing this opens no model and imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imgrag.run import Request, Run
+
+if TYPE_CHECKING:
+    from imgrag.pipeline import ImageRAGPipeline
+
+__all__ = ["ImageRAGPipeline", "Request", "Run"]
+
+
+def __getattr__(name: str) -> Any:
+    """The pipeline on first use: the values alone are needed far more often."""
+    if name != "ImageRAGPipeline":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from imgrag.pipeline import ImageRAGPipeline
+
+    return ImageRAGPipeline

@@ -1,0 +1,73 @@
+"""What follows from what was found: which image is the better one, and why a run ends. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from imgrag.run import Rejection, Run, Verdict
+
+
+def keep_better(run: Run) -> Run:
+    """Keep the image of this round if its verdict is better than that of the image kept so far.
+
+    Fewer missing things win. On a tie the earlier image stays, unless the enhanced one shows what
+    was fetched for it: the person asked for that.
+    """
+    old = run.rounds[run.kept - 1].second_verdict if run.kept else run.rounds[0].verdict
+    new = run.round.second_verdict
+    assert old is not None and new is not None
+    earlier = "initial image" if not run.kept else "earlier enhanced image"
+    gained = [c.name for c in run.round.concepts or () if c.name.casefold() not in folded(new.missing)]
+    if new.matches:
+        return _kept(
+            run, f"The enhanced image shows everything in the prompt; the {earlier} lacked {lacking(old)}."
+        )
+    if _faults(new) < _faults(old):
+        return _kept(
+            run, f"The enhanced image lacks only {lacking(new)}; the {earlier} lacked {lacking(old)}."
+        )
+    if _faults(new) == _faults(old) and new.missing and gained:
+        return _kept(run, f"The enhanced image shows {listed(gained)} now, though it lacks {lacking(new)}.")
+    return replace(run, why=f"The {earlier} is kept: the enhanced one is no better, it lacks {lacking(new)}.")
+
+
+def end_reason(run: Run) -> str:
+    """Why the rest of this round is not needed or not possible; "" while it is both."""
+    now = run.round
+    if now.verdict is not None and now.verdict.matches:
+        return "The image already matches the prompt."
+    if now.concepts == ():
+        return " ".join(("There is no missing concept that a picture can show.", *_reasons(now.rejected)))
+    before = run.rounds[-2].references if len(run.rounds) > 1 else ()
+    if now.references is not None and now.references == before:
+        return " ".join(("There is no good reference.", *_reasons(now.unfound)))
+    return ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """("a", "b", "c") -> "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def lacking(verdict: Verdict) -> str:
+    """What a verdict says is missing, in words."""
+    return listed(verdict.missing) or "something that the judge did not name"
+
+
+def folded(names: Collection[str]) -> set[str]:
+    """Names as they are compared."""
+    return {name.casefold() for name in names}
+
+
+def _faults(verdict: Verdict) -> int:
+    """How many things are missing; an image that does not match lacks at least one."""
+    return 0 if verdict.matches else max(1, len(verdict.missing))
+
+
+def _reasons(rejections: Sequence[Rejection]) -> list[str]:
+    return [f"{rejection.name}: {rejection.reason}." for rejection in rejections]
+
+
+def _kept(run: Run, why: str) -> Run:
+    return replace(run, kept=len(run.rounds), why=why)

@@ -1,0 +1,77 @@
+"""What every library is, and what a picture is literally called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from imgrag.models import Embedder
+from imgrag.run import Candidate
+
+_OPENING = re.compile(r"^(?:an? |the )?(?:picture|photo|photograph|image|drawing|icon) of ", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the|some) ", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is no usable picture, and why."""
+
+    file: str
+    reason: str
+
+
+class Library(Protocol):
+    """Pictures that can be searched. `name` is shown to people, `skipped` names what was left out."""
+
+    name: str
+    skipped: tuple[Skipped, ...]
+
+    def index(self, embedder: Embedder, check: Callable[[], None] = ...) -> None:
+        """Embed whatever is new or changed. `check` is called now and then; it may raise to stop.
+
+        Raises:
+            LibraryError: no picture of the library can be read.
+        """
+        ...
+
+    def search(self, vector: np.ndarray, name: str, k: int) -> list[Candidate]:
+        """The best `k`: pictures whose name is literally `name` first, each part by cosine similarity.
+
+        `vector` is float32 [d] of length 1, from the embedder given to `index`.
+        """
+        ...
+
+    def open(self, file: str) -> Image.Image:
+        """A picture, decoded and turned upright, RGB or RGBA.
+
+        Raises:
+            LibraryError: there is no such picture, or it cannot be read.
+        """
+        ...
+
+
+def is_literal(candidate: Candidate, name: str) -> bool:
+    """Whether the picture is called exactly that, by its name, its caption or its file's name.
+
+    A name that no CLIP knows ("zorblax") has no meaningful similarity; that the owner gave the
+    picture this very name says more than any score.
+    """
+    return plain_name(name) in literal_names(candidate)
+
+
+def literal_names(candidate: Candidate) -> set[str]:
+    """Everything a picture is literally called, as `plain_name` spells it."""
+    called = (candidate.name, candidate.caption, PurePosixPath(candidate.file).stem)
+    return {plain_name(text) for text in called} - {""}
+
+
+def plain_name(text: str) -> str:
+    """ "A picture of a Hot-Dog" -> "hot dog"."""
+    words = " ".join(re.sub(r"[-_\s]+", " ", text).split()).strip(" .,;:!?\"'")
+    return _ARTICLE.sub("", _OPENING.sub("", words)).casefold()

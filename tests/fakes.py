@@ -1,0 +1,215 @@
+"""Short real models for tests: they keep the protocols of `imgrag.models` and need no weights.
+
+The fake world: a picture shows a thing when it holds its colour. The generator draws the known
+things of a prompt and whatever its references show, as stripes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from imgrag.models import OnStep
+from imgrag.pipeline import ImageRAGPipeline
+from imgrag.profile import load_profile
+from imgrag.residency import ModelSpec
+
+COLOURS = {"dog": (160, 110, 60), "owl": (90, 60, 160), "toolbox": (200, 40, 40), "cat": (240, 200, 80)}
+KNOWN = ("dog", "cat")
+BACKGROUND = (255, 255, 255)
+MEGABYTE = 2**20
+
+
+def tile(name: str, size: int = 8) -> Image.Image:
+    """A picture of one thing."""
+    return Image.new("RGB", (size, size), COLOURS[name])
+
+
+def shows(image: Image.Image, name: str) -> bool:
+    return COLOURS[name] in set(image.convert("RGB").getdata())
+
+
+class Crowd:
+    """Counts how many are inside at once, and the most there ever were."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.now = self.most = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.now -= 1
+
+
+class FakeGenerator:
+    """Draws known things and references as stripes, with a seeded speck of noise."""
+
+    nbytes = 40 * MEGABYTE
+
+    def __init__(
+        self, crowd: Crowd | None = None, at_step: Callable[[int], None] = lambda step: None
+    ) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.window = 40  # words
+        self._crowd = crowd or Crowd()
+        self._at_step = at_step
+
+    def draw(
+        self, prompt: str, *, seed: int, steps: int, references: Sequence[Image.Image] = (),
+        scales: Sequence[float] = (), on_step: OnStep | None = None, **settings: Any,
+    ) -> Image.Image:  # fmt: skip
+        self.calls.append(
+            {"prompt": prompt, "seed": seed, "steps": steps, "scales": list(scales), **settings}
+        )
+        image = self._picture(prompt, seed, references)
+        with self._crowd:
+            for step in range(1, steps + 1):
+                time.sleep(0.001)
+                self._at_step(step)
+                if on_step:
+                    on_step(step, steps, lambda: image)
+        return image
+
+    def _picture(self, prompt: str, seed: int, references: Sequence[Image.Image]) -> Image.Image:
+        colours = [COLOURS[name] for name in KNOWN if name in prompt.split()]
+        colours += [reference.convert("RGB").getpixel((0, 0)) for reference in references]
+        image = Image.new("RGB", (64, 64), BACKGROUND)
+        for number, colour in enumerate(colours):
+            image.paste(colour, (number * 16, 0, number * 16 + 16, 64))
+        image.putpixel((63, 63), tuple(np.random.default_rng(seed).integers(0, 256, 3).tolist()))
+        return image
+
+    def cut(self, prompt: str) -> str:
+        return " ".join(prompt.split()[self.window :])
+
+    def unknown_words(self, prompt: str) -> dict[str, list[str]]:
+        return {word: ["dog"] for word in prompt.split() if word == "dgo"}
+
+
+class FakeChat:
+    """Replies from a queue; the last reply is given again when it is empty."""
+
+    nbytes = 20 * MEGABYTE
+
+    def __init__(self, *replies: str, crowd: Crowd | None = None) -> None:
+        self.replies = list(replies)
+        self.asked: list[tuple[str, int, float, int]] = []  # question, images, temperature, seed
+        self._crowd = crowd or Crowd()
+
+    def reply(
+        self, question: str, images: Sequence[Image.Image] = (), *, temperature: float = 0.0, seed: int = 0
+    ) -> str:
+        with self._crowd:
+            self.asked.append((question, len(images), temperature, seed))
+            return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+class FakeJudge(FakeChat):
+    """A VLM that really looks: a thing of the prompt whose colour is not in the picture is missing."""
+
+    def reply(
+        self, question: str, images: Sequence[Image.Image] = (), *, temperature: float = 0.0, seed: int = 0
+    ) -> str:
+        super().reply(question, images, temperature=temperature, seed=seed)
+        prompt = question.split('"')[1]
+        wanted = [name for name in COLOURS if name in prompt.split()]
+        seen = [name for name in wanted if shows(images[0], name)]
+        missing = [name for name in wanted if name not in seen]
+        answer = "no" if missing else "yes"
+        return f"Seen: {', '.join(seen)}\nMatches: {answer}\nMissing: {', '.join(missing) or 'none'}"
+
+
+class FakeListener(FakeChat):
+    """An LLM that repeats what the feedback calls missing, and takes any thing but an idea for one."""
+
+    def reply(
+        self, question: str, images: Sequence[Image.Image] = (), *, temperature: float = 0.0, seed: int = 0
+    ) -> str:
+        super().reply(question, images, temperature=temperature, seed=seed)
+        if "Feedback" not in question:
+            return "No." if '"idea"' in question else "Yes."
+        feedback = question.split("Missing:")[1].splitlines()[0]
+        return "\n".join(f"{name.strip()}: a picture of {name.strip()}" for name in feedback.split(","))
+
+
+class FakeEmbedder:
+    """Axis i of a vector is thing i; a picture or a text of none of them lies on an axis of its own."""
+
+    nbytes = 10 * MEGABYTE
+
+    def __init__(self, model_id: str = "fake", crowd: Crowd | None = None) -> None:
+        self.model_id = model_id
+        self.embedded = 0  # pictures
+        self._crowd = crowd or Crowd()
+
+    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        with self._crowd:
+            self.embedded += len(images)
+            return self._vectors([[shows(image, name) for name in COLOURS] for image in images])
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        with self._crowd:
+            return self._vectors([[name in text.split() for name in COLOURS] for text in texts])
+
+    def _vectors(self, rows: Sequence[Sequence[bool]]) -> np.ndarray:
+        axes = np.array([[*row, not any(row)] for row in rows], np.float32)
+        return axes / np.linalg.norm(axes, axis=1, keepdims=True)
+
+
+class Cast:
+    """The four fakes and the specs that hand them out, counting loads by role."""
+
+    def __init__(
+        self,
+        vlm: FakeChat | None = None,
+        llm: FakeChat | None = None,
+        at_step: Callable[[int], None] = lambda step: None,
+    ) -> None:
+        self.crowd = Crowd()
+        self.generator = FakeGenerator(self.crowd, at_step)
+        self.vlm = vlm or FakeJudge("", crowd=self.crowd)
+        self.llm = llm or FakeListener("", crowd=self.crowd)
+        self.clip = FakeEmbedder(crowd=self.crowd)
+        self.loads: Counter[str] = Counter()
+
+    def specs(self) -> dict[str, ModelSpec]:
+        return {role: self._spec(role) for role in ("generator", "vlm", "llm", "clip")}
+
+    def _spec(self, role: str) -> ModelSpec:
+        model = getattr(self, role)
+
+        def load() -> Any:
+            self.loads[role] += 1
+            return model
+
+        return ModelSpec(role, load, model.nbytes, f"fake {role}", role in ("generator", "vlm"))
+
+
+def make_library(folder: Path, *names: str) -> Path:
+    """A folder with a tile for each name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        tile(name).save(folder / f"{name}.png")
+    return folder
+
+
+def make_pipeline(folder: Path, cast: Cast, **options: Any) -> ImageRAGPipeline:
+    """The real pipeline on the pocket profile's numbers, with a library "pocket" of four tiles."""
+    make_library(folder / "libraries" / "pocket", *COLOURS)
+    usual = {"roles": cast.specs(), "budget_bytes": 10**12}
+    return ImageRAGPipeline(
+        load_profile("pocket"), device="cpu", results=folder / "results", libraries=folder / "libraries",
+        cache=folder / "cache", **{**usual, **options},
+    )  # fmt: skip
