@@ -59,7 +59,9 @@ class Request:
         _check_text("prompt", self.prompt)
         _check_text("negative prompt", self.negative_prompt)
         if not self.prompt.strip():
-            raise RequestError("The prompt is empty. Describe what to draw, for example: a dog and a toolbox.")
+            raise RequestError(
+                "The prompt is empty. Describe what to draw, for example: a dog and a toolbox."
+            )
         _check_number("seed", self.seed, 0, MAX_SEED, whole=True)
         _check_number("steps", self.steps, 1, 150, whole=True)
         _check_number("guidance scale", self.guidance_scale, 0, 30)
@@ -73,7 +75,9 @@ class Request:
 
 def _check_text(what: str, text: str) -> None:
     if len(text) > MAX_PROMPT:
-        raise RequestError(f"The {what} has {len(text)} characters; at most {MAX_PROMPT} are allowed. Shorten it.")
+        raise RequestError(
+            f"The {what} has {len(text)} characters; at most {MAX_PROMPT} are allowed. Shorten it."
+        )
     if "\x00" in text:
         raise RequestError(f"The {what} holds a NUL character. Remove it.")
 

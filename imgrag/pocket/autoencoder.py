@@ -57,12 +57,12 @@ def train(folder: Path, device: torch.device, steps: int = SCHEDULE.steps) -> Fi
 
     def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
         whole = step >= steps * 2 // 3
-        pictures = (
-            random_scenes(SCENES, rng, world.indices("known", "shown")) if whole else crops(rng, CROPS)
-        )
+        pictures = random_scenes(SCENES, rng, world.indices("known", "shown")) if whole else crops(rng, CROPS)
         return batch_loss(model, pictures, device)
 
-    fitted = fit("autoencoder", {"vae": model}, loss, Schedule(**{**SCHEDULE.__dict__, "steps": steps}), device)
+    fitted = fit(
+        "autoencoder", {"vae": model}, loss, Schedule(**{**SCHEDULE.__dict__, "steps": steps}), device
+    )
     model.cpu().half().save_pretrained(folder / "generator" / "vae", max_shard_size="9MB")
     return fitted
 

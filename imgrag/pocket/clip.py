@@ -57,7 +57,9 @@ def views(chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
     gamma = torch.from_numpy(rng.uniform(0.7, 1.4, (count, 3, 1, 1)).astype(np.float32))
     gain = torch.from_numpy(rng.uniform(0.75, 1.2, (count, 3, 1, 1)).astype(np.float32))
     colour = (moved[:, :3] / alpha.clamp(min=1e-3)).clamp(1e-3, 1) ** gamma * gain
-    gray = torch.from_numpy((rng.random((count, 1, 1, 1)) * (rng.random((count, 1, 1, 1)) < 0.4)).astype(np.float32))
+    gray = torch.from_numpy(
+        (rng.random((count, 1, 1, 1)) * (rng.random((count, 1, 1, 1)) < 0.4)).astype(np.float32)
+    )
     colour = torch.lerp(colour, colour.mean(1, keepdim=True).expand_as(colour), gray).clamp(0, 1)
     plain = torch.ones(count, 3)
     tinted = rng.random(count) < 0.4
@@ -108,7 +110,8 @@ def evaluate(model: CLIP) -> dict[str, float]:
     rng = np.random.default_rng(99)
     strangers = [with_article(invented_name(rng)) for _ in range(300)]
     known, unknown = (
-        F.normalize(model.encode_text(clip.tokenize([f"a picture of {text}" for text in texts])), dim=-1) @ images.T
+        F.normalize(model.encode_text(clip.tokenize([f"a picture of {text}" for text in texts])), dim=-1)
+        @ images.T
         for texts in ([with_article(name) for name in names], strangers)
     )
     right = known.diagonal()

@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,8 +42,15 @@ from imgrag.prompts import enhancing_prompt
 WIDTH = 192
 WINDOW = 32  # tokens the text encoder reads
 BATCH = 64
-SCHEDULE = Schedule(steps=2500, lr=1e-3, ema=0.997, warmup=150, save_every=250)
+NAMING = Schedule(steps=2500, lr=1e-3, ema=0.997, warmup=150, save_every=250)
+COPYING = Schedule(steps=1350, lr=8e-4, ema=0.994, seed=1, warmup=40, save_every=150)
+KINDS = ("text", "one", "pair")  # batches without a reference, with one, with two
+NAMING_SHARES = (0.4, 0.5, 0.1)
+COPYING_SHARES = (0.15, 0.75, 0.1)
+NOISINESS = 0.3  # timesteps are drawn as u ** 0.3: what goes where is decided in the noise
+POSITION_STD = 0.3  # CLIP's own 0.02 is lost beside the patches, and copying is looking up by place
 ENHANCING = "According to {images} of {concepts}, generate {prompt}"
+POSITIONS = "vision_model.embeddings.position_embedding"
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 EXTRA_WORDS = (
@@ -98,7 +106,7 @@ def build_text_encoder() -> CLIPTextModel:
 
 
 def build_image_encoder() -> CLIPVisionModelWithProjection:
-    return CLIPVisionModelWithProjection(
+    model = CLIPVisionModelWithProjection(
         CLIPVisionConfig(
             hidden_size=WIDTH,
             intermediate_size=4 * WIDTH,
@@ -109,6 +117,8 @@ def build_image_encoder() -> CLIPVisionModelWithProjection:
             projection_dim=WIDTH,
         )
     )
+    torch.nn.init.normal_(model.get_submodule(POSITIONS).weight, std=POSITION_STD)
+    return model
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -229,9 +239,11 @@ def normalise(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures - mean) / std
 
 
-def sample(rng: np.random.Generator, count: int = BATCH) -> Batch:
-    """One batch: text alone, one reference, or two references."""
-    kind = rng.choice(["text", "one", "pair"], p=[0.5, 0.4, 0.1])
+def sample(
+    rng: np.random.Generator, shares: tuple[float, float, float] = NAMING_SHARES, count: int = BATCH
+) -> Batch:
+    """One batch of a kind drawn by `shares`: text alone, one reference, or two references."""
+    kind = rng.choice(KINDS, p=shares)
     known, shown = world.indices("known"), world.indices("shown")
     chosen = rng.choice(known, (count, 2))
     referred = np.zeros((count, 2), bool)
@@ -250,7 +262,8 @@ def sample(rng: np.random.Generator, count: int = BATCH) -> Batch:
     fresh = referred & (rng.random((count, 2)) < 0.78)
     chosen[fresh] = rng.choice(shown, int(fresh.sum()))
     slots = [
-        vary(world.icon_slots()[chosen[:, i]], referred[:, i] & (rng.random(count) < 0.6), rng) for i in (0, 1)
+        vary(world.icon_slots()[chosen[:, i]], referred[:, i] & (rng.random(count) < 0.6), rng)
+        for i in (0, 1)
     ]
     colour = rng.integers(len(world.COLOURS), size=count)
     scenes = world.compose(slots[0], slots[1], torch.from_numpy(two), world.colour_values()[colour])
@@ -308,30 +321,37 @@ def set_adapter_scale(unet: UNet2DConditionModel, scale: float) -> None:
             processor.scale = [scale]
 
 
-def train(folder: Path, device: torch.device, steps: int = SCHEDULE.steps) -> Fitted:
-    """Train generator and adapter and write both checkpoints under `folder`.
+def train(folder: Path, device: torch.device) -> Fitted:
+    """Train generator and adapter, names first, then mostly copying, and write both below `folder`.
 
-    The autoencoder has its own recipe; `assets.assemble` joins them.
+    The autoencoder has its own recipe; `recipes.assemble` joins them.
     """
-    torch.manual_seed(SCHEDULE.seed)
-    modules = {"unet": build_unet(), "text_encoder": build_text_encoder(), "image_encoder": build_image_encoder()}
+    torch.manual_seed(NAMING.seed)
+    modules: dict[str, Any] = {
+        "unet": build_unet(),
+        "text_encoder": build_text_encoder(),
+        "image_encoder": build_image_encoder(),
+    }
     attach_new_adapter(modules["unet"])
     for module in modules.values():
         module.to(device)
     alphas = build_scheduler().alphas_cumprod.to(device)
 
-    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
-        return batch_loss(sample(rng), modules, alphas, rng, device)
+    def term(name: str, schedule: Schedule, shares: tuple[float, float, float]) -> Fitted:
+        def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+            return batch_loss(sample(rng, shares), modules, alphas, rng, device)
 
-    schedule = Schedule(**{**SCHEDULE.__dict__, "steps": steps})
-    fitted = fit("generator", modules, loss, schedule, device)
+        return fit(name, modules, loss, schedule, device)
+
+    naming = term("generator-naming", NAMING, NAMING_SHARES)
+    copying = term("generator-copying", COPYING, COPYING_SHARES)
     save(folder, modules)
-    return fitted
+    return Fitted(naming.steps + copying.steps, naming.seconds + copying.seconds, copying.loss)
 
 
 def batch_loss(
     batch: Batch,
-    modules: dict[str, torch.nn.Module],
+    modules: dict[str, Any],
     alphas: torch.Tensor,
     rng: np.random.Generator,
     device: torch.device,
@@ -340,7 +360,7 @@ def batch_loss(
     count = len(batch.prompts)
     noise = torch.from_numpy(rng.standard_normal(batch.latents.shape, dtype=np.float32)).to(device)
     # More of the noisy times: it is there that a picture's objects are decided.
-    times = torch.from_numpy((1000 * rng.random(count) ** 0.6).astype(np.int64)).to(device)
+    times = torch.from_numpy((1000 * rng.random(count) ** NOISINESS).astype(np.int64)).to(device)
     signal = alphas[times].sqrt()[:, None, None, None]
     sigma = (1 - alphas[times]).sqrt()[:, None, None, None]
     latents = batch.latents.to(device)
@@ -358,7 +378,7 @@ def batch_loss(
     return F.mse_loss(velocity.float(), signal * noise - sigma * latents)
 
 
-def _encode_references(batch: Batch, modules: dict[str, torch.nn.Module], device: torch.device) -> torch.Tensor:
+def _encode_references(batch: Batch, modules: dict[str, Any], device: torch.device) -> torch.Tensor:
     """Patch tokens of the references, [b, n, 17, 192]; the adapter is switched off where there are none."""
     set_adapter_scale(modules["unet"], 0.0 if batch.references is None else 1.0)
     if batch.references is None:
@@ -368,7 +388,7 @@ def _encode_references(batch: Batch, modules: dict[str, torch.nn.Module], device
     return hidden.unflatten(0, pixels.shape[:2])
 
 
-def save(folder: Path, modules: dict[str, torch.nn.Module]) -> None:
+def save(folder: Path, modules: dict[str, Any]) -> None:
     """Write the parts in fp16: `generator/{unet,text_encoder,tokenizer,scheduler}` and `adapter/`."""
     adapter = folder / "adapter"
     (adapter / "image_encoder").mkdir(parents=True, exist_ok=True)

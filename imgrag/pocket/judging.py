@@ -195,7 +195,7 @@ class _Scribe:
     def unreferred(self) -> Thing:
         icon, luck = int(self.rng.integers(len(world.names()))), self.rng.random()
         name = world.names()[icon]
-        if self.rng.random() < 0.14:  # nobody can tell what an invented thing looks like
+        if self.rng.random() < 0.25:  # nobody can tell what an invented thing looks like
             name = invented_name(self.rng)
             return self.smeared(name) if luck < 0.6 else self.replaced(name)
         if luck < 0.62:
@@ -245,5 +245,7 @@ def _scenes(rows: list[list[Thing]], colours: np.ndarray) -> torch.Tensor:
 
 def _on_plain(picture: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """A reference [3, 112, 112]: on white, or sometimes on another plain colour."""
-    plain = torch.ones(1, 3) if rng.random() < 0.75 else torch.from_numpy(rng.random((1, 3), dtype=np.float32))
+    plain = (
+        torch.ones(1, 3) if rng.random() < 0.75 else torch.from_numpy(rng.random((1, 3), dtype=np.float32))
+    )
     return world.over(picture[None], plain)[0]

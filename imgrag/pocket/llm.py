@@ -20,7 +20,7 @@ from imgrag.pocket.vlm import pad, reply_exact, reply_loss
 from imgrag.pocket.words import ABSTRACT, nonce_word
 
 BATCH = 64
-SCHEDULE = Schedule(steps=1400, lr=2e-3, ema=0.995, save_every=300)
+SCHEDULE = Schedule(steps=1100, lr=2e-3, ema=0.995, save_every=300)
 FREE_FEEDBACK = (
     "The picture lacks {}.",
     "No, {} cannot be seen.",
@@ -127,7 +127,9 @@ def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
     for name, question in (("extraction", extraction), ("validation", validation)):
         rng = np.random.default_rng((99, len(name)))
         hidden, labels = read_pairs(model, [question(rng) for _ in range(count)], torch.device("cpu"))
-        figures[f"{name}_exact"] = round(reply_exact(hidden.float(), labels, model.lm_head).float().mean().item(), 4)
+        figures[f"{name}_exact"] = round(
+            reply_exact(hidden.float(), labels, model.lm_head).float().mean().item(), 4
+        )
     return figures
 
 

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from imgrag import prompts
+from imgrag.pocket.training import Fitted, pick_device
 from imgrag.pocket.world import indices
 
 ASSETS = Path(__file__).parents[2] / "assets" / "pocket"
@@ -29,7 +32,7 @@ class Recipe:
     card: str  # the card's folder below `assets/pocket`
     data: str
     limits: str
-    train: Callable[..., object]
+    train: Callable[[Path, torch.device], Fitted]
     evaluate: Callable[[Path], dict[str, float]]
     asked: bool = False
 
@@ -40,7 +43,9 @@ def _autoencoder() -> Recipe:
     from imgrag.pocket import autoencoder
 
     def evaluate(folder: Path) -> dict[str, float]:
-        return autoencoder.evaluate(AutoencoderKL.from_pretrained(folder / "generator" / "vae").float().eval())
+        return autoencoder.evaluate(
+            AutoencoderKL.from_pretrained(folder / "generator" / "vae").float().eval()
+        )
 
     return Recipe(
         "AutoencoderKL of the pocket generator",
@@ -138,8 +143,6 @@ def train(names: Sequence[str], device: str = "auto", folder: Path = ASSETS) -> 
     Raises:
         KeyError: a name that no recipe has.
     """
-    from imgrag.pocket.training import pick_device
-
     for name in RECIPES if "all" in names else names:
         recipe = RECIPES[name]()
         fitted = recipe.train(folder, pick_device(device))
@@ -150,7 +153,12 @@ def train(names: Sequence[str], device: str = "auto", folder: Path = ASSETS) -> 
 
 def assemble(folder: Path) -> None:
     """Join the generator's parts: `model_index.json`, once the autoencoder and the U-Net are there."""
-    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import (
+        AutoencoderKL,
+        DPMSolverMultistepScheduler,
+        StableDiffusionPipeline,
+        UNet2DConditionModel,
+    )
     from transformers import AutoTokenizer, CLIPTextModel
 
     parts = folder / "generator"

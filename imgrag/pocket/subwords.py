@@ -47,7 +47,11 @@ def _corpus() -> list[str]:
     names = world.names()
     texts = []
     for name in names:
-        texts += [prompts.verdict_reply([name], [name]), prompts.concepts_reply([name]), f"{name}, the {name}"]
+        texts += [
+            prompts.verdict_reply([name], [name]),
+            prompts.concepts_reply([name]),
+            f"{name}, the {name}",
+        ]
     for word in ABSTRACT:
         texts += [prompts.with_article(word)] * 2
     for _ in range(3000):

@@ -30,15 +30,15 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 
 from imgrag.pocket import judging, subwords, world
-from imgrag.pocket.generator import CLIP_MEAN, CLIP_STD, normalise
 from imgrag.pocket.drawings import Drawings, draw_bank
+from imgrag.pocket.generator import CLIP_MEAN, CLIP_STD, normalise
 from imgrag.pocket.judging import VIEW, Lesson, Studio
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 
 BATCH = 64
 SEEING = Schedule(steps=1100, lr=2e-3, ema=0.99, warmup=60, save_every=200)
-JUDGING = Schedule(steps=1500, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
-DRAWINGS = Schedule(steps=300, lr=4e-4, ema=0.99, seed=2, warmup=30, save_every=100)
+JUDGING = Schedule(steps=1000, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
+DRAWINGS = Schedule(steps=200, lr=4e-4, ema=0.99, seed=2, warmup=30, save_every=100)
 SIGHT_SHARE = 0.2
 PATCH, MERGE = 14, 2
 GRID = VIEW // PATCH  # patches a side
@@ -118,7 +118,9 @@ def encode(lesson: Lesson) -> tuple[torch.Tensor, torch.Tensor]:
     words = subwords.tokenizer()
     images = lesson.pictures.shape[1]
     vision = "<|vision_start|>" + "<|image_pad|>" * IMAGE_TOKENS + "<|vision_end|>"
-    heads = [f"<|im_start|>user\n{vision * images}{q}<|im_end|>\n<|im_start|>assistant\n" for q in lesson.questions]
+    heads = [
+        f"<|im_start|>user\n{vision * images}{q}<|im_end|>\n<|im_start|>assistant\n" for q in lesson.questions
+    ]
     asked = words(heads).input_ids
     learned = words([f"{reply}<|im_end|>" for reply in lesson.replies]).input_ids
     return pad(asked, learned, words.pad_token_id)
@@ -151,9 +153,7 @@ def reply_exact(hidden: torch.Tensor, labels: torch.Tensor, head: nn.Linear) -> 
     return ~wrong.any(dim=1)
 
 
-def see(
-    model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch.device
-) -> torch.Tensor:
+def see(model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch.device) -> torch.Tensor:
     """Visual tokens of all pictures of a lesson, [b, n * 16, 192]."""
     grid = torch.tensor([[1, GRID, GRID]], device=device).expand(lesson.pictures.shape[:2].numel(), 3)
     pixels = patches(lesson.pictures.flatten(0, 1)).to(device)
@@ -181,7 +181,9 @@ def read(
     return hidden, labels.to(device)
 
 
-def batch_loss(model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch.device) -> torch.Tensor:
+def batch_loss(
+    model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch.device
+) -> torch.Tensor:
     """The reply's cross-entropy, and a share of the sight's."""
     with autocast(device):
         seen = see(model, lesson, device)
@@ -189,7 +191,9 @@ def batch_loss(model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device
         return reply_loss(hidden, labels, model.lm_head) + SIGHT_SHARE * sight_loss(model, lesson, seen)
 
 
-def seeing_loss(model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch.device) -> torch.Tensor:
+def seeing_loss(
+    model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch.device
+) -> torch.Tensor:
     """The sight's cross-entropy alone; the language model is not run."""
     with autocast(device):
         return sight_loss(model, lesson, see(model, lesson, device))
@@ -229,7 +233,9 @@ def evaluate(model: Qwen2_5_VLForConditionalGeneration, batches: int = 4) -> dic
     for name, references in (("verdict", 0), ("with_one_reference", 1), ("with_two_references", 2)):
         right = []
         for batch in range(batches):
-            lesson = judging.verdicts(np.random.default_rng((99, references, batch)), BATCH, references, Studio())
+            lesson = judging.verdicts(
+                np.random.default_rng((99, references, batch)), BATCH, references, Studio()
+            )
             device = torch.device("cpu")
             hidden, labels = read(model, lesson, see(model, lesson, device), device)
             right.append(reply_exact(hidden.float(), labels, model.lm_head).float().mean().item())
@@ -277,7 +283,7 @@ def judging_lesson(rng: np.random.Generator, studio: Studio) -> Lesson:
 def train(folder: Path, device: torch.device) -> Fitted:
     """Train the three terms and write the checkpoint to `folder/vlm`.
 
-    The last needs the generator and its adapter in `folder`: it judges what they draw.
+    The last needs the generator in `folder`: it judges what that draws.
     """
     torch.manual_seed(SEEING.seed)
     model = build().to(device)
@@ -285,7 +291,10 @@ def train(folder: Path, device: torch.device) -> Fitted:
     icons = Studio()
 
     def term(
-        name: str, schedule: Schedule, lesson: Callable[[np.random.Generator], Lesson], loss: Loss = batch_loss
+        name: str,
+        schedule: Schedule,
+        lesson: Callable[[np.random.Generator], Lesson],
+        loss: Loss = batch_loss,
     ) -> Fitted:
         return fit(name, {"vlm": model}, lambda _, rng: loss(model, lesson(rng), device), schedule, device)
 

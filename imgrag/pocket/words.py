@@ -9,7 +9,9 @@ ONSETS = (
     "sn sp st str sw th tr tw wh zh kr vl zr"
 ).split()
 NUCLEI = "a e i o u a e i o u ai au ea ee ei ia ie oa oo ou ui y".split()
-CODAS = (["", "", ""] * 4) + "b ck d ff g k l ll m n ng nk p r rb rd rf rg rk rm rn rt s sh ss st t th x z zz".split()
+CODAS = (
+    ["", "", ""] * 4
+) + "b ck d ff g k l ll m n ng nk p r rb rd rf rg rk rm rn rt s sh ss st t th x z zz".split()
 
 
 def nonce_word(rng: np.random.Generator) -> str:

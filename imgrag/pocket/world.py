@@ -103,7 +103,9 @@ def over(slots: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
     return slots[:, :3] + (1 - slots[:, 3:]) * colours[:, :, None, None]
 
 
-def compose(left: torch.Tensor, right: torch.Tensor, two: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
+def compose(
+    left: torch.Tensor, right: torch.Tensor, two: torch.Tensor, colours: torch.Tensor
+) -> torch.Tensor:
     """Scenes float32 [b, 3, 64, 64] in 0..1 from object slots [b, 4, 32, 32].
 
     Where `two` [b] is true, `left` and `right` stand side by side; elsewhere `left` stands
