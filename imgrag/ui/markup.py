@@ -1,0 +1,274 @@
+"""Board -> HTML. Pure functions; every text that comes from outside goes through `escape`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from PIL import Image
+
+from imgrag.run import Candidate, Concept, Reference, Rejection, Run, StageName, Verdict
+from imgrag.ui.board import GUESSED_PACE, Board, PanelState, progress, remaining
+
+TITLES: Mapping[StageName, tuple[str, str]] = {
+    "initial": ("Initial image", "The generator draws the prompt alone."),
+    "verdict": ("Verdict", "A vision model checks what is there."),
+    "concepts": ("Missing concepts", "A language model names what to look up."),
+    "references": ("References", "CLIP finds a picture of each."),
+    "enhanced": ("Enhanced image", "Drawn again, with references in view."),
+    "second_verdict": ("Second verdict", "The better of the two images is kept."),
+}
+
+WORDS = {
+    "waiting": "Waiting",
+    "running": "Running",
+    "done": "Done",
+    "skipped": "Skipped",
+    "stopped": "Stopped",
+    "failed": "Failed",
+}
+
+# Drawn here so that no icon depends on a font the visitor may lack. Words always stand beside them.
+_PATHS = {
+    "waiting": '<circle cx="8" cy="8" r="5.5" stroke-dasharray="2.2 2.2"/>',
+    "running": '<path d="M8 2.5a5.5 5.5 0 1 1-5.5 5.5"/>',
+    "done": '<path d="m3.5 8.5 3 3 6-7"/>',
+    "skipped": '<path d="m3.5 4 4 4-4 4m5-8 4 4-4 4"/>',
+    "stopped": '<rect x="4" y="4" width="8" height="8" rx="1.5"/>',
+    "failed": '<path d="m4 4 8 8m0-8-8 8"/>',
+    "absent": '<circle cx="8" cy="8" r="5.5"/><path d="M8 5v3.5m0 2v.2"/>',
+    "seen": '<path d="M1.8 8S4 3.8 8 3.8 14.2 8 14.2 8 12 12.2 8 12.2 1.8 8 1.8 8Z"/><circle cx="8" cy="8" r="1.8"/>',
+    "search": '<circle cx="7" cy="7" r="4"/><path d="m10 10 3.5 3.5"/>',
+}
+
+# Outlines that stand where a finding will be, so that an idle page shows its plan and does not jump.
+_GHOST_CHIPS = '<div class="ir-ghost ir-chips" aria-hidden="true"><i></i><i></i></div>'
+_GHOSTS: Mapping[StageName, str] = {
+    "verdict": _GHOST_CHIPS,
+    "concepts": '<div class="ir-ghost" aria-hidden="true"><i></i><u></u></div>',
+    "references": '<div class="ir-ghost ir-reference" aria-hidden="true"><s></s><div><i></i><u></u><u></u></div></div>',
+    "second_verdict": _GHOST_CHIPS,
+}
+
+
+def icon(name: str) -> str:
+    """A 16 px line icon, hidden from screen readers."""
+    return (
+        f'<svg class="ir-icon ir-icon-{name}" viewBox="0 0 16 16" fill="none" stroke="currentColor" '
+        f'stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">{_PATHS[name]}</svg>'
+    )
+
+
+def chip(kind: str, text: str, icon_name: str) -> str:
+    """Colour, icon and words: never colour alone. `kind` is good, bad, plain or muted."""
+    return f'<span class="ir-chip ir-{kind}">{icon(icon_name)}<span>{escape(text)}</span></span>'
+
+
+def head(panel: PanelState, number: int) -> str:
+    """Number, title and state of a panel; below them its model and seconds, or what it is for."""
+    title, purpose = TITLES[panel.stage]
+    turn = f" · round {panel.round}" if panel.round > 1 else ""
+    meta = escape(_served(panel) or purpose)
+    return (
+        f'<div class="ir-head" data-status="{panel.status}"><span class="ir-number">{number}</span>'
+        f'<h2>{title}{turn}</h2><span class="ir-badge">{icon(panel.status)}{_state(panel)}</span></div>'
+        f'<p class="ir-meta" title="{meta}">{meta}</p>'
+    )
+
+
+def body(panel: PanelState) -> str:
+    """What the stage found, why it was skipped, or the outline of what is to come."""
+    if panel.status == "skipped":
+        return f'<p class="ir-reason">{escape(panel.reason)}</p>'
+    if panel.run is None or panel.status != "done":
+        return _GHOSTS.get(panel.stage, "")
+    content = panel.run.round
+    if panel.stage == "initial":
+        return "".join(f'<p class="ir-note">{icon("absent")}{escape(note)}</p>' for note in panel.run.notes)
+    if panel.stage == "verdict" and content.verdict:
+        return verdict(content.verdict)
+    if panel.stage == "second_verdict" and content.second_verdict:
+        return verdict(content.second_verdict)
+    if panel.stage == "concepts":
+        return concepts(content.concepts or (), content.rejected)
+    if panel.stage == "references":
+        return references(content.references or (), content.unfound)
+    return ""
+
+
+def verdict(value: Verdict) -> str:
+    seen = "".join(chip("plain", thing, "seen") for thing in value.seen)
+    words = (
+        f"<details><summary>The model's own words</summary><pre>{escape(value.raw)}</pre></details>"
+        if value.raw
+        else ""
+    )
+    row = f'<div class="ir-label">Seen in the image</div><div class="ir-chips">{seen}</div>' if seen else ""
+    return f'<div class="ir-chips">{verdict_chips(value)}</div>{row}{words}'
+
+
+def verdict_chips(value: Verdict) -> str:
+    if value.matches:
+        return chip("good", "Matches the prompt", "done")
+    missing = "".join(chip("bad", f"Missing: {name}", "absent") for name in value.missing)
+    return missing or chip("bad", "Does not match", "absent")
+
+
+def concepts(found: Sequence[Concept], rejected: Sequence[Rejection]) -> str:
+    rows = "".join(
+        f'<li>{chip("accent", concept.name, "search")}<span class="ir-caption">“{escape(concept.caption)}”</span></li>'
+        for concept in found
+    )
+    return f'<ul class="ir-found">{rows}{_rejections(rejected)}</ul>'
+
+
+def references(found: Sequence[Reference], unfound: Sequence[Rejection] = ()) -> str:
+    pictures = "".join(_reference(reference) for reference in found)
+    return pictures + (f'<ul class="ir-found">{_rejections(unfound)}</ul>' if unfound else "")
+
+
+def strip(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> str:
+    """The thin line above the panels: what goes on, how far it is, how long it will take."""
+    part = progress(board, pace)
+    if board.phase == "idle":
+        words, part = "Ready. Type a prompt, or pick an example, and press Run.", 0.0
+    else:
+        words = _announcement(board)
+    return (
+        f'<div class="ir-strip" data-phase="{board.phase}"><div class="ir-strip-words">'
+        f'<span>{words}</span><span class="ir-eta" aria-hidden="true">{_clock(board, pace)}</span></div>'
+        f'<div class="ir-bar" role="progressbar" aria-label="Progress of the run" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{round(part * 100)}"><i style="width:{part:.1%}"></i></div></div>'
+    )
+
+
+def banner(board: Board) -> str:
+    """Why the run failed, as one sentence."""
+    if not board.message:
+        return ""
+    return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(board.message)}</p></div>'
+
+
+def outcome(run: Run) -> str:
+    """Both verdicts side by side, and why this image was kept."""
+    later = [r for r in run.rounds if r.enhanced is not None]
+    first = run.rounds[0].verdict if run.rounds else None
+    cells = [_side("Before" if later else "Verdict", first, kept=run.kept == 0 and bool(later))]
+    if later:
+        shown = run.rounds[run.kept - 1] if run.kept else later[-1]
+        cells.append(_side("After", shown.second_verdict, kept=run.kept > 0))
+    prompt = escape(run.request.prompt)
+    return (
+        f'<div class="ir-sides" data-before="Before: initial image for {prompt}" '
+        f'data-after="After: enhanced image for {prompt}">{"".join(cells)}</div>'
+        f'<p class="ir-why">{escape(run.why)}</p>'
+    )
+
+
+def trace_list(lines: Iterable[str]) -> str:
+    """The decision trace, an item a line."""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f'<ol class="ir-trace">{items}</ol>'
+
+
+def data_uri(image: Image.Image, side: int = 256) -> str:
+    """A picture of at most `side` pixels as text, for an <img> inside the markup."""
+    small = image.convert("RGB")
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def duration(seconds: float) -> str:
+    """For example "0.42 s", "1.2 s", "12 s", "3 min 20 s"."""
+    if seconds < 10:
+        return f"{max(seconds, 0.01):.2g} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def _state(panel: PanelState) -> str:
+    if panel.status == "running" and panel.steps:
+        return f"Step {panel.step} of {panel.steps}"
+    if panel.status == "done":
+        return f"Done · {duration(panel.seconds)}"
+    return WORDS[panel.status]
+
+
+def _served(panel: PanelState) -> str:
+    memory = f"{panel.peak_bytes / 2**20:,.0f} MB at most" if panel.peak_bytes else ""
+    return " · ".join(part for part in (panel.model, memory) if part)
+
+
+def _reference(reference: Reference) -> str:
+    chosen = reference.chosen
+    name = chosen.name or chosen.caption or chosen.file
+    alt = f"Reference for {reference.concept}: {name}"
+    others = [c for c in reference.candidates if c.file != chosen.file]
+    listed = "".join(
+        f"<li><span>{escape(c.name or c.file)}</span><span>{c.score:.2f}</span></li>" for c in others
+    )
+    more = (
+        f"<details><summary>Other candidates ({len(others)})</summary><ul>{listed}</ul></details>"
+        if others
+        else ""
+    )
+    return (
+        f'<article class="ir-reference"><img src="{data_uri(reference.image)}" alt="{escape(alt)}">'
+        f'<div><div class="ir-chips">{chip("accent", reference.concept, "search")}</div>'
+        f"<strong>{escape(name)}</strong>{_score(chosen)}{_origin(chosen)}</div>{more}</article>"
+    )
+
+
+def _rejections(items: Sequence[Rejection]) -> str:
+    return "".join(
+        f'<li>{chip("muted", item.name, "failed")}<span class="ir-caption">{escape(item.reason)}</span></li>'
+        for item in items
+    )
+
+
+def _score(candidate: Candidate) -> str:
+    width = max(0.0, min(1.0, candidate.score))
+    return (
+        f'<div class="ir-score"><span>similarity {candidate.score:.2f}</span>'
+        f'<i aria-hidden="true"><b style="width:{width:.0%}"></b></i></div>'
+    )
+
+
+def _origin(candidate: Candidate) -> str:
+    source = escape(candidate.source or "unknown source")
+    if re.match(r"https?://", candidate.source):
+        source = f'<a href="{source}" target="_blank" rel="noopener noreferrer">{source}</a>'
+    return f'<div class="ir-origin">{source} · {escape(candidate.licence or "licence not stated")}</div>'
+
+
+def _side(title: str, value: Verdict | None, kept: bool) -> str:
+    mark = ' <span class="ir-kept">kept</span>' if kept else ""
+    chips = verdict_chips(value) if value else chip("muted", "Not judged", "skipped")
+    return f'<div><div class="ir-label">{title}{mark}</div><div class="ir-chips">{chips}</div></div>'
+
+
+def _announcement(board: Board) -> str:
+    if board.phase == "finished":
+        return 'Done. <a href="#ir-result">See the result</a>'
+    if board.phase == "stopped":
+        return "Stopped. Nothing was kept of this run; press Run to begin again."
+    if board.phase == "failed":
+        return "This run ended early."
+    running = [panel for panel in board.panels if panel.status == "running"]
+    return f"{TITLES[running[0].stage][0]}…" if running else "Starting…"
+
+
+def _clock(board: Board, pace: Mapping[StageName, float]) -> str:
+    if board.phase == "finished":
+        return f"took {duration(board.elapsed)}"
+    left = remaining(board, pace)
+    if left is None:
+        return ""
+    whole = max(1, round(left))
+    return f'<span data-left="{whole}">about {duration(whole)} left</span>'

@@ -1,0 +1,241 @@
+"""The page in a real browser.
+
+The fake pipeline serves most tests: they look at the page, not at models. The last one runs
+`python app.py` on the bundled checkpoints. Skipped where there is no Chromium, except in CI.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.served import ROOT, served
+
+sync_api = (
+    pytest.importorskip("playwright.sync_api")
+    if not os.environ.get("CI")
+    else __import__("playwright.sync_api").sync_api
+)
+
+PROMPT = "a dog and a toolbox"
+POCKET = ROOT / "assets" / "pocket"
+PARTS = ("generator/unet", "vlm", "llm", "clip/clip.pt", "adapter")
+STAGES = ("initial", "verdict", "concepts", "references", "enhanced", "second_verdict")
+
+
+def chromium() -> str | None:
+    """Playwright's own Chromium, else one that is installed."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        except sync_api.Error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip("there is no Chromium here")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory) -> Iterator[str]:
+    folder = str(tmp_path_factory.mktemp("served"))
+    with served("-m", "tests.served", "--folder", folder) as address:
+        yield address
+
+
+def opened(browser: sync_api.Browser, url: str, width: int = 1280, height: int = 900) -> sync_api.Page:
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(120_000)
+    page.goto(url)
+    page.wait_for_selector("#ir-run")
+    return page
+
+
+@pytest.fixture
+def page(browser, url) -> Iterator[sync_api.Page]:
+    page = opened(browser, url)
+    yield page
+    page.close()
+
+
+def run(page: sync_api.Page, prompt: str) -> None:
+    """Type a prompt and press Enter."""
+    page.fill("#ir-prompt textarea", prompt)
+    page.press("#ir-prompt textarea", "Enter")
+
+
+def wait_for(page: sync_api.Page, phase: str) -> None:
+    page.wait_for_selector(f'#ir-strip [data-phase="{phase}"]')
+
+
+def status(page: sync_api.Page, stage: str) -> str | None:
+    return page.get_attribute(f".ir-stage-{stage} [data-status]", "data-status")
+
+
+def test_a_run_goes_through_all_panels_to_a_result(page):
+    run(page, PROMPT)
+    for stage in STAGES:
+        page.wait_for_selector(f'.ir-stage-{stage} [data-status="done"]')
+    wait_for(page, "finished")
+    assert "Missing: toolbox" in page.inner_text(".ir-stage-verdict")
+    assert "Noto Color Emoji" in page.inner_text(".ir-stage-references")
+    page.wait_for_selector("#ir-result .ir-slider img")
+    assert "kept" in page.inner_text("#ir-result")
+    assert page.locator("#ir-result .ir-trace li").count() >= 5
+    assert page.inner_text("#ir-run") == "Run"
+
+
+def test_previews_are_shown_while_it_draws(page):
+    page.evaluate("""() => {
+        window.shown = new Set();
+        new MutationObserver(() => {
+            const panel = document.querySelector(".ir-stage-initial");
+            window.shown.add(panel.querySelector("img")?.src);
+            window.shown.add(panel.querySelector(".ir-badge").textContent);
+        }).observe(document.body, { childList: true, subtree: true, attributes: true, characterData: true });
+    }""")
+    run(page, PROMPT)
+    wait_for(page, "finished")
+    shown = [text for text in page.evaluate("[...window.shown]") if text]
+    assert [text for text in shown if text.startswith("Step ")]
+    assert [text for text in shown if text.startswith("http")]
+
+
+def test_the_files_can_be_saved(page):
+    run(page, PROMPT)
+    wait_for(page, "finished")
+    for label, ending in (("Save PNG", ".png"), ("Save run.json", ".json")):
+        with page.expect_download() as download:
+            page.get_by_text(label).click()
+        assert download.value.suggested_filename.endswith(ending)
+        assert Path(download.value.path()).stat().st_size > 100
+
+
+def test_stop_stops_and_the_next_run_goes(page):
+    run(page, f"slow {PROMPT}")
+    page.wait_for_selector('.ir-stage-initial [data-status="running"]')
+    page.click("#ir-stop")
+    wait_for(page, "stopped")
+    assert status(page, "initial") == "stopped"
+    assert status(page, "verdict") == "waiting"
+    run(page, "a car")
+    wait_for(page, "finished")
+
+
+def test_an_image_that_matches_ends_there(page):
+    run(page, "a car")
+    wait_for(page, "finished")
+    assert [status(page, stage) for stage in STAGES[2:]] == ["skipped"] * 4
+    assert "already matches" in page.inner_text(".ir-stage-enhanced")
+    page.wait_for_selector("#ir-result .ir-single img")
+
+
+def test_errors_are_one_sentence(page):
+    run(page, "   ")
+    assert page.inner_text(".ir-banner").startswith("The prompt is empty.")
+    run(page, "something broken")
+    page.wait_for_selector(".ir-banner:has-text('our side')")
+    assert "secret" not in page.content()
+    assert "Traceback" not in page.content()
+
+
+def test_every_image_has_a_text(page):
+    run(page, PROMPT)
+    wait_for(page, "finished")
+    page.wait_for_selector("#ir-result .ir-slider img")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.gradio-container img')].every(image => image.alt)"
+    )
+    texts = page.eval_on_selector_all("#ir-right img", "images => images.map(image => image.alt)")
+    assert f"Initial image for the prompt: {PROMPT}" in texts
+    assert "Reference for toolbox: toolbox" in texts
+    assert f"Before: initial image for {PROMPT}" in texts
+    assert f"After: enhanced image for {PROMPT}" in texts
+
+
+def test_it_fits_a_narrow_screen(browser, url):
+    page = opened(browser, url, 360, 740)
+    page.click("#ir-settings button")
+    run(page, PROMPT)
+    wait_for(page, "finished")
+    page.wait_for_selector("#ir-result .ir-slider img")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    right = "elements => Math.max(...elements.map(element => element.getBoundingClientRect().right))"
+    assert page.eval_on_selector_all(".ir-panel, .ir-chip, button.lg, #ir-prompt", right) <= 360
+    page.close()
+
+
+def test_it_asks_no_other_host(browser, url):
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(url)
+    page.wait_for_selector("#ir-run")
+    run(page, PROMPT)
+    wait_for(page, "finished")
+    foreign = [address for address in asked if not address.startswith((url, "data:", "blob:"))]
+    assert asked and foreign == []
+    page.close()
+
+
+def test_the_dark_theme_is_dark_and_readable(browser, url):
+    page = opened(browser, url + "?__theme=dark")
+    run(page, PROMPT)
+    wait_for(page, "finished")
+    lightness = """element => {
+        const style = getComputedStyle(element);
+        const mean = colour => colour.match(/[0-9.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3;
+        return [mean(style.backgroundColor), mean(style.color)];
+    }"""
+    for part in (".ir-stage-verdict .ir-chip.ir-bad", ".ir-stage-second_verdict .ir-chip.ir-good"):
+        background, text = page.eval_on_selector(part, lightness)
+        assert background < 70 and text > 130
+    assert page.eval_on_selector(".ir-panel", lightness)[0] < 60
+    page.close()
+
+
+def test_the_keyboard_reaches_prompt_run_and_stop_in_this_order(page):
+    page.focus("#ir-prompt textarea")
+    reached = []
+    for _ in range(2):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.id || document.activeElement.closest('[id]').id")
+        )
+    assert reached == ["ir-run", "ir-stop"]
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+
+
+def test_panels_do_not_jump_when_they_fill(page):
+    where = "document.querySelector('.ir-stage-references').getBoundingClientRect().top"
+    before = page.evaluate(where)
+    run(page, PROMPT)
+    wait_for(page, "finished")
+    assert abs(page.evaluate(where) - before) <= 2
+
+
+@pytest.mark.skipif(
+    not all((POCKET / part).exists() for part in PARTS), reason="the bundled checkpoints are not all here"
+)
+def test_the_real_app_on_the_bundled_checkpoints(browser):
+    with served("app.py") as address:
+        page = opened(browser, address)
+        page.set_default_timeout(240_000)
+        run(page, PROMPT)
+        wait_for(page, "finished")
+        assert status(page, "initial") == status(page, "verdict") == "done"
+        assert [status(page, stage) for stage in STAGES[2:]] == ["done"] * 4
+        assert "toolbox" in page.inner_text(".ir-stage-verdict .ir-bad")
+        assert "toolbox" in page.inner_text(".ir-stage-references")
+        assert page.locator("#ir-result .ir-slider img").count() == 2
+        page.close()
