@@ -153,16 +153,18 @@ def parse_verdict(reply: str) -> Verdict | None:
 
     "yes" beside a list of missing things is a contradiction. The list is believed, because
     looking once more is cheap and the second verdict guards the result, while a believed "yes"
-    would hide the fault; only what the same reply also lists as seen is taken off the list.
+    would hide the fault; only what the same reply also lists as seen is taken off the list. A
+    model looks before it concludes: where all that it calls missing was seen, nothing is missing.
     """
     text = _plain(reply)
     fields = _fields(text)
     seen = _names(fields.get("seen", ""))
     missing = _names(fields.get("missing", "")) if fields else _is_missing(text)
     matches = _opinion(fields.get("match", "") if fields else text)
-    if matches:
-        there = {name.casefold() for name in seen}
-        missing = tuple(name for name in missing if name.casefold() not in there)
+    listed, there = missing, {name.casefold() for name in seen}
+    missing = tuple(name for name in listed if name.casefold() not in there)
+    if listed and not missing:
+        matches = True
     if matches is None and not missing:
         if not _says_nothing(fields.get("missing", "")):
             return None

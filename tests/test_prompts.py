@@ -59,7 +59,9 @@ VERDICTS = [
     # contradictions: the list is believed, save what was also seen
     ("Seen: dog\nMatches: yes\nMissing: toolbox", (False, ("toolbox",))),
     ("Seen: dog, toolbox\nMatches: yes\nMissing: toolbox", YES),
-    ("Seen: dog, dog\nMatches: no\nMissing: dog", (False, ("dog",))),
+    ("Seen: car, taco\nMatches: no\nMissing: taco", YES),
+    ("Seen: car, taco\nMatches: no\nMissing: taco, owl", (False, ("owl",))),
+    ("Seen: dog\nMatches: no\nMissing: none", NO),
     ("Missing: toolbox", (False, ("toolbox",))),
     # free wording
     ("Yes, it matches.", YES),
