@@ -43,7 +43,7 @@ WIDTH = 192
 WINDOW = 32  # tokens the text encoder reads
 BATCH = 64
 NAMING = Schedule(steps=2500, lr=1e-3, ema=0.997, warmup=150, save_every=250)
-COPYING = Schedule(steps=1200, lr=8e-4, ema=0.994, seed=1, warmup=40, save_every=150)
+COPYING = Schedule(steps=1350, lr=8e-4, ema=0.994, seed=1, warmup=40, save_every=150)
 KINDS = ("text", "one", "pair")  # batches without a reference, with one, with two
 NAMING_SHARES = (0.4, 0.5, 0.1)
 COPYING_SHARES = (0.15, 0.75, 0.1)
