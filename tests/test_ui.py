@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 import app
 from imgrag.errors import LibraryError, RequestError
@@ -235,6 +238,26 @@ class TestRuns:
         sessions.open("me", replace(begin(PROMPT, 0), phase="finished"))
         assert sessions.stop("me") is None
 
+    def test_a_stopped_run_is_shown_as_such_when_it_has_ended(self, tmp_path):
+        class Page:
+            session_hash = "me"
+
+        runs = Runs(page_pipeline(tmp_path), {"pocket": "pocket"})
+        frames = runs.stream(Page(), prompt=f"slow {PROMPT}", steps=2)
+        while (
+            runs.sessions.get("me") is None
+            or runs.sessions.get("me").board.panel("initial").status != "running"
+        ):
+            next(frames)
+        strip, button = runs.stop(Page())
+        assert "Stopping" in strip and button["interactive"] is False
+        frames.close()
+        assert runs.sessions.get("me").ended.is_set()
+        *shown, button = runs.settle(Page())
+        assert "Stopped." in shown[0] and button["interactive"] is True
+        assert runs.sessions.get("me").board.panel("initial").status == "stopped"
+        assert runs.stop(Page()) == [gr.skip()] * 2
+
     def test_closing_a_page_stops_and_forgets(self):
         sessions = Sessions()
         session = sessions.open("me", begin(PROMPT, 0))
@@ -379,3 +402,9 @@ def test_an_unknown_profile_is_one_sentence():
     assert done.returncode != 0
     assert "no profile 'nope'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_transparency_is_shown_on_white_as_the_models_see_it() -> None:
+    uri = markup.data_uri(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))
+    with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as shown:
+        assert shown.convert("RGB").getpixel((4, 4)) == (255, 255, 255)

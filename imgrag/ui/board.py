@@ -16,7 +16,7 @@ from imgrag.events import Event, Finished, Preview, StageDone, StageSkipped, Sta
 from imgrag.run import STAGES, Run, StageName
 
 PanelStatus = Literal["waiting", "running", "done", "skipped", "stopped", "failed"]
-Phase = Literal["idle", "running", "finished", "stopped", "failed"]
+Phase = Literal["idle", "running", "stopping", "finished", "stopped", "failed"]
 
 DRAWING: tuple[StageName, ...] = ("initial", "enhanced")
 

@@ -128,14 +128,9 @@ def _wire(runs: Runs, controls: Controls, outputs: list[Any]) -> None:
         api_visibility="private",
         **GPU,
     )
-    controls.stop.click(
-        runs.stop,
-        None,
-        outputs,
-        cancels=[running],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    controls.stop.click(runs.stop, None, [outputs[0], outputs[-1]], cancels=[running], **quiet).then(
+        runs.settle, None, outputs, **quiet
     )
 
 

@@ -175,8 +175,11 @@ def trace_list(lines: Iterable[str]) -> str:
 
 
 def data_uri(image: Image.Image, side: int = 256) -> str:
-    """A picture of at most `side` pixels as text, for an <img> inside the markup."""
-    small = image.convert("RGB")
+    """A picture of at most `side` pixels as text, for an <img> inside the markup.
+
+    Transparency lies on white, as the models see it.
+    """
+    small = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, format="PNG")
@@ -256,6 +259,8 @@ def _side(title: str, value: Verdict | None, kept: bool) -> str:
 def _announcement(board: Board) -> str:
     if board.phase == "finished":
         return 'Done. <a href="#ir-result">See the result</a>'
+    if board.phase == "stopping":
+        return "Stopping after the step at work…"
     if board.phase == "stopped":
         return "Stopped. Nothing was kept of this run; press Run to begin again."
     if board.phase == "failed":

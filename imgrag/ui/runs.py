@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,7 @@ from imgrag import records
 from imgrag.errors import Cancelled, ImgragError, RequestError
 from imgrag.events import Event, Finished, Preview, StageStarted
 from imgrag.run import STAGES, Request, Run, StageName
-from imgrag.ui import imports
+from imgrag.ui import imports, markup
 from imgrag.ui.board import GUESSED_PACE, Board, advance, begin, halt, timed_pace
 from imgrag.ui.panels import Results, updates
 from imgrag.ui.sessions import Session, Sessions
@@ -47,17 +48,32 @@ class Runs:
             request.session_hash or "", begin(values.get("prompt") or "", time.monotonic())
         )
         before: Board | None = None
-        for board in self._boards(session, values):
-            done = board.run if board.phase == "finished" else None
-            results = self._results(done) if done is not None else None
-            yield [*updates(before, board, self._pace, results), _run_button(board)]
-            before = board
+        try:
+            for board in self._boards(session, values):
+                done = board.run if board.phase == "finished" else None
+                results = self._results(done) if done is not None else None
+                yield [*updates(before, board, self._pace, results), _run_button(board)]
+                before = board
+        finally:
+            session.ended.set()
 
     def stop(self, request: gr.Request) -> list[Any]:
-        """Stop the page's run; its panels say so at once, the models within one denoising step."""
+        """Tell the page's run to stop, and the page that it was told: updates of the strip and the Run button."""
         session = self.sessions.stop(request.session_hash or "")
         if session is None:
-            return [*[gr.skip()] * len(updates(None, Board())), gr.skip()]
+            return [gr.skip()] * 2
+        board = replace(session.board, phase="stopping")
+        return [markup.strip(board, self._pace), _run_button(board)]
+
+    def settle(self, request: gr.Request) -> list[Any]:
+        """Wait until the stopped run has ended, one denoising step at most, and show it as stopped.
+
+        Gradio takes no new run from the page before that, so the Run button comes back then and not earlier.
+        """
+        session = self.sessions.get(request.session_hash or "")
+        if session is None or not session.stop.is_set():
+            return [gr.skip()] * (len(updates(None, Board())) + 1)
+        session.ended.wait()
         session.board = halt(session.board, "stopped")
         # Everything anew: what changed last may have been under way to the page and lost by the stop.
         return [*updates(None, session.board, self._pace), _run_button(session.board)]
@@ -156,5 +172,5 @@ def cached(file: Path) -> str:
 
 
 def _run_button(board: Board) -> Any:
-    running = board.phase == "running"
-    return gr.update(value="Running…" if running else "Run", interactive=not running)
+    label = {"running": "Running…", "stopping": "Stopping…"}.get(board.phase, "Run")
+    return gr.update(value=label, interactive=label == "Run")

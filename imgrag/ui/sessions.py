@@ -13,10 +13,11 @@ from imgrag.ui.board import Board
 
 @dataclass
 class Session:
-    """One page's run. `board` is what the page shows by now."""
+    """One page's run. `board` is what the page shows by now, `ended` is set when nothing of it runs."""
 
     board: Board
     stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
 class Sessions:
@@ -33,6 +34,10 @@ class Sessions:
         self.close(key)
         session = self._sessions[key] = Session(board)
         return session
+
+    def get(self, key: str) -> Session | None:
+        """The page's run, going or not."""
+        return self._sessions.get(key)
 
     def stop(self, key: str) -> Session | None:
         """Stop the page's run, if it has one that is going."""
