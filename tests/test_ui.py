@@ -200,7 +200,7 @@ class TestMarkup:
 class TestUpdates:
     def test_one_value_for_each_output(self, tmp_path):
         seen = boards(tmp_path)
-        outputs = len(_panels().outputs)  # type: ignore[attr-defined]
+        outputs = len(_panels().outputs)
         assert len(updates(None, seen[0])) == outputs
         assert len(updates(seen[0], seen[1])) == outputs
         results = Results("image.png", "run.json", ["a", "b"])

@@ -17,9 +17,9 @@ It draws your prompt, checks what is missing, looks it up, and draws again."""
 EXAMPLES = (
     "a dog and a toolbox",
     "a cat and a hedgehog on a blue background",
-    "an owl and a lighthouse",
+    "a house and a helicopter",
     "a car",
-    "a guitar and an idea",
+    "a tree and a volcano",
 )
 
 
