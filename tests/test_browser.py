@@ -58,6 +58,10 @@ def opened(browser: sync_api.Browser, url: str, width: int = 1280, height: int =
     page.set_default_timeout(120_000)
     page.goto(url)
     page.wait_for_selector("#ir-run")
+    page.wait_for_function(  # Gradio lays panels out one by one: wait until the last one has its place
+        "document.querySelector('.ir-stage-second_verdict [data-status]')?.getBoundingClientRect().height > 0"
+    )
+    page.evaluate("document.fonts.ready")
     return page
 
 
@@ -221,7 +225,7 @@ def test_the_keyboard_reaches_prompt_run_and_stop_in_this_order(page):
 
 
 def test_panels_do_not_jump_when_they_fill(page):
-    where = "document.querySelector('.ir-stage-references').getBoundingClientRect().top"
+    where = "document.querySelector('.ir-stage-references').getBoundingClientRect().top + window.scrollY"
     before = page.evaluate(where)
     run(page, PROMPT)
     wait_for(page, "finished")
