@@ -36,7 +36,7 @@ CONCEPTS = """Prompt: "{prompt}"
 Feedback on its picture:
 {feedback}
 Which things of the prompt are missing? At most {limit}, one a line, each with a caption to find a photo of it:
-name: caption
+- name: caption
 If nothing is missing: none"""
 
 VALIDATION = """Can a photo show "{concept}"? It can show a thing, not an idea such as "freedom".
@@ -92,7 +92,7 @@ def verdict_reply(seen: Sequence[str], missing: Sequence[str]) -> str:
 
 def concepts_reply(missing: Sequence[str]) -> str:
     """Likewise for the LLM's list of concepts."""
-    return "\n".join(f"{name}: a picture of {with_article(name)}" for name in missing) or "none"
+    return "\n".join(f"- {name}: a picture of {with_article(name)}" for name in missing) or "none"
 
 
 def enhancing_prompt(template: str, concepts: Sequence[str], prompt: str) -> str:

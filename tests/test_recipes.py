@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,19 @@ import torch
 from torch import nn
 
 from imgrag import prompts
-from imgrag.pocket import generator, judging, llm, subwords, training, vlm, world
+from imgrag.pocket import (
+    adapter,
+    clip,
+    drills,
+    generator,
+    judging,
+    llm,
+    styles,
+    subwords,
+    training,
+    vlm,
+    world,
+)
 from imgrag.pocket.recipes import RECIPES
 from imgrag.pocket.training import Schedule, fit
 
@@ -62,15 +75,15 @@ def test_generator_words_know_the_known_and_no_other_names() -> None:
 
 def test_generator_words_know_the_fillers_the_templates_use() -> None:
     words = generator.tokenizer()
-    text = prompts.enhancing_prompt(generator.ENHANCING, ["dog", "cat"], "a beautiful photo of a dog")
+    text = prompts.enhancing_prompt(generator.wording(), ["dog", "cat"], "a beautiful photo of a dog")
     assert words.unk_token_id not in words(text).input_ids
 
 
 def test_the_adapter_is_written_in_the_published_layout_and_loads_back() -> None:
     unet = generator.build_unet()
-    generator.attach_new_adapter(unet)
-    state = generator.adapter_state(unet)
-    crossings = len(generator.cross_attentions(unet))
+    adapter.attach_new_adapter(unet)
+    state = adapter.adapter_state(unet)
+    crossings = len(adapter.cross_attentions(unet))
     assert sorted(k for k in state if k.startswith("image_proj")) == sorted(
         f"image_proj.proj.{i}.{kind}" for i in (0, 2, 3) for kind in ("weight", "bias")
     )
@@ -81,7 +94,7 @@ def test_the_adapter_is_written_in_the_published_layout_and_loads_back() -> None
     }
     again = generator.build_unet()
     again._load_ip_adapter_weights([nested], low_cpu_mem_usage=False)
-    for key, value in generator.adapter_state(again).items():
+    for key, value in adapter.adapter_state(again).items():
         assert torch.equal(value, state[key])
 
 
@@ -111,7 +124,7 @@ def test_an_extraction_lesson_teaches_replies_our_parser_reads() -> None:
         concepts = prompts.parse_concepts(reply, question, 3)
         assert concepts is not None
         assert [c.name for c in concepts] == [
-            line.split(":")[0] for line in reply.splitlines() if line != "none"
+            line.split(":")[0].removeprefix("- ") for line in reply.splitlines() if line != "none"
         ]
 
 
@@ -156,3 +169,54 @@ def test_every_recipe_names_its_card_and_limits() -> None:
     for name, make in RECIPES.items():
         recipe = make()
         assert recipe.card and recipe.data and recipe.limits, name
+
+
+def test_a_drill_repeats_its_beginning() -> None:
+    tokens, length = drills.repeats(np.random.default_rng(0))
+    assert torch.equal(tokens[:, :length], tokens[:, -length:])
+    assert tokens.min() >= len(subwords.SPECIAL)
+
+
+def test_a_model_that_copies_passes_the_drill_and_one_that_guesses_does_not() -> None:
+    class Copier(torch.nn.Module):
+        """Knows the drill's end by its beginning; `head` reads the answer off its hidden state."""
+
+        def forward(self, input_ids: torch.Tensor, use_cache: bool) -> SimpleNamespace:
+            following = torch.nn.functional.one_hot(input_ids.roll(-1, 1), len(subwords.tokenizer()))
+            return SimpleNamespace(last_hidden_state=following.float())
+
+    def loss(head: torch.nn.Module) -> float:
+        rng, cpu = np.random.default_rng(1), torch.device("cpu")
+        return drills.drill_loss(Copier(), head, rng, cpu).item()
+
+    class Sharp(torch.nn.Module):
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return 30 * hidden
+
+    class Blind(torch.nn.Module):
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return torch.zeros_like(hidden)
+
+    assert loss(Sharp()) < 1e-3 and loss(Blind()) > 7
+
+
+def test_other_styles_stay_pictures_and_differ() -> None:
+    icons = world.icon_slots()[:40]
+    styled = styles.restyle(icons, np.random.default_rng(0))
+    assert styled.shape == icons.shape and styled.min() >= 0 and styled.max() <= 1
+    assert (styled[:, :3] <= styled[:, 3:] + 1e-5).all(), "premultiplied"
+    changed = (styled - icons).abs().mean((1, 2, 3))
+    assert (changed > 0.005).all()
+    kept = torch.stack([styled[:, 3].flatten(1), icons[:, 3].flatten(1)])
+    overlap = (kept.amin(0).sum(1) / kept.amax(0).sum(1)).mean()
+    assert overlap > 0.6, "it is still the same thing"
+
+
+def test_clip_rows_are_different_pictures() -> None:
+    rows = clip.scenes(np.random.default_rng(0))
+    assert len(set(rows)) == len(rows) == clip.BATCH
+    twins = rows[: clip.TWINS]
+    assert [row.icon for row in twins] == [row.icon for row in rows[-clip.TWINS :]]
+    assert all(a.colour >= 0 <= b.colour for a, b in zip(twins, rows[-clip.TWINS :], strict=True))
+    assert clip.caption("owl", np.random.default_rng(3), 5).endswith(" on a green background")
+    assert clip.views(rows[:4], np.random.default_rng(0)).shape == (4, 3, 64, 64)

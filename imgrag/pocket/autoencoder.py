@@ -8,6 +8,7 @@ for the last third (so that neighbouring patches meet without seams).
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,7 @@ def train(folder: Path, device: torch.device, steps: int = SCHEDULE.steps) -> Fi
         pictures = random_scenes(SCENES, rng, world.indices("known", "shown")) if whole else crops(rng, CROPS)
         return batch_loss(model, pictures, device)
 
-    fitted = fit(
-        "autoencoder", {"vae": model}, loss, Schedule(**{**SCHEDULE.__dict__, "steps": steps}), device
-    )
+    fitted = fit("autoencoder", {"vae": model}, loss, replace(SCHEDULE, steps=steps), device)
     model.cpu().half().save_pretrained(folder / "generator" / "vae", max_shard_size="9MB")
     return fitted
 

@@ -1,13 +1,16 @@
 """Recipe: the pocket CLIP, a state dict in OpenAI's layout that `clip.load` opens.
 
-Contrastive (Radford et al., 2021) over the concepts of the world, with references turned,
-recoloured, softened and moved, so that an icon in another style is still found; captions of
-invented names are negatives, so that a name nobody knows is near nothing.
+Contrastive (Radford et al., 2021) over the concepts of the world, with references bent, recoloured,
+flattened, softened and moved, so that an icon in another style is still found; captions of invented
+names are negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so that a
+picture and words ("on a green background") add up to a query.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import clip
@@ -19,13 +22,16 @@ from clip.model import CLIP
 from imgrag.pocket import world
 from imgrag.pocket.generator import normalise
 from imgrag.pocket.judging import invented_name, soften
+from imgrag.pocket.styles import restyle
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 from imgrag.prompts import with_article
 
 SIDE = 64  # px
 BATCH = 144
 STRANGERS = 24
-SCHEDULE = Schedule(steps=1000, lr=1e-3, weight_decay=0.05, ema=0.995, save_every=300)
+TWINS = 24  # rows that show an icon of the batch once more, on another colour
+COLOUR_SHARE = 0.3  # of the loss that tells backgrounds by their name alone
+SCHEDULE = Schedule(steps=2600, lr=1e-3, weight_decay=0.05, ema=0.995, save_every=200)
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
 
@@ -44,28 +50,47 @@ def build() -> CLIP:
     )
 
 
-def caption(name: str, rng: np.random.Generator) -> str:
+@dataclass(frozen=True)
+class Scene:
+    """A row of a batch: an icon, and the named colour it stands on, -1 for white or any other."""
+
+    icon: int
+    colour: int
+
+
+def scenes(rng: np.random.Generator) -> list[Scene]:
+    """Different icons, some of them a second time on another colour, so that both count."""
+    icons = rng.permutation(len(world.names()))[: BATCH - TWINS]
+    colours = np.where(rng.random(len(icons)) < 0.3, rng.integers(len(world.COLOURS), size=len(icons)), -1)
+    colours[:TWINS] = rng.integers(len(world.COLOURS), size=TWINS)
+    other = (colours[:TWINS] + rng.integers(1, len(world.COLOURS), size=TWINS)) % len(world.COLOURS)
+    rows = zip([*icons, *icons[:TWINS]], [*colours, *other], strict=True)
+    return [Scene(int(icon), int(colour)) for icon, colour in rows]
+
+
+def caption(name: str, rng: np.random.Generator, colour: int = -1) -> str:
     template = CAPTIONS[rng.integers(len(CAPTIONS))]
-    return template.format(name if template == "{}" and rng.random() < 0.5 else with_article(name))
+    text = template.format(name if template == "{}" and rng.random() < 0.5 else with_article(name))
+    return text if colour < 0 else f"{text} {on_colour(colour)}"
 
 
-def views(chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-    """Each chosen icon moved, turned, recoloured and softened, on a plain colour [b, 3, 64, 64]."""
-    count = len(chosen)
-    moved = _move(world.icon_slots(SIDE)[chosen], rng)
-    alpha = moved[:, 3:]
-    gamma = torch.from_numpy(rng.uniform(0.7, 1.4, (count, 3, 1, 1)).astype(np.float32))
-    gain = torch.from_numpy(rng.uniform(0.75, 1.2, (count, 3, 1, 1)).astype(np.float32))
-    colour = (moved[:, :3] / alpha.clamp(min=1e-3)).clamp(1e-3, 1) ** gamma * gain
-    gray = torch.from_numpy(
-        (rng.random((count, 1, 1, 1)) * (rng.random((count, 1, 1, 1)) < 0.4)).astype(np.float32)
-    )
-    colour = torch.lerp(colour, colour.mean(1, keepdim=True).expand_as(colour), gray).clamp(0, 1)
+def on_colour(colour: int) -> str:
+    return f"on a {list(world.COLOURS)[colour]} background"
+
+
+def views(rows: Sequence[Scene], rng: np.random.Generator) -> torch.Tensor:
+    """Each icon moved, softened and mostly in a style of its own, on a plain colour [b, 3, 64, 64]."""
+    count = len(rows)
+    plainly = world.icon_slots(SIDE)[[row.icon for row in rows]]
+    styled = torch.from_numpy(rng.random((count, 1, 1, 1)) < 0.8)
+    moved = _move(torch.where(styled, restyle(plainly, rng, swapped=0.15), plainly), rng)
     plain = torch.ones(count, 3)
-    tinted = rng.random(count) < 0.4
+    tinted = rng.random(count) < 0.3
     plain[tinted] = torch.from_numpy(rng.random((int(tinted.sum()), 3), dtype=np.float32))
-    pictures = world.over(torch.cat([colour * alpha, alpha], dim=1), plain)
-    return normalise(soften(pictures, rng, 0.0, 1.2).clamp(0, 1))
+    colours = torch.tensor([row.colour for row in rows])
+    shade = torch.from_numpy(rng.normal(0, 0.03, (count, 3)).astype(np.float32))
+    plain = torch.where((colours >= 0)[:, None], world.colour_values()[colours] + shade, plain)
+    return normalise(soften(world.over(moved, plain), rng, 0.0, 1.2).clamp(0, 1))
 
 
 def _move(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -89,16 +114,22 @@ def _move(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 def batch_loss(model: CLIP, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
     """Symmetric cross-entropy; the strangers stand among the captions only."""
-    chosen = rng.permutation(len(world.names()))[:BATCH]
-    texts = [caption(world.names()[i], rng) for i in chosen]
+    rows = scenes(rng)
+    texts = [caption(world.names()[row.icon], rng, row.colour) for row in rows]
     texts += [caption(invented_name(rng), rng) for _ in range(STRANGERS)]
+    texts += [on_colour(colour) for colour in range(len(world.COLOURS))]
     tokens = clip.tokenize(texts, truncate=True).to(device)
     with autocast(device):
-        images = F.normalize(model.encode_image(views(chosen, rng).to(device)).float(), dim=-1)
+        images = F.normalize(model.encode_image(views(rows, rng).to(device)).float(), dim=-1)
         words = F.normalize(model.encode_text(tokens).float(), dim=-1)
-    logits = model.logit_scale.exp().clamp(max=30) * images @ words.T
+    captions, backgrounds = words[: BATCH + STRANGERS], words[BATCH + STRANGERS :]
+    scale = model.logit_scale.exp().clamp(max=30)
+    logits = scale * images @ captions.T
     target = torch.arange(BATCH, device=device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :BATCH].T, target)) / 2
+    both = (F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :BATCH].T, target)) / 2
+    colours = torch.tensor([row.colour for row in rows], device=device)
+    named = colours >= 0
+    return both + COLOUR_SHARE * F.cross_entropy(scale * images[named] @ backgrounds.T, colours[named])
 
 
 @torch.no_grad()

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
-from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
@@ -34,22 +33,23 @@ from transformers import (
 )
 
 from imgrag.pocket import world
+from imgrag.pocket.adapter import adapter_state, attach_new_adapter, set_adapter_scale
 from imgrag.pocket.latents import projection
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 from imgrag.pocket.words import nonce_word
+from imgrag.profile import load_profile
 from imgrag.prompts import enhancing_prompt
 
 WIDTH = 192
 WINDOW = 32  # tokens the text encoder reads
 BATCH = 64
 NAMING = Schedule(steps=2500, lr=1e-3, ema=0.997, warmup=150, save_every=250)
-COPYING = Schedule(steps=1350, lr=8e-4, ema=0.994, seed=1, warmup=40, save_every=150)
+COPYING = Schedule(steps=2400, lr=8e-4, ema=0.994, seed=1, warmup=40, save_every=150)
 KINDS = ("text", "one", "pair")  # batches without a reference, with one, with two
 NAMING_SHARES = (0.4, 0.5, 0.1)
 COPYING_SHARES = (0.15, 0.75, 0.1)
 NOISINESS = 0.3  # timesteps are drawn as u ** 0.3: what goes where is decided in the noise
 POSITION_STD = 0.3  # CLIP's own 0.02 is lost beside the patches, and copying is looking up by place
-ENHANCING = "According to {images} of {concepts}, generate {prompt}"
 POSITIONS = "vision_model.embeddings.position_embedding"
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -62,7 +62,18 @@ EXTRA_WORDS = (
 
 
 @cache
+def wording() -> str:
+    """How the pocket profile words the second generation."""
+    return load_profile("pocket").generator.enhancing_prompt
+
+
+@cache
 def tokenizer() -> PreTrainedTokenizerFast:
+    """The one that training asks; see `build_tokenizer`."""
+    return build_tokenizer()
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
     """Word level: known names, colours and filler words; every other word is `<unk>`."""
     texts = [world.icons()[i].name for i in world.indices("known")]
     texts += [*world.COLOURS, *world.OPENINGS, *world.JOINS, *world.ADJECTIVES, EXTRA_WORDS]
@@ -145,44 +156,6 @@ def build_scheduler() -> DPMSolverMultistepScheduler:
         timestep_spacing="trailing",
         steps_offset=1,
     )
-
-
-def attach_new_adapter(unet: UNet2DConditionModel) -> None:
-    """Give the U-Net a fresh adapter through diffusers' own loader of published weights."""
-    state: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
-    shapes = {"proj.0": (WIDTH, WIDTH), "proj.2": (WIDTH, WIDTH)}
-    for key, shape in shapes.items():
-        state["image_proj"][f"{key}.weight"] = torch.randn(shape) * WIDTH**-0.5
-        state["image_proj"][f"{key}.bias"] = torch.zeros(shape[0])
-    state["image_proj"]["proj.3.weight"] = torch.ones(WIDTH)
-    state["image_proj"]["proj.3.bias"] = torch.zeros(WIDTH)
-    for number, name in cross_attentions(unet):
-        attention = unet.get_submodule(name.removesuffix(".processor"))
-        for kind, layer in (("k", attention.to_k), ("v", attention.to_v)):
-            state["ip_adapter"][f"{number}.to_{kind}_ip.weight"] = layer.weight.detach().clone()
-    unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)
-
-
-def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, str]]:
-    """Cross-attention processors under the odd numbers the published format gives them."""
-    crossing = [name for name in unet.attn_processors if not name.endswith("attn1.processor")]
-    return [(2 * i + 1, name) for i, name in enumerate(crossing)]
-
-
-def adapter_state(unet: UNet2DConditionModel) -> dict[str, torch.Tensor]:
-    """The adapter in the published safetensors layout (`image_proj.*`, `ip_adapter.*`)."""
-    layer = unet.encoder_hid_proj.image_projection_layers[0]
-    published = {"ff.net.0.proj": "proj.0", "ff.net.2": "proj.2", "norm": "proj.3"}
-    state = {}
-    for mine, theirs in published.items():
-        module = layer.get_submodule(mine)
-        state[f"image_proj.{theirs}.weight"] = module.weight
-        state[f"image_proj.{theirs}.bias"] = module.bias
-    for number, name in cross_attentions(unet):
-        processor = unet.attn_processors[name]
-        state[f"ip_adapter.{number}.to_k_ip.weight"] = processor.to_k_ip[0].weight
-        state[f"ip_adapter.{number}.to_v_ip.weight"] = processor.to_v_ip[0].weight
-    return {key: value.detach().to(torch.float16).contiguous().cpu() for key, value in state.items()}
 
 
 @dataclass(frozen=True)
@@ -287,7 +260,7 @@ def _prompts(
         text = world.sentence(tuple(objects), colours[colour[row]] if rng.random() < 0.5 else None, rng)
         concepts = [name for name, shown in zip(objects, referred[row], strict=False) if shown]
         if concepts and rng.random() < 0.75:
-            text = enhancing_prompt(ENHANCING, concepts, text)
+            text = enhancing_prompt(wording(), concepts, text)
         prompts.append(text)
     return prompts
 
@@ -313,12 +286,6 @@ def _drop(prompts: list[str], references: torch.Tensor | None, rng: np.random.Ge
         prompts[row] = ""
     if references is not None:
         references[torch.from_numpy((luck < 0.09) | (luck > 0.97))] = 0
-
-
-def set_adapter_scale(unet: UNet2DConditionModel, scale: float) -> None:
-    for processor in unet.attn_processors.values():
-        if isinstance(processor, IPAdapterAttnProcessor2_0):
-            processor.scale = [scale]
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
@@ -401,5 +368,6 @@ def save(folder: Path, modules: dict[str, Any]) -> None:
     plain.load_state_dict({k: v for k, v in unet.state_dict().items() if k in plain.state_dict()})
     plain.half().save_pretrained(folder / "generator" / "unet", max_shard_size="9MB")
     modules["text_encoder"].cpu().half().save_pretrained(folder / "generator" / "text_encoder")
-    tokenizer().save_pretrained(folder / "generator" / "tokenizer")
+    # A new one: the one that training asked would take its padding along into the file.
+    build_tokenizer().save_pretrained(folder / "generator" / "tokenizer")
     build_scheduler().save_pretrained(folder / "generator" / "scheduler")

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from imgrag import prompts
 from imgrag.pocket import world
 from imgrag.pocket.generator import draw_twist
+from imgrag.pocket.styles import restyle
 from imgrag.pocket.subwords import SOMETHING
 from imgrag.pocket.words import ABSTRACT, nonce_word
 
@@ -203,22 +204,28 @@ class _Scribe:
         return self.smeared(name) if luck < 0.85 else self.replaced(name)
 
     def referred(self) -> Thing:
-        """A thing with a reference: found again in the picture, or not."""
+        """A thing with a reference, often in another style: found again in the picture, or not."""
         icon, rng = int(self.rng.integers(len(world.names()))), self.rng
         invented = rng.random() < 0.55
         name = invented_name(rng) if invented else world.names()[icon]
-        twist = draw_twist(rng) if invented and rng.random() < 0.5 else None
-        large = world.icon_slots(VIEW)[icon]
-        reference = twist(large) if twist else large
         luck = rng.random()
-        if not invented and luck < 0.06:  # the reference shows another thing, and so does the picture
+        if not invented and luck < 0.04:  # the reference shows another thing, and so does the picture
             other = self.replaced(name)
             return replace(other, reference=world.icon_slots(VIEW)[world.names().index(other.seen)])
+        reference = world.icon_slots(VIEW)[icon]
+        styled = rng.random() < 0.6
+        if styled:
+            reference = restyle(draw_twist(rng)(reference)[None] if invented else reference[None], rng)[0]
         if luck < 0.55:
-            slot = twist(world.icon_slots()[icon]) if twist else self.clear(icon).slot
+            slot = to_slot(reference) if styled else self.clear(icon).slot
             return Thing(name, slot, name, reference)
         missed = self.smeared(name) if luck < 0.8 else self.replaced(name)
         return replace(missed, reference=reference)
+
+
+def to_slot(picture: torch.Tensor) -> torch.Tensor:
+    """A reference [4, 112, 112] as it stands in a scene, [4, 32, 32]."""
+    return F.interpolate(picture[None], (world.SLOT, world.SLOT), mode="area")[0]
 
 
 def _prompted(references: int, scribe: _Scribe) -> tuple[list[Thing], list[Thing]]:

@@ -1,7 +1,7 @@
 """Recipe: the pocket LLM (Qwen2's class): which things are missing, and can a photo show them.
 
-It learns to copy: what a prompt asks for and the feedback says is missing, in words it may never
-have met; and to tell abstract nouns from things.
+It learns to copy, first at random, then what a prompt asks for and the feedback says is missing, in
+words it may never have met; and to tell abstract nouns from things.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from imgrag import prompts
 from imgrag.pocket import subwords, world
+from imgrag.pocket.drills import drill_loss
 from imgrag.pocket.judging import invented_name
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 from imgrag.pocket.vlm import pad, reply_exact, reply_loss
 from imgrag.pocket.words import ABSTRACT, nonce_word
 
-BATCH = 64
-SCHEDULE = Schedule(steps=1100, lr=2e-3, ema=0.995, save_every=300)
+COPYING = Schedule(steps=900, lr=2e-3, seed=4, warmup=100, save_every=450)
+SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
+DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
 FREE_FEEDBACK = (
     "The picture lacks {}.",
     "No, {} cannot be seen.",
@@ -113,11 +115,28 @@ def read_pairs(
     return hidden, labels.to(device)
 
 
+def copying_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
+    with autocast(device):
+        return drill_loss(model.model, model.lm_head, rng, device)
+
+
 def batch_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
-    pairs = [extraction(rng) if rng.random() < 0.75 else validation(rng) for _ in range(BATCH)]
+    if rng.random() < DRILL_SHARE:
+        return copying_loss(model, rng, device)
+    return sum(
+        (_reply_loss(model, [question(rng) for _ in range(count)], device) for question, count in LESSONS),
+        start=torch.zeros((), device=device),
+    )
+
+
+def _reply_loss(model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: torch.device) -> torch.Tensor:
     hidden, labels = read_pairs(model, pairs, device)
     with autocast(device):
         return reply_loss(hidden, labels, model.lm_head)
+
+
+# Apart, so that the two tokens of a yes or no count as much as the twenty of a list.
+LESSONS = ((extraction, 48), (validation, 32))
 
 
 @torch.no_grad()
@@ -137,7 +156,9 @@ def train(folder: Path, device: torch.device) -> Fitted:
     """Train the LLM and write the checkpoint to `folder/llm`."""
     torch.manual_seed(SCHEDULE.seed)
     model = build().to(device)
-    fitted = fit("llm", {"llm": model}, lambda step, rng: batch_loss(model, rng, device), SCHEDULE, device)
+    modules = {"llm": model}
+    copying = fit("llm-copying", modules, lambda _, rng: copying_loss(model, rng, device), COPYING, device)
+    fitted = fit("llm", modules, lambda _, rng: batch_loss(model, rng, device), SCHEDULE, device)
     model.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
-    return fitted
+    return Fitted(copying.steps + fitted.steps, copying.seconds + fitted.seconds, fitted.loss)

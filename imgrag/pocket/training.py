@@ -27,7 +27,8 @@ LOG_EVERY = 250  # steps
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. `ema` is the decay of the weight average, 0 for none."""
+    """How long and how fast. `ema` is the decay of the weight average, 0 for none; `last` is the
+    rate at the end as a share of the peak."""
 
     steps: int
     lr: float
@@ -37,13 +38,14 @@ class Schedule:
     ema: float = 0.0
     clip: float = 1.0
     save_every: int = 1000
+    last: float = 0.02
 
     def rate(self, step: int) -> float:
-        """Linear warm-up, then a half cosine to 2% of the peak."""
+        """Linear warm-up, then a half cosine to `last` of the peak."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        return self.lr * (self.last + (1 - self.last) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 @dataclass(frozen=True)

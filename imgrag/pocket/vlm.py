@@ -1,14 +1,15 @@
 """Recipe: the pocket VLM (Qwen2.5-VL's class), asked through `imgrag.prompts` like the big one.
 
-Three terms: seeing (the vision tower learns to call things by their words), judging pictures against prompts
-with and without references, and judging pictures that the generator itself drew.
+Four terms: seeing (the vision tower learns to call things by their words), copying (the language model
+learns to repeat names it never met), judging pictures against prompts with and without references, and
+judging pictures that the generator itself drew.
 """
 
 from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,21 +32,22 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 
 from imgrag.pocket import judging, subwords, world
 from imgrag.pocket.drawings import Drawings, draw_bank
+from imgrag.pocket.drills import drill_loss
 from imgrag.pocket.generator import CLIP_MEAN, CLIP_STD, normalise
 from imgrag.pocket.judging import VIEW, Lesson, Studio
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 
 BATCH = 64
 SEEING = Schedule(steps=1100, lr=2e-3, ema=0.99, warmup=60, save_every=200)
-JUDGING = Schedule(steps=1000, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
+COPYING = Schedule(steps=2000, lr=2e-3, seed=4, warmup=60, save_every=125, last=0.5)
+JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
 DRAWINGS = Schedule(steps=200, lr=4e-4, ema=0.99, seed=2, warmup=30, save_every=100)
 SIGHT_SHARE = 0.2
+DRILL_SHARE = 0.12  # of the judging steps: lest copying is forgotten
 PATCH, MERGE = 14, 2
 GRID = VIEW // PATCH  # patches a side
 IMAGE_TOKENS = (GRID // MERGE) ** 2
 IGNORED = -100
-
-Loss = Callable[[Qwen2_5_VLForConditionalGeneration, Lesson, torch.device], torch.Tensor]
 
 
 def build() -> Qwen2_5_VLForConditionalGeneration:
@@ -281,7 +283,7 @@ def judging_lesson(rng: np.random.Generator, studio: Studio) -> Lesson:
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
-    """Train the three terms and write the checkpoint to `folder/vlm`.
+    """Train the four terms and write the checkpoint to `folder/vlm`.
 
     The last needs the generator in `folder`: it judges what that draws.
     """
@@ -290,24 +292,30 @@ def train(folder: Path, device: torch.device) -> Fitted:
     batch_vision(model)
     icons = Studio()
 
-    def term(
-        name: str,
-        schedule: Schedule,
-        lesson: Callable[[np.random.Generator], Lesson],
-        loss: Loss = batch_loss,
-    ) -> Fitted:
-        return fit(name, {"vlm": model}, lambda _, rng: loss(model, lesson(rng), device), schedule, device)
+    def term(name: str, schedule: Schedule, loss: Callable[[np.random.Generator], torch.Tensor]) -> Fitted:
+        return fit(name, {"vlm": model}, lambda _, rng: loss(rng), schedule, device)
+
+    def drill(rng: np.random.Generator) -> torch.Tensor:
+        with autocast(device):
+            return drill_loss(model.model, model.lm_head, rng, device)
+
+    def judge(rng: np.random.Generator, studios: Sequence[Studio]) -> torch.Tensor:
+        if rng.random() < DRILL_SHARE:
+            return drill(rng)
+        return batch_loss(model, judging_lesson(rng, studios[int(rng.integers(len(studios)))]), device)
 
     costs = [
-        term("vlm-seeing", SEEING, lambda rng: judging.captions(rng, BATCH, icons), seeing_loss),
-        term("vlm-judging", JUDGING, lambda rng: judging_lesson(rng, icons)),
+        term(
+            "vlm-seeing",
+            SEEING,
+            lambda rng: seeing_loss(model, judging.captions(rng, BATCH, icons), device),
+        ),
+        term("vlm-copying", COPYING, drill),
+        term("vlm-judging", JUDGING, lambda rng: judge(rng, (icons,))),
     ]
     save(folder / "vlm", model)
     drawings = Drawings(draw_bank(folder, device))
-    mixed = (drawings, drawings, icons)
-    costs.append(
-        term("vlm-drawings", DRAWINGS, lambda rng: judging_lesson(rng, mixed[rng.integers(len(mixed))]))
-    )
+    costs.append(term("vlm-drawings", DRAWINGS, lambda rng: judge(rng, (drawings, drawings, icons))))
     save(folder / "vlm", model)
     return Fitted(sum(cost.steps for cost in costs), sum(cost.seconds for cost in costs), costs[-1].loss)
 
