@@ -169,11 +169,13 @@ def choose(checkpoint: Checkpoint, fallback: Checkpoint | None) -> Checkpoint:
 
 def cast(profile: Profile) -> dict[str, Checkpoint]:
     """The checkpoint of each role but CLIP, whose files have no repository."""
+    composer = {"composer": profile.composer.checkpoint} if profile.composer else {}
     return {
         "generator": profile.generator.checkpoint,
         "adapter": profile.adapter.checkpoint,
         "vlm": choose(profile.vlm.checkpoint, profile.vlm.fallback),
         "llm": choose(profile.llm.checkpoint, profile.llm.fallback),
+        **composer,
     }
 
 

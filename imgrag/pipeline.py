@@ -10,7 +10,8 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,7 +24,7 @@ from imgrag.checkpoints import PROJECT
 from imgrag.decisions import end_reason
 from imgrag.errors import Cancelled
 from imgrag.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
-from imgrag.library import Library, libraries_folder, open_library
+from imgrag.library import ImageLibrary, libraries_folder, open_library
 from imgrag.models.roles import ROLES, choose_device, load_roles
 from imgrag.profile import Profile, load_profile
 from imgrag.residency import ModelSpec, Policy, Residency
@@ -78,7 +79,8 @@ class ImageRAGPipeline:
         self._roles = roles
         self._lock = threading.Lock()
         self._residency: Residency | None = None
-        self._opened: dict[str, Library] = {}
+        self._opened: dict[str, ImageLibrary] = {}
+        self._opening = threading.Lock()
         self._stop: threading.Event | None = None
 
     def stream(self, request: Request, stop: threading.Event | None = None) -> Generator[Event, None, None]:
@@ -130,6 +132,33 @@ class ImageRAGPipeline:
             needed = sum(residency.spec(role).bytes for role in ROLES)
             if residency.budget_bytes is None or needed <= residency.budget_bytes:
                 residency.preload()
+
+    @contextmanager
+    def borrow(self, role: str) -> Iterator[Any]:
+        """One model between runs, for as short as possible: runs wait meanwhile.
+
+        Raises:
+            CheckpointError: its checkpoint is missing.
+        """
+        with self._lock, self.residency.use(role) as model:
+            yield model
+
+    def library(self, name: str) -> ImageLibrary:
+        """The library of that name, or that folder of images; opened once.
+
+        Raises:
+            LibraryError: there is neither.
+        """
+        with self._opening:
+            if name not in self._opened:
+                self._opened[name] = open_library(name, self.libraries, self._cache)
+            return self._opened[name]
+
+    def close_library(self, name: str) -> None:
+        """Let go of a library's files, so that it can be renamed or deleted. Waits for the run at work."""
+        with self._lock, self._opening:
+            if name in self._opened:
+                self._opened.pop(name).close()
 
     @property
     def residency(self) -> Residency:
@@ -220,6 +249,7 @@ class ImageRAGPipeline:
     def _begin(self, request: Request) -> Run:
         now = datetime.now(timezone.utc)
         library = self._library(request)
+        library.require_pictures()
         return Run(
             id=records.new_id(now),
             request=request,
@@ -240,12 +270,8 @@ class ImageRAGPipeline:
             check=lambda: _check(stop),
         )
 
-    def _library(self, request: Request) -> Library:
-        """Opened once; its index looks for changes in each run."""
-        name = request.library or self.profile.retrieval.library
-        if name not in self._opened:
-            self._opened[name] = open_library(name, self.libraries, self._cache)
-        return self._opened[name]
+    def _library(self, request: Request) -> ImageLibrary:
+        return self.library(request.library or self.profile.retrieval.library)
 
 
 def settings(request: Request, profile: Profile) -> dict[str, Any]:

@@ -155,6 +155,27 @@ class ClipProfile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComposerProfile:
+    """A checkpoint that embeds words and pictures together, for composed queries.
+
+    Without one they are searched by the weighted sum of CLIP's two vectors.
+    """
+
+    checkpoint: Checkpoint
+    min_pixels: int
+    max_pixels: int
+    dtype: str = "float32"
+    instruction: str = "Represent the user's input."
+
+    def __post_init__(self) -> None:
+        _check_dtype(self.dtype, "auto")
+        ordered = 0 < self.min_pixels <= self.max_pixels
+        _require(
+            ordered, f"composer.min_pixels is {self.min_pixels} and composer.max_pixels {self.max_pixels}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetrievalProfile:
     """How references are found.
 
@@ -193,6 +214,7 @@ class Profile:
     llm: LlmProfile
     clip: ClipProfile
     retrieval: RetrievalProfile
+    composer: ComposerProfile | None = None
     description: str = ""
     memory: str = ""
     path: Path = field(default=Path(), compare=False)

@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,6 +27,7 @@ from imgrag.errors import RecordError
 from imgrag.run import Reference, Round, Run, Verdict
 
 PARTIAL = ".partial-"
+LEFT_SECONDS = 3600  # a run is written in less; an older partial folder has nobody writing it
 RECORD = "run.json"
 TEXT_KEY = "imgrag"
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
@@ -39,12 +41,17 @@ def new_id(now: datetime) -> str:
 def prepare(results: Path) -> None:
     """Make sure that runs can be written below `results`, before any work is done.
 
+    What a killed process left half written an hour ago or earlier is removed.
+
     Raises:
         RecordError: the folder cannot be made or written.
     """
     try:
         results.mkdir(parents=True, exist_ok=True)
         Path(tempfile.mkdtemp(prefix=PARTIAL, dir=results)).rmdir()
+        for left in results.glob(f"{PARTIAL}*"):
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise _unwritable(results, error) from error
 

@@ -127,6 +127,7 @@ class Candidate:
     caption: str = ""
     source: str = ""
     licence: str = ""
+    id: int = 0  # in the library, while the file stays there
 
 
 @dataclass(frozen=True)

@@ -259,10 +259,10 @@ def _search(concepts: Sequence[Concept], context: Context) -> dict[Concept, list
     """Candidates, best first: those called exactly like the concept, then the most similar ones."""
     queries = [context.query.format(caption=concept.caption, name=concept.name) for concept in concepts]
     with context.residency.use("clip") as clip:
-        context.library.index(clip, context.check)
+        column = context.library.index(clip, context.check)
         vectors = clip.embed_texts(queries)
     return {
-        concept: context.library.search(vector, concept.name, context.candidates)
+        concept: column.search(vector, concept.name, context.candidates)
         for concept, vector in zip(concepts, vectors, strict=True)
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imgrag.models import OnStep
+from imgrag.models import OnStep, weighted_sum
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.profile import load_profile
 from imgrag.residency import ModelSpec
@@ -148,6 +148,8 @@ class FakeEmbedder:
     """Axis i of a vector is thing i; a picture or a text of none of them lies on an axis of its own."""
 
     nbytes = 10 * MEGABYTE
+    dimensions = len(COLOURS) + 1
+    side = 64
 
     def __init__(self, model_id: str = "fake", crowd: Crowd | None = None) -> None:
         self.model_id = model_id
@@ -162,6 +164,9 @@ class FakeEmbedder:
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         with self._crowd:
             return self._vectors([[name in text.split() for name in COLOURS] for text in texts])
+
+    def compose(self, image: Image.Image, text: str, weight: float) -> np.ndarray:
+        return weighted_sum(self.embed_images([image])[0], self.embed_texts([text])[0], weight)
 
     def _vectors(self, rows: Sequence[Sequence[bool]]) -> np.ndarray:
         axes = np.array([[*row, not any(row)] for row in rows], np.float32)

@@ -1,11 +1,10 @@
-"""A folder of images as a library: what is read, found, noticed, refused."""
+"""Libraries of pictures: what is followed, found, noticed, refused."""
 
 from __future__ import annotations
 
-import json
 import os
-import struct
-import zlib
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +12,55 @@ import pytest
 from PIL import Image
 
 from imgrag.errors import LibraryError
-from imgrag.library import is_literal, libraries_folder, library_names, open_library
+from imgrag.library import (
+    ImageLibrary,
+    create_library,
+    delete_library,
+    is_literal,
+    libraries_folder,
+    library_names,
+    open_library,
+    rename_library,
+)
+from imgrag.library import adding as adding_module
+from imgrag.library.adding import Progress, Report, finished
 from imgrag.library.base import plain_name
-from imgrag.library.folder import FolderLibrary
-from imgrag.library.pictures import UnreadablePicture, read_picture
+from imgrag.library.column import Column
+from imgrag.library.filters import parse_filter
+from imgrag.library.sources import STATE
+from imgrag.library.sqlite import EmbeddedStore
 from imgrag.run import Candidate
 from tests.fakes import COLOURS, FakeEmbedder, make_library, tile
 
 OWL = list(COLOURS).index("owl")
 
 
-def indexed(folder: Path, cache: Path, embedder: FakeEmbedder | None = None) -> FolderLibrary:
-    library = FolderLibrary(folder, cache)
+def opened(folder: Path, state: Path) -> ImageLibrary:
+    return ImageLibrary(folder, state, lambda: EmbeddedStore(state))
+
+
+def indexed(folder: Path, state: Path, embedder: FakeEmbedder | None = None) -> ImageLibrary:
+    library = opened(folder, state)
     library.index(embedder or FakeEmbedder())
     return library
+
+
+def column(library: ImageLibrary) -> Column:
+    """What was embedded, without a look at the disk."""
+    return library.column(FakeEmbedder())
 
 
 def axis(number: int) -> np.ndarray:
     return np.eye(len(COLOURS) + 1, dtype=np.float32)[number]
 
 
-def found(library: FolderLibrary, name: str = "", k: int = 9) -> list[str]:
-    return [candidate.file for candidate in library.search(axis(OWL), name, k)]
+def found(library: ImageLibrary, name: str = "", k: int = 9) -> list[str]:
+    return [candidate.file for candidate in column(library).search(axis(OWL), name, k)]
 
 
 def test_the_most_similar_come_first(tmp_path: Path) -> None:
-    library = indexed(make_library(tmp_path / "lib", "cat", "dog", "owl"), tmp_path / "cache")
-    best, *rest = library.search(axis(OWL), "", 2)
+    library = indexed(make_library(tmp_path / "lib", "cat", "dog", "owl"), tmp_path / "state")
+    best, *rest = column(library).search(axis(OWL), "", 2)
     assert (best.file, best.score, best.name) == ("owl.png", 1.0, "owl")
     assert len(rest) == 1 and rest[0].score == 0.0
 
@@ -47,16 +68,17 @@ def test_the_most_similar_come_first(tmp_path: Path) -> None:
 def test_a_literal_name_comes_first_with_its_own_score(tmp_path: Path) -> None:
     folder = make_library(tmp_path / "lib", "owl")
     tile("cat").save(folder / "big_Zor-blax.png")
-    library = indexed(folder, tmp_path / "cache")
-    hits = library.search(axis(OWL), "a big zor blax", 2)
+    library = indexed(folder, tmp_path / "state")
+    hits = column(library).search(axis(OWL), "my big zor blax", 2)
     assert [(hit.file, hit.score) for hit in hits] == [("big_Zor-blax.png", 0.0), ("owl.png", 1.0)]
     assert [is_literal(hit, "Big Zor-Blax") for hit in hits] == [True, False]
+    assert found(library, "big zor blax", 1) == ["big_Zor-blax.png"]
 
 
 @pytest.mark.parametrize(
     ("text", "plain"),
     [("A picture of a Hot-Dog.", "hot dog"), ("the_owl", "owl"), ("Photo of scissors", "scissors"), ("an", "an"),
-     ("a b", "b"), ("", ""), ("a photographer", "photographer")],
+     ("a b", "b"), ("", ""), ("a photographer", "photographer"), ("My zorblax!", "zorblax"), ("mystery", "mystery")],
 )  # fmt: skip
 def test_plain_names(text: str, plain: str) -> None:
     assert plain_name(text) == plain
@@ -69,157 +91,215 @@ def test_every_name_of_a_picture_counts(name: str) -> None:
     assert not is_literal(candidate, "zorb")
 
 
-METADATA = {"file_name": "cat.png", "name": "zorblax", "caption": "a cat", "source": "me", "licence": "CC0"}
-
-
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "license"])
-def test_metadata_is_read(tmp_path: Path, kind: str) -> None:
+def test_metadata_travels_with_the_picture_and_is_read_again_when_it_changes(tmp_path: Path) -> None:
     folder = make_library(tmp_path / "lib", "cat", "owl")
-    if kind == "csv":
-        (folder / "metadata.csv").write_text(
-            "\ufeff" + ",".join(METADATA) + "\n" + ",".join(METADATA.values()) + "\n"
-        )
-    else:
-        row = {("license" if kind == "license" and k == "licence" else k): v for k, v in METADATA.items()}
-        (folder / "metadata.jsonl").write_text(
-            json.dumps(row) + "\n\n" + json.dumps({"file_name": "gone.png"})
-        )
-    library = indexed(folder, tmp_path / "cache")
-    cat = next(hit for hit in library.search(axis(OWL), "", 9) if hit.file == "cat.png")
-    assert (cat.name, cat.caption, cat.source, cat.licence) == ("zorblax", "a cat", "me", "CC0")
-    assert found(library, "zorblax")[0] == "cat.png"
+    (folder / "metadata.csv").write_text(
+        "file_name,name,caption,source,licence,price\ncat.png,zorblax,a cat,me,CC0,3\n"
+    )
+    embedder = FakeEmbedder()
+    library = indexed(folder, tmp_path / "state", embedder)
+    cat = column(library).search(axis(OWL), "zorblax", 9)[0]
+    assert (cat.file, cat.caption, cat.source, cat.licence) == ("cat.png", "a cat", "me", "CC0")
+    assert library.count(parse_filter("price < 4")) == 1
+    (folder / "metadata.csv").write_text("file_name,name,price\ncat.png,frob,30\n")
+    library.index(embedder)
+    assert found(library, "frob")[0] == "cat.png" and found(library, "zorblax")[0] == "owl.png"
+    assert library.count(parse_filter("price < 4")) == 0
+    assert embedder.embedded == 2
 
 
 def test_broken_metadata_is_one_sentence(tmp_path: Path) -> None:
     folder = make_library(tmp_path / "lib", "cat")
     (folder / "metadata.jsonl").write_text("{")
-    with pytest.raises(LibraryError, match=r"metadata.jsonl of the library 'lib'"):
-        indexed(folder, tmp_path / "cache")
+    with pytest.raises(LibraryError, match=r"metadata.jsonl") as caught:
+        indexed(folder, tmp_path / "state")
+    assert str(tmp_path) not in str(caught.value)
 
 
-def test_the_pocket_library_has_names_and_licences() -> None:
-    library = open_library("pocket", libraries_folder(), Path("unused"))
-    assert isinstance(library, FolderLibrary)
-    assert len(library.files()) > 500
-    assert library.open("owl.png").mode == "RGBA"
-
-
-def bomb(side: int) -> bytes:
-    """A PNG of a few bytes whose header claims side x side pixels."""
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 64)), (b"IEND", b"")]
-    body = b"".join(
-        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def broken_files(folder: Path) -> dict[str, str]:
-    whole = (folder / "owl.png").read_bytes()
-    contents = {
-        "empty.png": (b"", "empty"),
-        "text.jpg": (b"not a picture at all", "no picture"),
-        "cut.png": (whole[: len(whole) // 2], "broken"),
-        "bomb.png": (bomb(13_000), "169 megapixels"),
-        "huge.png": (bomb(60_000), "too large"),
-    }
-    for name, (content, _) in contents.items():
-        (folder / name).write_bytes(content)
-    return {name: reason for name, (_, reason) in contents.items()}
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_broken_files_are_left_out_and_named(tmp_path: Path) -> None:
+def test_broken_files_are_left_out_named_and_not_tried_again(tmp_path: Path) -> None:
     folder = make_library(tmp_path / "lib", "owl")
-    Image.effect_noise((64, 64), 80).convert("RGB").save(folder / "owl.png")
-    expected = broken_files(folder)
-    library = indexed(folder, tmp_path / "cache")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.jpg").write_bytes(b"not a picture at all")
+    library = indexed(folder, tmp_path / "state")
     assert found(library) == ["owl.png"]
-    assert {skipped.file for skipped in library.skipped} == set(expected)
-    for skipped in library.skipped:
-        assert expected[skipped.file] in skipped.reason
+    assert {(s.file, s.reason) for s in library.skipped} == {
+        ("empty.png", "it is empty"),
+        ("text.jpg", "it is no picture"),
+    }
+    tile("cat").save(folder / "empty.png")
+    library.index(FakeEmbedder())
+    assert found(library) == ["owl.png", "empty.png"]
+    assert [skipped.file for skipped in library.skipped] == ["text.jpg"]
+    (folder / "text.jpg").unlink()
+    library.index(FakeEmbedder())
+    assert library.skipped == ()
 
 
-def test_odd_pictures_are_read_properly(tmp_path: Path) -> None:
-    red = Image.new("RGB", (8, 4), (200, 40, 40))
-    red.convert("CMYK").save(tmp_path / "cmyk.jpg")
-    red.quantize(4).save(tmp_path / "palette.png")
-    Image.new("RGBA", (8, 4), (200, 40, 40, 0)).save(tmp_path / "clear.png")
-    Image.fromarray(np.full((4, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
-    red.save(tmp_path / "moving.gif", save_all=True, append_images=[Image.new("RGB", (8, 4))])
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    red.save(tmp_path / "turned.jpg", exif=turned)
-    pictures = {path.name: read_picture(path) for path in tmp_path.iterdir()}
-    modes = {name: (picture.mode, picture.size) for name, picture in pictures.items()}
-    assert modes.pop("turned.jpg") == ("RGB", (4, 8))
-    assert modes.pop("clear.png") == ("RGBA", (8, 4))
-    assert set(modes.values()) == {("RGB", (8, 4))}
-    assert pictures["deep.png"].getpixel((0, 0)) == (156, 156, 156)
-    assert np.allclose(pictures["moving.gif"].getpixel((0, 0)), (200, 40, 40), atol=8)
+def test_a_picture_that_broke_is_no_longer_found(tmp_path: Path) -> None:
+    folder = make_library(tmp_path / "lib", "cat", "owl")
+    library = indexed(folder, tmp_path / "state")
+    (folder / "owl.png").write_bytes(b"broken now")
+    library.index(FakeEmbedder())
+    assert found(library) == ["cat.png"]
 
 
 def test_nothing_is_embedded_twice(tmp_path: Path) -> None:
-    folder, cache = make_library(tmp_path / "lib", "cat", "owl"), tmp_path / "cache"
+    folder, state = make_library(tmp_path / "lib", "cat", "owl"), tmp_path / "state"
     embedder = FakeEmbedder()
-    library = indexed(folder, cache, embedder)
+    library = indexed(folder, state, embedder)
     library.index(embedder)
     (folder / "owl.png").rename(folder / "renamed.png")
     library.index(embedder)
-    again = indexed(folder, cache, embedder)  # as another process would
+    again = indexed(folder, state, embedder)  # as another process would
     assert embedder.embedded == 2
-    assert found(again)[0] == "renamed.png"
-    assert [file.suffix for file in cache.iterdir()] == [".npz"]
+    assert found(again) == ["renamed.png", "cat.png"]
 
 
-def test_changes_are_noticed(tmp_path: Path) -> None:
+def test_changes_are_noticed_and_ids_stay(tmp_path: Path) -> None:
     folder = make_library(tmp_path / "lib", "cat", "owl")
-    library = indexed(folder, tmp_path / "cache")
+    library = indexed(folder, tmp_path / "state")
+    (before,) = [hit.id for hit in column(library).search(axis(OWL), "", 9) if hit.file == "cat.png"]
     tile("owl", 12).save(folder / "cat.png")
     (folder / "owl.png").unlink()
     tile("dog").save(folder / "new.png")
     library.index(FakeEmbedder())
-    assert [(hit.file, hit.score) for hit in library.search(axis(OWL), "", 9)] == [
-        ("cat.png", 1.0),
-        ("new.png", 0.0),
-    ]
+    hits = column(library).search(axis(OWL), "", 9)
+    assert [(hit.file, hit.score) for hit in hits] == [("cat.png", 1.0), ("new.png", 0.0)]
+    assert hits[0].id == before > 0
 
 
 def test_two_models_never_mix(tmp_path: Path) -> None:
-    folder, cache = make_library(tmp_path / "lib", "cat", "owl"), tmp_path / "cache"
+    folder, state = make_library(tmp_path / "lib", "cat", "owl"), tmp_path / "state"
     one, other = FakeEmbedder("one"), FakeEmbedder("other")
-    library = indexed(folder, cache, one)
+    library = indexed(folder, state, one)
     library.index(other)
-    indexed(folder, cache, other)
+    (folder / "owl.png").unlink()
+    library.index(one)
+    indexed(folder, state, other)
     assert (one.embedded, other.embedded) == (2, 2)
-    assert len(list(cache.iterdir())) == 2
+    assert [hit.file for hit in library.column(one).search(axis(OWL), "", 9)] == ["cat.png"]
 
 
-def test_a_broken_cache_is_made_anew(tmp_path: Path) -> None:
-    folder, cache = make_library(tmp_path / "lib", "owl"), tmp_path / "cache"
-    indexed(folder, cache)
-    (kept,) = cache.iterdir()
-    kept.write_bytes(b"PK\x03\x04 nonsense")
-    embedder = FakeEmbedder()
-    assert found(indexed(folder, cache, embedder)) == ["owl.png"]
-    assert embedder.embedded == 1
-    assert np.load(kept, allow_pickle=False)["vectors"].shape == (1, 5)
+def test_a_broken_store_is_made_anew(tmp_path: Path) -> None:
+    folder, state = make_library(tmp_path / "lib", "owl"), tmp_path / "state"
+    state.mkdir()
+    (state / "library.sqlite").write_bytes(b"nonsense" * 100)
+    assert found(indexed(folder, state)) == ["owl.png"]
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
-    assert found(indexed(make_library(tmp_path / "lib", "owl"), tmp_path / "cache")) == ["owl.png"]
+    library = open_library(str(make_library(tmp_path / "lib", "owl")), tmp_path, tmp_path / "cache")
+    library.index(FakeEmbedder())
+    assert found(library) == ["owl.png"]
 
 
-def test_indexing_can_be_stopped(tmp_path: Path) -> None:
-    class Stopped(Exception):
-        pass
+class Stopped(Exception):
+    pass
+
+
+def test_adding_can_be_stopped_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adding_module, "BATCH", 2)
+    monkeypatch.setattr(adding_module, "AHEAD", 2)
+    monkeypatch.setattr(adding_module._batches, "__defaults__", (2,))
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    for number in range(10):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
+    embedder, library = FakeEmbedder(), opened(folder, tmp_path / "state")
 
     def check() -> None:
-        raise Stopped
+        if embedder.embedded >= 4:
+            raise Stopped
 
     with pytest.raises(Stopped):
-        FolderLibrary(make_library(tmp_path / "lib", "owl"), tmp_path / "cache").index(FakeEmbedder(), check)
+        finished(library.add([], embedder, check))
+    assert library.count() == embedder.embedded == 4
+    report = finished(library.add([], embedder))
+    assert (report.added, report.unchanged) == (6, 4)
+    assert embedder.embedded == 10
+
+
+def test_adding_reports_progress_and_a_sum(tmp_path: Path) -> None:
+    library = opened(make_library(tmp_path / "lib", "owl", "cat"), tmp_path / "state")
+    (tmp_path / "lib" / "bad.png").write_bytes(b"x")
+    *steps, report = library.add([], FakeEmbedder())
+    assert all(isinstance(step, Progress) for step in steps) and steps[-1].done == steps[-1].total == 3
+    assert isinstance(report, Report)
+    assert (report.added, report.changed, report.removed, report.unchanged) == (2, 0, 0, 0)
+    assert [skipped.file for skipped in report.skipped] == ["bad.png"]
+
+
+def test_folders_stay_where_they_are(tmp_path: Path) -> None:
+    own, photos = make_library(tmp_path / "lib", "owl"), make_library(tmp_path / "my photos", "cat", "dog")
+    embedder, library = FakeEmbedder(), opened(own, tmp_path / "state")
+    finished(library.add([photos], embedder))
+    assert set(found(library)) == {"owl.png", "my-photos/cat.png", "my-photos/dog.png"}
+    assert library.open("my-photos/cat.png").getpixel((0, 0)) == COLOURS["cat"]
+    again = finished(library.add([photos, photos / ""], embedder))
+    assert (again.added, again.unchanged, embedder.embedded) == (0, 3, 3)
+    (photos / "dog.png").unlink()
+    assert finished(library.add([], embedder)).removed == 1
+    photos.rename(tmp_path / "unplugged")
+    assert finished(library.add([], embedder)).removed == 0
+    assert set(found(library)) == {"owl.png", "my-photos/cat.png"}
+    with pytest.raises(LibraryError, match=r"cannot be read|has no picture"):
+        library.open("my-photos/cat.png")
+
+
+def test_a_folder_that_holds_the_library_is_refused(tmp_path: Path) -> None:
+    library = opened(make_library(tmp_path / "lib", "owl"), tmp_path / "state")
+    with pytest.raises(LibraryError, match="holds this library itself"):
+        finished(library.add([tmp_path], FakeEmbedder()))
+    assert finished(library.add([], FakeEmbedder())).added == 1  # it is not left locked
+
+
+def test_pictures_and_zips_are_copied_in(tmp_path: Path) -> None:
+    library = opened(make_library(tmp_path / "lib"), tmp_path / "state")
+    make_library(tmp_path / "in", "owl", "cat")
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(tmp_path / "in" / "cat.png", "pets/cat.png")
+    finished(library.add([tmp_path / "in" / "owl.png", tmp_path / "more.zip"], FakeEmbedder()))
+    assert set(found(library)) == {"uploads/owl.png", "uploads/more/pets/cat.png"}
+    assert library.count(parse_filter("category = 'pets'")) == 1
+    assert finished(library.add([tmp_path / "in" / "owl.png"], FakeEmbedder())).added == 0
+    with pytest.raises(LibraryError, match=r"'none.png' cannot be added"):
+        finished(library.add([tmp_path / "none.png"], FakeEmbedder()))
+
+
+def test_removed_pictures_stay_away(tmp_path: Path) -> None:
+    folder = make_library(tmp_path / "lib", "owl", "cat")
+    library = opened(folder, tmp_path / "state")
+    finished(library.add([make_library(tmp_path / "in", "dog") / "dog.png"], FakeEmbedder()))
+    assert library.remove(["owl.png", "uploads/dog.png", "none.png"]) == 2
+    assert (folder / "owl.png").exists() and not (folder / "uploads" / "dog.png").exists()
+    again = indexed(folder, tmp_path / "state")
+    assert found(again) == ["cat.png"]
+
+
+def test_shards_come_back_without_embedding(tmp_path: Path) -> None:
+    first = indexed(make_library(tmp_path / "one", "owl", "cat"), tmp_path / "s1")
+    shards = first.export(tmp_path / "out", "fake")
+    embedder, second = FakeEmbedder(), opened(make_library(tmp_path / "two"), tmp_path / "s2")
+    report = finished(second.add(shards, embedder))
+    assert report.added == 2 and embedder.embedded == 0
+    assert found(second) == ["owl.png", "cat.png"]
+    make_library(tmp_path / "two", "owl")
+    finished(second.add([], embedder))
+    assert embedder.embedded == 0, "the picture's content is known, so its embedding is too"
+    assert second.open("owl.png").getpixel((0, 0)) == COLOURS["owl"]
+    assert found(second) == ["owl.png", "cat.png"]
+    third = opened(make_library(tmp_path / "three"), tmp_path / "s3")
+    with pytest.raises(LibraryError, match="embeddings of fake"):
+        finished(third.add(shards, FakeEmbedder("another")))
+
+
+def test_the_query_itself_can_be_left_out(tmp_path: Path) -> None:
+    library = indexed(make_library(tmp_path / "lib", "owl", "cat"), tmp_path / "state")
+    nearest = column(library).nearest(axis(OWL))
+    assert nearest is not None and nearest[0].file == "owl.png" and nearest[1] == pytest.approx(1)
+    hits = column(library).search(axis(OWL), "owl", 9, without=nearest[0].digest)
+    assert [hit.file for hit in hits] == ["cat.png"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
@@ -228,9 +308,10 @@ def test_nothing_outside_the_folder_is_reached(tmp_path: Path) -> None:
     make_library(tmp_path / "secret", "cat")
     (folder / "link.png").symlink_to(tmp_path / "secret" / "cat.png")
     (folder / "inside.png").symlink_to(folder / "owl.png")
+    (folder / "folder").symlink_to(tmp_path / "secret")
     make_library(folder / ".hidden", "dog")
     make_library(folder / "sub", "toolbox")
-    library = indexed(folder, tmp_path / "cache")
+    library = indexed(folder, tmp_path / "state")
     assert sorted(found(library)) == ["inside.png", "owl.png", "sub/toolbox.png"]
     for name in (
         "../secret/cat.png",
@@ -239,6 +320,7 @@ def test_nothing_outside_the_folder_is_reached(tmp_path: Path) -> None:
         ".hidden/dog.png",
         "",
         "none.png",
+        "a\x00b",
     ):
         with pytest.raises(LibraryError, match="has no picture"):
             library.open(name)
@@ -252,16 +334,89 @@ def test_libraries_are_opened_by_name_or_folder(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("IMGRAG_LIBRARIES", str(tmp_path / "root"))
     root = libraries_folder()
     assert library_names(root) == ["empty", "mine"]
-    assert open_library("mine", root, tmp_path).name == "mine"
-    assert open_library(str(tmp_path / "elsewhere"), root, tmp_path).name == "elsewhere"
-    for name in ("nope", "../elsewhere", "", "a\x00b"):
+    assert open_library("mine", root, tmp_path / "cache").name == "mine"
+    assert (root / "mine" / STATE).is_dir()
+    assert open_library(str(tmp_path / "elsewhere"), root, tmp_path / "cache").name == "elsewhere"
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["dog.png"]
+    for name in ("nope", "../elsewhere/none", "", "a\x00b"):
         with pytest.raises(LibraryError, match=r"no library .*Known are: empty, mine"):
             open_library(name, root, tmp_path)
     with pytest.raises(LibraryError, match="'empty' holds no images"):
-        open_library("empty", root, tmp_path)
+        open_library("empty", root, tmp_path).require_pictures()
 
 
-def test_an_unreadable_file_says_why(tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_bytes(b"")
-    with pytest.raises(UnreadablePicture, match="empty"):
-        read_picture(tmp_path / "x.png")
+def test_libraries_are_made_renamed_and_deleted(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    create_library(" my birds ", root)
+    assert library_names(root) == ["my birds"]
+    outside = make_library(tmp_path / "photos", "owl")
+    library = open_library("my birds", root, tmp_path)
+    finished(library.add([outside], FakeEmbedder()))
+    library.close()
+    rename_library("my birds", "birds", root)
+    library = open_library("birds", root, tmp_path)
+    library.index(FakeEmbedder())
+    assert found(library) == ["photos/owl.png"]
+    library.close()
+    delete_library("birds", root)
+    assert library_names(root) == [] and (outside / "owl.png").exists()
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "x" * 101, "con", "a\x00", "taken", "TAKEN", "end."],
+)
+def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
+    create_library("taken", tmp_path)
+    with pytest.raises(LibraryError):
+        create_library(name, tmp_path)
+    assert library_names(tmp_path) == ["taken"]
+
+
+@pytest.mark.parametrize("act", [delete_library, lambda name, root: rename_library(name, "new", root)])
+def test_only_libraries_are_renamed_or_deleted(tmp_path: Path, act) -> None:
+    (tmp_path / "root").mkdir()
+    make_library(tmp_path / "photos", "owl")
+    for name in ("../photos", "none", str(tmp_path / "photos")):
+        with pytest.raises(LibraryError, match="no library"):
+            act(name, tmp_path / "root")
+    assert (tmp_path / "photos" / "owl.png").exists()
+
+
+def test_the_pocket_library_has_names_and_licences() -> None:
+    pytest.importorskip("faiss")
+    library = open_library("pocket", libraries_folder(), Path("unused"))
+    library.require_pictures()
+    assert len([entry for source in library.sources for entry in source.folder.glob("*.png")]) > 500
+
+
+def test_many_are_found_through_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's inverted lists, their snapshot, what is written later, what goes: all as exact search has it."""
+    monkeypatch.setattr("imgrag.library.vectors.FLAT_BELOW", 500)
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((20, 16))
+    rows = centres[rng.integers(20, size=3000)] + 0.3 * rng.standard_normal((3000, 16))
+    vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    entry = adding_module.Entry("", "")
+    entries = [replace(entry, file=f"{n}", digest=f"{n:064x}", fields={"n": n}) for n in range(3000)]
+    store = EmbeddedStore(tmp_path)
+    store.select("m", 16)
+    store.write(entries[:2900], vectors[:2900])
+    store.optimise()
+    assert [path.suffix for path in tmp_path.glob("index*")] == [".faiss"]
+    store.close()
+    store = EmbeddedStore(tmp_path)
+    store.write(entries[2900:], vectors[2900:])
+    store.remove([entries[7].file])
+    alive = np.delete(np.arange(3000), 7)
+    exact = same = 0
+    for query in vectors[::100]:
+        expected = set((alive[np.argsort(-(vectors[alive] @ query))[:10]] + 1).tolist())
+        same += len(expected & {hit.id for hit in store.search(query, 10)})
+        exact += len(expected)
+        few = {hit.id for hit in store.search(query, 10, parse_filter("n >= 2950 or n < 30"))}
+        passing = np.array([n for n in alive if n >= 2950 or n < 30])
+        assert few == set((passing[np.argsort(-(vectors[passing] @ query))[:10]] + 1).tolist())
+    assert same / exact > 0.98
+    assert len(store.search(vectors[0], 2999)) == 2999

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -196,3 +197,13 @@ def test_the_trace_tells_the_decisions() -> None:
     ]  # fmt: skip
     places = [trace.index(words) for words in order]
     assert places == sorted(places)
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    old, new = tmp_path / ".partial-old", tmp_path / ".partial-new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "initial.png").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    records.prepare(tmp_path)
+    assert not old.exists() and new.exists()

@@ -15,7 +15,7 @@ from imgrag.models import Embedder
 from imgrag.run import Candidate
 
 _OPENING = re.compile(r"^(?:an? |the )?(?:picture|photo|photograph|image|drawing|icon) of ", re.IGNORECASE)
-_ARTICLE = re.compile(r"^(?:an?|the|some) ", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the|some|my|our|your|his|her|its|their) ", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,24 +26,40 @@ class Skipped:
     reason: str
 
 
-class Library(Protocol):
-    """Pictures that can be searched. `name` is shown to people, `skipped` names what was left out."""
-
-    name: str
-    skipped: tuple[Skipped, ...]
-
-    def index(self, embedder: Embedder, check: Callable[[], None] = ...) -> None:
-        """Embed whatever is new or changed. `check` is called now and then; it may raise to stop.
-
-        Raises:
-            LibraryError: no picture of the library can be read.
-        """
-        ...
+class Searchable(Protocol):
+    """A library as one model has embedded it."""
 
     def search(self, vector: np.ndarray, name: str, k: int) -> list[Candidate]:
         """The best `k`: pictures whose name is literally `name` first, each part by cosine similarity.
 
-        `vector` is float32 [d] of length 1, from the embedder given to `index`.
+        `vector` is float32 [d] of length 1, from the embedder that was given to `index`.
+        """
+        ...
+
+
+class Library(Protocol):
+    """Pictures that can be searched. `name` is shown to people."""
+
+    name: str
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Files that were left out."""
+        ...
+
+    def require_pictures(self) -> None:
+        """Look, before any model is at work, whether there is anything to search.
+
+        Raises:
+            LibraryError: there is no picture.
+        """
+        ...
+
+    def index(self, embedder: Embedder, check: Callable[[], None] = ...) -> Searchable:
+        """Embed whatever is new or changed. `check` is called now and then; it may raise to stop.
+
+        Raises:
+            LibraryError: no picture of the library can be read.
         """
         ...
 
@@ -62,16 +78,15 @@ def is_literal(candidate: Candidate, name: str) -> bool:
     A name that no CLIP knows ("zorblax") has no meaningful similarity; that the owner gave the
     picture this very name says more than any score.
     """
-    return plain_name(name) in literal_names(candidate)
+    return plain_name(name) in literal_names(candidate.name, candidate.caption, candidate.file)
 
 
-def literal_names(candidate: Candidate) -> set[str]:
+def literal_names(name: str, caption: str, file: str) -> set[str]:
     """Everything a picture is literally called, as `plain_name` spells it."""
-    called = (candidate.name, candidate.caption, PurePosixPath(candidate.file).stem)
-    return {plain_name(text) for text in called} - {""}
+    return {plain_name(text) for text in (name, caption, PurePosixPath(file).stem)} - {""}
 
 
 def plain_name(text: str) -> str:
-    """ "A picture of a Hot-Dog" -> "hot dog"."""
+    """ "A picture of a Hot-Dog" -> "hot dog", "my zorblax" -> "zorblax"."""
     words = " ".join(re.sub(r"[-_\s]+", " ", text).split()).strip(" .,;:!?\"'")
     return _ARTICLE.sub("", _OPENING.sub("", words)).casefold()

@@ -51,9 +51,19 @@ class Chat(Protocol):
 
 
 class Embedder(Protocol):
-    """CLIP: pictures and words as unit vectors of one space."""
+    """CLIP, or a composer: pictures and words as unit vectors of one space."""
 
     model_id: str
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def side(self) -> int:
+        """Pixels on the short side that are looked at; a larger picture gains nothing."""
+        ...
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """float32 [n, d], each of length 1."""
@@ -62,3 +72,13 @@ class Embedder(Protocol):
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """float32 [n, d], each of length 1. Texts longer than CLIP's window are cut."""
         ...
+
+    def compose(self, image: Image.Image, text: str, weight: float) -> np.ndarray:
+        """float32 [d] of length 1 for a picture as words would have it; `weight` is the picture's share."""
+        ...
+
+
+def weighted_sum(image: np.ndarray, text: np.ndarray, weight: float) -> np.ndarray:
+    """Two unit vectors [d] as one, the first with this share: how a space without a composer composes."""
+    both = weight * image + (1 - weight) * text
+    return np.asarray(both / max(float(np.linalg.norm(both)), 1e-9))

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgrag.profile import LlmProfile
+from imgrag.profile import ComposerProfile, LlmProfile
 
 if TYPE_CHECKING:
     import torch
 
 
-def open_model(auto_class: Any, profile: LlmProfile, folder: Path, device: str) -> Any:
+def open_model(auto_class: Any, profile: LlmProfile | ComposerProfile, folder: Path, device: str) -> Any:
     """A transformers model on its device; on a CPU in float32 whatever it was stored in.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imgrag.models import weighted_sum
 from imgrag.models.pictures import bounded
 from imgrag.models.weights import tensor_bytes
 
@@ -69,8 +70,13 @@ class ClipEmbedder:
 
     @property
     def dimensions(self) -> int:
-        """Length of a vector."""
+        """See `imgrag.models.Embedder`."""
         return int(self._model.text_projection.shape[1])
+
+    @property
+    def side(self) -> int:
+        """See `imgrag.models.Embedder`."""
+        return int(self._model.visual.input_resolution)
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
@@ -94,6 +100,10 @@ class ClipEmbedder:
             with torch.inference_mode():
                 vectors.append(self._model.encode_text(tokens))
         return self._unit(vectors)
+
+    def compose(self, image: Image.Image, text: str, weight: float) -> np.ndarray:
+        """See `imgrag.models.Embedder`: the weighted sum of the two vectors."""
+        return weighted_sum(self.embed_images([image])[0], self.embed_texts([text])[0], weight)
 
     def _unit(self, batches: Sequence[Any]) -> np.ndarray:
         if not batches:

@@ -9,6 +9,7 @@ from pathlib import Path
 from imgrag.checkpoints import Store, cast, locate, locate_clip
 from imgrag.errors import CheckpointError, ImgragError
 from imgrag.models.clip import load_clip
+from imgrag.models.composer import load_composer
 from imgrag.models.generator import load_generator
 from imgrag.models.llm import load_llm
 from imgrag.models.vlm import load_vlm
@@ -17,6 +18,7 @@ from imgrag.profile import Profile
 from imgrag.residency import ModelSpec, Sized
 
 ROLES = ("generator", "vlm", "llm", "clip")
+"""What every run needs. A profile may also name a "composer", for searches by picture and words."""
 
 
 def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None) -> dict[str, ModelSpec]:
@@ -37,12 +39,16 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
         "llm": partial(load_llm, profile.llm, at["llm"], device),
         "clip": partial(load_clip, profile.clip.checkpoint, clip, device),
     }
+    if profile.composer is not None:
+        loaders["composer"] = partial(load_composer, profile.composer, at["composer"], device)
     sizes = {
         "generator": _generator_bytes(profile, at["generator"], at["adapter"], device),
         "vlm": _folder_bytes(at["vlm"], profile.vlm.dtype, device),
         "llm": _folder_bytes(at["llm"], profile.llm.dtype, device),
         "clip": clip.stat().st_size * (2 if device == "cpu" else 1),
     }
+    if profile.composer is not None:
+        sizes["composer"] = _folder_bytes(at["composer"], profile.composer.dtype, device)
     labels = {role: checkpoint.label for role, checkpoint in checkpoints.items()} | {
         "clip": profile.clip.checkpoint
     }
@@ -54,7 +60,7 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
             label=labels[role],
             recurring=role in ("generator", "vlm"),
         )
-        for role in ROLES
+        for role in loaders
     }
 
 

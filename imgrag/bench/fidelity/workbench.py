@@ -180,10 +180,10 @@ class Workbench:
             for caption, name in zip(captions, world.names(), strict=True)
         ]
         with context.residency.use("clip") as clip:
-            context.library.index(clip, context.check)
+            column = context.library.index(clip, context.check)
             vectors = clip.embed_texts(queries)
         # Asked for without a name, the library has nothing but similarity to go by.
-        best = [context.library.search(vector, "", 1)[0].file for vector in vectors]
+        best = [column.search(vector, "", 1)[0].file for vector in vectors]
         return [file == icon.file_name for file, icon in zip(best, world.icons(), strict=True)]
 
     def _given(self, case: Case, reference: Reference) -> Run:

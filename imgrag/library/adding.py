@@ -1,0 +1,244 @@
+"""Bringing a library up to date: look, read, embed, write, forget what is gone.
+
+Pictures are read by threads while the batch before is embedded. Every batch is written before
+the next one is announced, so a stop at any moment loses at most one batch of work.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from imgrag.library.base import Skipped
+from imgrag.library.metadata import Described, describe_picture, folder_category, read_metadata
+from imgrag.library.pictures import UnreadablePicture, content_hash, read_picture
+from imgrag.library.sources import UPLOADS, Found, Settings, Source, metadata_signature, pictures_in
+from imgrag.library.store import Entry, Store
+from imgrag.models import Embedder
+
+T = TypeVar("T")
+BATCH = 64  # pictures embedded and written at a time
+LOOK = 512  # files compared with the store at a time
+READERS = min(4, os.cpu_count() or 1)
+AHEAD = 2 * BATCH  # pictures read before they are wanted
+ELSEWHERE = -1  # `mtime_ns` of an entry whose picture is not among the library's files
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` files are dealt with; `eta` are the seconds left, `None` while nobody knows."""
+
+    done: int
+    total: int
+    what: str
+    eta: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of it. `skipped` are all files of the library that are no usable pictures."""
+
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    skipped: tuple[Skipped, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A file that was looked at: its entry and, unless only that changed, its picture; or what is wrong."""
+
+    found: Found
+    entry: Entry
+    picture: Image.Image | None = None
+    wrong: str = ""
+    same: bool = False  # nothing changed after all
+
+
+class Adding:
+    """One pass over all sources of a library; iterate over it. `settings` is what to remember then."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        settings: Settings,
+        store: Store,
+        embedder: Embedder,
+        check: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self._sources = sources
+        self._store = store
+        self._embedder = embedder
+        self._check = check
+        self._seen: set[str] = set()
+        self._unreadable: dict[str, tuple[int, int, str]] = {}
+        self._added = self._changed = 0
+        self._metadata: dict[str, Mapping[str, Described]] = {}
+
+    def __iter__(self) -> Iterator[Progress | Report]:
+        begun = time.monotonic()
+        signatures = {source.label: metadata_signature(source) for source in self._sources}
+        found = self._look()
+        wanted = self._wanted(found, signatures)
+        for batch in _batches(_ahead(self._read, wanted)):
+            self._check()
+            self._write(batch)
+            done = self._added + self._changed
+            passed = time.monotonic() - begun
+            left = len(found) - len(self._seen)
+            eta = passed / max(1, len(self._seen)) * left if left else None
+            yield Progress(len(self._seen), len(found), f"{done} embedded or changed", eta)
+        removed = self._forget()
+        self.settings = replace(self.settings, unreadable=self._unreadable, described=signatures)
+        yield Progress(len(found), len(found), "ordering the index")
+        self._store.optimise()
+        skipped = tuple(Skipped(file, why) for file, (_, _, why) in self._unreadable.items())
+        unchanged = len(found) - self._added - self._changed - len(skipped)
+        seconds = round(time.monotonic() - begun, 3)
+        yield Report(self._added, self._changed, removed, unchanged, skipped, seconds)
+
+    def _look(self) -> list[Found]:
+        excluded = set(self.settings.excluded)
+        found = []
+        for source in self._sources:
+            for picture in pictures_in(source):
+                if picture.file not in excluded:
+                    found.append(picture)
+            self._check()
+        return found
+
+    def _wanted(
+        self, found: Iterable[Found], signatures: Mapping[str, str]
+    ) -> Iterator[tuple[Found, Entry | None]]:
+        """The files to look into, each with its entry if nothing but its description can have changed."""
+        for block in _batches(iter(found), LOOK):
+            known = self._store.known([picture.file for picture in block])
+            for picture in block:
+                self._seen.add(picture.file)
+                entry = known.get(picture.file)
+                same = entry is not None and (entry.size, entry.mtime_ns) == (picture.size, picture.mtime_ns)
+                bad = self.settings.unreadable.get(picture.file)
+                label = picture.source.label
+                if bad is not None and bad[:2] == (picture.size, picture.mtime_ns):
+                    self._unreadable[picture.file] = bad
+                elif not same:
+                    yield picture, None
+                elif signatures[label] != self.settings.described.get(label):
+                    yield picture, entry
+
+    def _read(self, wanted: tuple[Found, Entry | None]) -> _Read:
+        """In a thread: hash and decode, or only describe again."""
+        found, known = wanted
+        try:
+            digest = known.digest if known else content_hash(found.path)
+            picture = None if known else read_picture(found.path, side=self._embedder.side)
+        except (UnreadablePicture, OSError) as error:
+            wrong = str(error) if isinstance(error, UnreadablePicture) else "it cannot be opened"
+            return _Read(found, Entry(found.file, ""), wrong=wrong)
+        entry = self._entry(found, digest)
+        return _Read(found, entry, picture, same=known is not None and entry == replace(known, id=0))
+
+    def _entry(self, found: Found, digest: str) -> Entry:
+        """What is known beside the picture, then inside it, then what its file is called."""
+        beside = self._described(found.source).get(found.relative, Described())
+        inside = describe_picture(found.path)
+        stem = " ".join(PurePosixPath(found.relative).stem.replace("-", " ").replace("_", " ").split())
+        category = folder_category(found.relative.removeprefix(f"{UPLOADS}/"))
+        return Entry(
+            file=found.file,
+            digest=digest,
+            size=found.size,
+            mtime_ns=found.mtime_ns,
+            name=beside.name or inside.name or stem,
+            caption=beside.caption or inside.caption,
+            source=beside.source or inside.source,
+            licence=beside.licence or inside.licence,
+            fields={**({"category": category} if category else {}), **inside.fields, **beside.fields},
+        )
+
+    def _described(self, source: Source) -> Mapping[str, Described]:
+        """Read once a pass; two readers that come first together both read it."""
+        if source.label not in self._metadata:
+            self._metadata[source.label] = read_metadata(source.folder)
+        return self._metadata[source.label]
+
+    def _write(self, batch: Sequence[_Read]) -> None:
+        for read in batch:
+            if read.wrong:
+                self._unreadable[read.found.file] = (read.found.size, read.found.mtime_ns, read.wrong)
+        usable = [read for read in batch if not read.wrong and not read.same]
+        if not usable:
+            return
+        vectors = self._store.vectors({read.entry.digest for read in usable})
+        new = {
+            read.entry.digest: read.picture
+            for read in usable
+            if read.picture is not None and read.entry.digest not in vectors
+        }
+        if new:
+            embedded = np.asarray(self._embedder.embed_images(list(new.values())), np.float32)
+            vectors.update(zip(new, embedded, strict=True))
+        before = self._store.known([read.entry.file for read in usable])
+        self._store.write(
+            [read.entry for read in usable], np.stack([vectors[read.entry.digest] for read in usable])
+        )
+        self._added += len(usable) - len(before)
+        self._changed += len(before)
+
+    def _forget(self) -> int:
+        """Remove entries whose file is gone; a folder that is away as a whole is taken to come back."""
+        away = tuple(
+            f"{source.label}/" for source in self._sources if source.label and not source.folder.is_dir()
+        )
+        missing = [
+            file
+            for file in self._store.files()
+            if (file not in self._seen or file in self._unreadable) and not (away and file.startswith(away))
+        ]
+        removed = 0
+        for block in _batches(iter(missing), LOOK):
+            known = self._store.known(block)
+            removed += self._store.remove([file for file in block if known[file].mtime_ns != ELSEWHERE])
+        return removed
+
+
+def finished(events: Iterable[Progress | Report]) -> Report:
+    """Go through with it and return the report."""
+    reports = [event for event in events if isinstance(event, Report)]
+    return reports[-1]
+
+
+def _ahead(
+    read: Callable[[tuple[Found, Entry | None]], _Read], wanted: Iterator[tuple[Found, Entry | None]]
+) -> Iterator[_Read]:
+    """Results in order, `AHEAD` of them in the making."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
+        waiting: deque[Future[_Read]] = deque()
+        try:
+            for item in wanted:
+                waiting.append(readers.submit(read, item))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _batches(items: Iterator[T], size: int = BATCH) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
+        yield batch

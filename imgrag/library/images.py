@@ -1,0 +1,271 @@
+"""A library of pictures: folders are followed, entries kept in a store, pictures found and opened.
+
+An image is known by the hash of its content, an embedding by that hash and the model's id: what
+did not change is not embedded again, and two models never mix.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from imgrag.errors import LibraryError
+from imgrag.library.adding import ELSEWHERE, Adding, Progress, Report
+from imgrag.library.archives import unpack_pictures
+from imgrag.library.base import Skipped
+from imgrag.library.column import Column
+from imgrag.library.filters import Filter
+from imgrag.library.pictures import SUFFIXES, UnreadablePicture, content_hash, read_picture, thumbnail
+from imgrag.library.shards import export_shards, is_shard, read_shards
+from imgrag.library.sources import (
+    UPLOADS,
+    Source,
+    load_settings,
+    pictures_in,
+    save_settings,
+    sources,
+    with_folder,
+)
+from imgrag.library.store import Entry, Store
+from imgrag.models import Embedder
+
+FOLLOWED = 20_000  # entries up to which every run looks whether files have changed
+log = logging.getLogger(__name__)
+
+
+class ImageLibrary:
+    """Pictures below `folder` and in the folders added to it.
+
+    Args:
+        folder: the library's own pictures.
+        state: where settings, index and skipped files are remembered.
+        open_store: opens one of the two engines; each model gets one of its own, so that no two
+            threads ever disagree on which is selected.
+    """
+
+    def __init__(self, folder: Path, state: Path, open_store: Callable[[], Store]) -> None:
+        self.folder = folder.resolve()
+        self.name = self.folder.name
+        self._state = state
+        self._open_store = open_store
+        self._store = open_store()
+        self._columns: dict[str, Column] = {}
+        self._opening = threading.Lock()
+        self._settings = load_settings(state)
+        self._adding = threading.Lock()
+
+    @property
+    def _browsed(self) -> Store:
+        """The first model's that was asked for, else the fullest there was when the library was opened."""
+        return next((column.store for column in list(self._columns.values())), self._store)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Files that are no usable pictures, and why."""
+        return tuple(Skipped(file, why) for file, (_, _, why) in self._settings.unreadable.items())
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where the pictures lie, the library's own folder first."""
+        return sources(self.folder, self._settings)
+
+    def require_pictures(self) -> None:
+        """See `Library.require_pictures`."""
+        if not self._browsed.count() and not any(
+            True for source in self.sources for _ in pictures_in(source)
+        ):
+            raise LibraryError(f"The library {self.name!r} holds no images. Add some to it first.")
+
+    def index(self, embedder: Embedder, check: Callable[[], None] = lambda: None) -> Column:
+        """See `Library.index`. A large library is searched as it is; `add` looks for changes."""
+        column = self.column(embedder)
+        if column.store.count() <= FOLLOWED and self._adding.acquire(blocking=False):
+            try:
+                for _ in self._follow(embedder, check):
+                    pass
+            finally:
+                self._adding.release()
+        if not column.store.count():
+            raise LibraryError(
+                f"The library {self.name!r} has no image that can be read. Add some to it first."
+            )
+        return column
+
+    def column(self, embedder: Embedder) -> Column:
+        """What a model has embedded so far."""
+        with self._opening:
+            if embedder.model_id not in self._columns:
+                store = self._open_store()
+                store.select(embedder.model_id, embedder.dimensions)
+                self._columns[embedder.model_id] = Column(store)
+            return self._columns[embedder.model_id]
+
+    def add(
+        self, paths: Sequence[Path], embedder: Embedder, check: Callable[[], None] = lambda: None
+    ) -> Iterator[Progress | Report]:
+        """Take in folders (where they lie), picture files and zips (copied) and Parquet shards.
+
+        Yields `Progress` and at last a `Report`; without paths it looks what has changed. To stop
+        it, raise from `check`: what was done is kept, and the next call goes on from there.
+
+        Raises:
+            LibraryError: a path is nothing that can be added, or another thread is adding.
+        """
+        if not self._adding.acquire(blocking=False):
+            raise LibraryError(f"Something is being added to {self.name!r} already. Wait until it is done.")
+        try:
+            imported = sum(self._take(path, embedder) for path in paths)
+            for event in self._follow(embedder, check):
+                yield event if isinstance(event, Progress) else replace(event, added=event.added + imported)
+        finally:
+            self._adding.release()
+
+    def open(self, file: str) -> Image.Image:
+        """See `Library.open`."""
+        return self._read(file, read_picture)
+
+    def thumbnail(self, file: str, side: int) -> Image.Image:
+        """A small copy of a picture, at most `side` px. Raises what `open` raises."""
+        return self._read(file, lambda path: thumbnail(path, side))
+
+    def entries(self, offset: int, limit: int, where: Filter | None = None) -> list[Entry]:
+        """A page of what is in the library, in the order it came."""
+        return self._browsed.page(offset, limit, where)
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many pictures there are (that pass)."""
+        return self._browsed.count(where)
+
+    def remove(self, files: Sequence[str]) -> int:
+        """Take pictures out; returns how many there were. Copies made by `add` are deleted, others stay on disk.
+
+        Raises:
+            LibraryError: something is being added at the moment.
+        """
+        if not self._adding.acquire(blocking=False):
+            raise LibraryError(f"Something is being added to {self.name!r}. Wait until it is done.")
+        try:
+            here = list(self._browsed.known(files))
+            kept = tuple(file for file in here if not file.startswith(f"{UPLOADS}/"))
+            self._remember(replace(self._settings, excluded=(*self._settings.excluded, *kept)))
+            removed = self._browsed.remove(here)
+            for column in self._columns.values():  # Milvus keeps each model's apart
+                column.store.remove(here)
+            for file in set(here) - set(kept):
+                (self.folder / file).unlink(missing_ok=True)
+            return removed
+        finally:
+            self._adding.release()
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and names for people; no path leaves the server."""
+        return {
+            "name": self.name,
+            "images": self._browsed.count(),
+            "engine": "milvus" if self._settings.engine else "faiss",
+            "folders": list(self._settings.folders),
+            "removed": len(self._settings.excluded),
+            "skipped": [{"file": skipped.file, "reason": skipped.reason} for skipped in self.skipped],
+        }
+
+    def export(self, folder: Path, model_id: str) -> list[Path]:
+        """Write ids, metadata and embeddings as Parquet shards; returns the files."""
+        column = self._columns.get(model_id)
+        return export_shards(column.store.rows() if column else (), folder, model_id)
+
+    def close(self) -> None:
+        """Let go of the stores."""
+        for store in (self._store, *(column.store for column in self._columns.values())):
+            store.close()
+
+    def _follow(self, embedder: Embedder, check: Callable[[], None]) -> Iterator[Progress | Report]:
+        adding = Adding(self.sources, self._settings, self.column(embedder).store, embedder, check)
+        try:
+            yield from adding
+        finally:
+            if adding.settings != self._settings:
+                self._remember(adding.settings)
+
+    def _remember(self, settings: Any) -> None:
+        self._settings = settings
+        save_settings(settings, self._state)
+
+    def _take(self, path: Path, embedder: Embedder) -> int:
+        """Bring one path to where `_follow` finds it; returns how many entries a shard brought."""
+        if path.is_dir():
+            self._remember(with_folder(self._settings, path, self.folder))
+        elif path.suffix.lower() == ".zip":
+            self._unpack(path)
+        elif path.suffix.lower() in SUFFIXES and path.is_file():
+            self._copy(path)
+        elif path.is_file() and is_shard(path):
+            return self._import(path, embedder)
+        else:
+            raise LibraryError(
+                f"{path.name!r} cannot be added: it is no folder, picture, zip or Parquet shard that exists."
+            )
+        return 0
+
+    def _unpack(self, archive: Path) -> None:
+        unpack_pictures(archive, _free(self.folder / UPLOADS / archive.stem))
+
+    def _copy(self, path: Path) -> None:
+        target = self.folder / UPLOADS / path.name
+        if target.exists() and content_hash(target) == content_hash(path):
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target = _free(target)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+
+    def _import(self, shard: Path, embedder: Embedder) -> int:
+        """Entries whose embeddings were computed elsewhere. They need no picture here to be found."""
+        store, count = self.column(embedder).store, 0
+        for entries, vectors, model_id in read_shards([shard]):
+            if model_id not in ("", embedder.model_id) or vectors.shape[1] != embedder.dimensions:
+                raise LibraryError(
+                    f"{shard.name!r} holds embeddings of {model_id or 'a model it does not name'} with "
+                    f"{vectors.shape[1]} dimensions; this library is searched by {embedder.model_id} with "
+                    f"{embedder.dimensions}. Compute them with that model."
+                )
+            known = store.known([entry.file for entry in entries])
+            new = [n for n, entry in enumerate(entries) if entry.file not in known]
+            store.write([replace(entries[n], mtime_ns=ELSEWHERE) for n in new], vectors[new])
+            count += len(new)
+        return count
+
+    def _read(self, file: str, read: Callable[[Path], Image.Image]) -> Image.Image:
+        path = self._path(file) if self._browsed.known([file]) else None
+        if path is None:
+            raise LibraryError(f"The library {self.name!r} has no picture {file!r}.")
+        try:
+            return read(path)
+        except UnreadablePicture as error:
+            raise LibraryError(
+                f"The picture {file!r} of the library {self.name!r} cannot be read: {error}."
+            ) from error
+
+    def _path(self, file: str) -> Path | None:
+        """Where a file lies, if it lies inside its source."""
+        for source in reversed(self.sources):
+            if not source.label or file.startswith(f"{source.label}/"):
+                path = source.folder / source.relative(file)
+                return path if path.resolve().is_relative_to(source.folder.resolve()) else None
+        return None
+
+
+def _free(path: Path) -> Path:
+    """The path, or with a number if it is taken."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free

@@ -1,0 +1,147 @@
+"""The libraries by name: one folder each, below `datasets/libraries` or where the operator says."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from imgrag.checkpoints import PROJECT
+from imgrag.errors import LibraryError
+from imgrag.library.images import ImageLibrary
+from imgrag.library.sources import STATE, Settings, load_settings, save_settings
+from imgrag.library.store import Store
+
+LIBRARIES_VARIABLE = "IMGRAG_LIBRARIES"
+TOKEN_VARIABLE = "IMGRAG_MILVUS_TOKEN"
+_NAME = re.compile(r"[^\W_][\w .-]{0,98}[\w-]|[^\W_]")
+log = logging.getLogger(__name__)
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)  # no folders on Windows
+
+
+def libraries_folder() -> Path:
+    """Where named libraries lie: `IMGRAG_LIBRARIES`, else `datasets/libraries` of the project."""
+    return Path(os.environ.get(LIBRARIES_VARIABLE) or PROJECT / "datasets" / "libraries")
+
+
+def library_names(root: Path) -> list[str]:
+    """The named libraries below `root`."""
+    folders = root.iterdir() if root.is_dir() else ()
+    return sorted(folder.name for folder in folders if folder.is_dir() and _NAME.fullmatch(folder.name))
+
+
+def open_library(name_or_folder: str, root: Path, cache: Path) -> ImageLibrary:
+    """The library of that name below `root`, else that folder of images.
+
+    What is remembered of a named library lies inside it; of any other folder, and of one that
+    cannot be written, below `cache`; where that cannot be written either, only until the end.
+
+    Raises:
+        LibraryError: there is neither, or its store cannot be opened.
+    """
+    named = name_or_folder in library_names(root)
+    folder = root / name_or_folder if named else _plain_folder(name_or_folder, root)
+    elsewhere = cache / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:20]
+    state = _writable([folder / STATE, elsewhere] if named else [elsewhere])
+    settings = load_settings(state)
+    return ImageLibrary(folder, state, lambda: _open_store(settings, state, folder.name))
+
+
+def create_library(name: str, root: Path, uri: str = "") -> None:
+    """Make an empty library. With a Milvus URI its entries are kept there.
+
+    Raises:
+        LibraryError: the name is taken or cannot be one, or Milvus cannot be reached.
+    """
+    name = _free_name(name, root)
+    if uri:
+        _open_store(Settings(engine=uri), root / name / STATE, name).close()
+    try:
+        (root / name).mkdir(parents=True)
+        save_settings(Settings(engine=uri), root / name / STATE)
+    except OSError as error:
+        raise LibraryError(
+            f"The library {name!r} cannot be made: the folder of libraries cannot be written."
+        ) from error
+
+
+def rename_library(old: str, new: str, root: Path) -> None:
+    """Give a library that is not open another name.
+
+    Raises:
+        LibraryError: there is no such library, the new name is taken, or Milvus knows it by the old one.
+    """
+    _require(old, root)
+    if load_settings(root / old / STATE).engine:
+        raise LibraryError(f"The library {old!r} is kept in Milvus, where its name is fixed. Make a new one.")
+    (root / old).rename(root / _free_name(new, root))
+
+
+def delete_library(name: str, root: Path) -> None:
+    """Delete a library that is not open, with the pictures in its folder; folders added to it stay.
+
+    Raises:
+        LibraryError: there is no such library.
+    """
+    _require(name, root)
+    state = root / name / STATE
+    settings = load_settings(state)
+    if settings.engine:
+        _open_store(settings, state, name).drop()
+    doomed = root / f".{name}.partial"
+    (root / name).rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def _open_store(settings: Settings, state: Path, name: str) -> Store:
+    if settings.engine:
+        from imgrag.library.milvus import MilvusStore
+
+        return MilvusStore(settings.engine, name, os.environ.get(TOKEN_VARIABLE, ""))
+    from imgrag.library.sqlite import EmbeddedStore
+
+    return EmbeddedStore(state)
+
+
+def _writable(folders: list[Path]) -> Path:
+    """The first of the folders that can be written, made if need be, else a temporary one."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError as error:
+            log.info("%s cannot be written: %s", folder, error)
+    return Path(tempfile.mkdtemp(prefix="imgrag-"))
+
+
+def _plain_folder(text: str, root: Path) -> Path:
+    folder = Path(text).expanduser() if text.strip() and "\x00" not in text else None
+    if folder is None or not folder.is_dir():
+        known = ", ".join(library_names(root)) or "none yet"
+        raise LibraryError(
+            f"There is no library {text!r}. Known are: {known}. A folder of images will do too."
+        )
+    return folder
+
+
+def _require(name: str, root: Path) -> None:
+    if name not in library_names(root):
+        known = ", ".join(library_names(root)) or "none yet"
+        raise LibraryError(f"There is no library {name!r}. Known are: {known}.")
+
+
+def _free_name(name: str, root: Path) -> str:
+    name = name.strip()
+    if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
+        raise LibraryError(
+            f"{name[:100]!r} cannot be a library's name. Use 1 to 100 letters, digits, spaces, dots, _ and -, "
+            "beginning with a letter or digit."
+        )
+    if name.casefold() in (taken.casefold() for taken in library_names(root)):
+        raise LibraryError(f"There is a library {name!r} already. Choose another name.")
+    return name
