@@ -1,4 +1,4 @@
-"""The command line: `python -m imgrag run | download | train | bench`.
+"""The command line: `python -m imgrag run | library | download | train | bench`.
 
 Results go to stdout, progress and errors to stderr. Bad input is one sentence and exit code 2, a
 run that could not be done exit code 1, Ctrl-C 130.
@@ -9,29 +9,26 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
-    BarColumn,
     Progress,
-    SpinnerColumn,
     TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
-from imgrag.errors import Cancelled, CheckpointError, ImgragError, MemoryBudgetError, RequestError
+from imgrag.errors import Cancelled, RequestError
 from imgrag.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
+from imgrag.library_cli import app as library_app
 from imgrag.run import Request, Run
+from imgrag.terminal import plain_errors, progress, say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(library_app, name="library")
 
 TITLES = {
     "initial": "initial image",
@@ -81,7 +78,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
 ) -> None:
     """Draw a prompt: draft, verdict, references, enhanced image, second verdict."""
-    with _plain_errors():
+    with plain_errors():
         request = Request(
             prompt, negative_prompt, seed, steps, guidance_scale, adapter_scale, similarity_floor,
             max_concepts, _weights(weights), rounds, library,
@@ -99,14 +96,14 @@ def download(
     profile: Annotated[str, typer.Option(help="The profile whose checkpoints to fetch.")] = "sdxl",
 ) -> None:
     """Fetch a profile's checkpoints from the hub and remember their commits."""
-    with _plain_errors(), _progress() as progress:
+    with plain_errors(), progress() as bars:
         from imgrag.checkpoints import download as fetch
         from imgrag.profile import load_profile
 
-        task = progress.add_task(f"looking at {profile}", total=None)
+        task = bars.add_task(f"looking at {profile}", total=None)
 
         def show(file: str, done: int, total: int) -> None:
-            progress.update(task, description=file, completed=done, total=total)
+            bars.update(task, description=file, completed=done, total=total)
 
         fetched = fetch(load_profile(profile), show)
     print("\n".join(f"fetched {label}" for label in fetched) or "Everything is here already.")
@@ -118,7 +115,7 @@ def train(
     device: Annotated[str, typer.Option(help='"cpu", "cuda", "mps" or "auto".')] = "auto",
 ) -> None:
     """Train the pocket checkpoints; a stopped training goes on where it was."""
-    with _plain_errors():
+    with plain_errors():
         from imgrag.pocket import recipes
 
         _check_names("recipe", names or (), ["all", *recipes.RECIPES])
@@ -135,7 +132,7 @@ def bench(
     import importlib
     import pkgutil
 
-    with _plain_errors():
+    with plain_errors():
         import imgrag.bench
 
         _check_names("bench", [name], [module.name for module in pkgutil.iter_modules(imgrag.bench.__path__)])
@@ -143,30 +140,10 @@ def bench(
         raise typer.Exit(module.main(context.args))
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn what a person can mend into one sentence and an exit code."""
-    try:
-        yield
-    except (KeyboardInterrupt, Cancelled):
-        _say("Stopped.")
-        raise typer.Exit(130) from None
-    except (CheckpointError, MemoryBudgetError) as error:
-        _say(str(error))
-        raise typer.Exit(1) from None
-    except ImgragError as error:
-        _say(str(error))
-        raise typer.Exit(2) from None
-
-
-def _say(sentence: str) -> None:
-    print(" ".join(sentence.split()), file=sys.stderr)
-
-
 def _check_names(what: str, names: Iterable[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
-            _say(f"There is no {what} {name!r}. Known are: {', '.join(known)}.")
+            say(f"There is no {what} {name!r}. Known are: {', '.join(known)}.")
             raise typer.Exit(2)
 
 
@@ -177,38 +154,26 @@ def _weights(text: str) -> tuple[float, ...]:
         raise RequestError(f"The weights are {text!r}; give numbers with commas, such as 1,0.5.") from None
 
 
-def _progress() -> Progress:
-    """Bars on a terminal's stderr, nothing elsewhere."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-
-
 def _followed(events: Generator[Event, None, None]) -> Run:
     """Show the events as they come; returns the finished run. Ctrl-C closes the stream."""
-    with _progress() as progress, closing(events):
+    with progress() as bars, closing(events):
         tasks: dict[tuple[str, int], TaskID] = {}
         for event in events:
             if isinstance(event, Finished):
                 return event.run
-            _show(event, progress, tasks)
+            _show(event, bars, tasks)
     raise Cancelled("The run was stopped.")
 
 
-def _show(event: Event, progress: Progress, tasks: dict[tuple[str, int], TaskID]) -> None:
+def _show(event: Event, bars: Progress, tasks: dict[tuple[str, int], TaskID]) -> None:
     if isinstance(event, StageStarted):
-        tasks[event.stage, event.round] = progress.add_task(TITLES[event.stage], total=None)
+        tasks[event.stage, event.round] = bars.add_task(TITLES[event.stage], total=None)
     elif isinstance(event, Preview):
-        progress.update(tasks[event.stage, event.round], completed=event.step, total=event.steps)
+        bars.update(tasks[event.stage, event.round], completed=event.step, total=event.steps)
     elif isinstance(event, StageDone):
-        progress.update(tasks[event.stage, event.report.round], completed=1, total=1)
+        bars.update(tasks[event.stage, event.report.round], completed=1, total=1)
     elif isinstance(event, StageSkipped):
-        progress.add_task(f"[dim]{TITLES[event.stage]}: skipped[/dim]", total=1, completed=1)
+        bars.add_task(f"[dim]{TITLES[event.stage]}: skipped[/dim]", total=1, completed=1)
 
 
 def _print(finished: Run, results: Path, as_json: bool) -> None:

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from imgrag import cli
 from imgrag.errors import Cancelled, CheckpointError
 from imgrag.events import Event
+from imgrag.librarian import Librarian
 from imgrag.run import Request
-from tests.fakes import Cast, make_pipeline
+from tests.fakes import Cast, make_library, make_pipeline
 
 ROOT = Path(__file__).parents[1]
 
@@ -128,3 +129,67 @@ def test_progress_names_every_stage(tool: Tool, tmp_path: Path) -> None:
 
     assert cli._followed(watched()).kept == 0  # type: ignore[arg-type]
     assert shown[-1] == "Finished" and shown.count("StageSkipped") == 4
+
+
+def library_command(*arguments: str):
+    return CliRunner().invoke(cli.app, ["library", *arguments])
+
+
+@pytest.fixture
+def librarian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Librarian:
+    """What the library commands work on: fakes for models, an empty folder of libraries beside "pocket"."""
+    found = Librarian(make_pipeline(tmp_path, Cast()))
+    monkeypatch.setattr("imgrag.library_cli._librarian", lambda profile="pocket": found)
+    return found
+
+
+def test_a_library_from_its_making_to_its_end(librarian: Librarian, tmp_path: Path) -> None:
+    photos = make_library(tmp_path / "photos", "owl", "cat")
+    (photos / "bad.png").write_bytes(b"")
+    assert library_command("create", "birds").exit_code == 0
+    added = library_command("add", "birds", str(photos), "--json")
+    assert json.loads(added.stdout)["added"] == 2
+    assert json.loads(added.stdout)["skipped"] == [{"file": "photos/bad.png", "reason": "it is empty"}]
+    assert library_command("add", "birds").stdout.startswith(
+        "0 added, 0 changed, 0 removed, 2 unchanged, 1 skipped"
+    )
+    rows = json.loads(library_command("search", "birds", "an owl", "--json").stdout)
+    assert [row["file"] for row in rows] == ["photos/owl.png", "photos/cat.png"]
+    assert {"id", "file", "name", "score", "caption", "source", "licence"} <= rows[0].keys()
+    by_picture = library_command("search", "birds", "--image", str(photos / "owl.png"), "-k", "1")
+    assert by_picture.stdout.split()[1] == "photos/cat.png", "the query itself is left out"
+    filtered = library_command("search", "birds", "an owl", "--where", "name like 'c%'", "--json")
+    assert [row["name"] for row in json.loads(filtered.stdout)] == ["cat"]
+    assert {one["name"]: one["images"] for one in json.loads(library_command("list", "--json").stdout)}[
+        "birds"
+    ] == 2
+    assert "photos/bad.png (it is empty)" in library_command("stats", "birds").stdout
+    assert Path(library_command("export", "birds", str(tmp_path / "out")).stdout.strip()).is_file()
+    assert library_command("remove", "birds", "photos/owl.png").stdout == "1 removed\n"
+    assert library_command("remove", "birds", "--yes").exit_code == 0
+    assert librarian.names() == ["pocket"] and (photos / "owl.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["create", "../x"], "cannot be a library's name"),
+        (["create", "pocket"], "already"),
+        (["add", "pocket", "none.png"], "cannot be added"),
+        (["add", "nope"], "no library 'nope'"),
+        (["search", "pocket"], "nothing to search by"),
+        (["search", "pocket", "owl", "--where", "price <"], "filter is not understood"),
+        (["search", "pocket", "owl", "--where", "'; drop table images"], "filter is not understood"),
+        (["search", "pocket", "owl", "-k", "0"], "from 1 to 1000"),
+        (["search", "pocket", "--image", "none.png"], "'none.png' cannot be used"),
+        (["search", "pocket", "owl", "--weight", "2"], "from 0 to 1"),
+        (["remove", "pocket", "none.png"], "none of these files"),
+        (["remove", "pocket", "--yes"], "comes with the app"),
+    ],
+)
+def test_bad_input_to_a_library_is_one_sentence(
+    librarian: Librarian, arguments: list[str], says: str
+) -> None:
+    done = library_command(*arguments)
+    assert done.exit_code == 2 and done.stdout == ""
+    assert says in done.stderr and len(done.stderr.splitlines()) == 1
