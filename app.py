@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from imgrag.errors import ImgragError
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.profile import profile_names
 from imgrag.ui import build_demo, launch
+
+HERE = ("127.0.0.1", "localhost", "::1")
 
 
 def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -21,6 +25,10 @@ def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--library", help="a library's name, or a folder of images, to take references from")
     parser.add_argument(
+        "--folders", type=Path, metavar="DIR",
+        help="let people on this machine add folders below DIR to libraries (default: uploads only)",
+    )  # fmt: skip
+    parser.add_argument(
         "--policy",
         choices=["sequential", "resident"],
         default="sequential",
@@ -29,10 +37,21 @@ def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def only_here(flags: argparse.Namespace) -> bool:
+    """Whether nobody but this machine's people can open the page; Gradio reads the same variable."""
+    host = flags.host or os.environ.get("GRADIO_SERVER_NAME") or HERE[0]
+    return host in HERE and not flags.share
+
+
 def main() -> None:
     flags = parse_flags()
+    if flags.folders is not None and not only_here(flags):
+        raise SystemExit(
+            "--folders is for a page that only this machine opens: leave out --host and --share."
+        )
     try:
-        demo = build_demo(ImageRAGPipeline(flags.profile, policy=flags.policy), library=flags.library)
+        pipeline = ImageRAGPipeline(flags.profile, policy=flags.policy)
+        demo = build_demo(pipeline, library=flags.library, folders=flags.folders)
     except ImgragError as error:
         raise SystemExit(str(error)) from None
     launch(demo, server_name=flags.host, server_port=flags.port, share=flags.share)

@@ -83,14 +83,16 @@ def _answers(url: str) -> bool:
 
 
 def main() -> None:
-    """Serve the page: `python -m tests.served --folder DIR [--port N]`."""
+    """Serve the page: `python -m tests.served --folder DIR [--port N] [--folders DIR]`."""
     from imgrag.ui import build_demo, launch
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folders", type=Path)
     flags = parser.parse_args()
-    launch(build_demo(page_pipeline(flags.folder)), warm_up=False, server_port=flags.port)
+    demo = build_demo(page_pipeline(flags.folder), folders=flags.folders)
+    launch(demo, warm_up=False, server_port=flags.port)
 
 
 if __name__ == "__main__":

@@ -369,7 +369,8 @@ class TestDemo:
 
     def test_only_the_named_endpoints_are_public(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
-        assert set(demo.get_api_info()["named_endpoints"]) == {"/run", "/libraries"}
+        named = set(demo.get_api_info()["named_endpoints"])
+        assert named == {"/run", "/libraries", "/library_search", "/library_list"}
 
 
 def test_flags():

@@ -33,7 +33,10 @@ GUESSED_PACE: Mapping[StageName, float] = {
 
 @dataclass(frozen=True)
 class PanelState:
-    """One panel. `run` is the run as it was when the stage ended, `None` before that."""
+    """One panel. `run` is the run as it was when the stage ended, `None` before that.
+
+    `thumbnails` are the pictures of candidates, as data URIs by file.
+    """
 
     stage: StageName
     status: PanelStatus = "waiting"
@@ -46,6 +49,7 @@ class PanelState:
     steps: int = 0
     image: Image.Image | None = field(default=None, repr=False, compare=False)
     run: Run | None = field(default=None, repr=False)
+    thumbnails: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,11 @@ def advance(board: Board, event: Event, now: float) -> Board:
     if isinstance(event, Finished):
         return replace(board, run=event.run, phase="finished")
     return _ended(board, event)
+
+
+def illustrated(board: Board, thumbnails: Mapping[str, str]) -> Board:
+    """The board with these pictures of the candidates among the references."""
+    return _changed(board, "references", thumbnails=thumbnails)
 
 
 def halt(board: Board, phase: Literal["stopped", "failed"], message: str = "") -> Board:

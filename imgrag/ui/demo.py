@@ -1,8 +1,10 @@
-"""The page put together: controls on the left, panels on the right, events between them."""
+"""The page put together: a tab to create images, a tab for the library, events within and between them."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +13,14 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from imgrag.errors import LibraryError
+from imgrag.librarian import Librarian
 from imgrag.library import library_names
 from imgrag.ui import imports
+from imgrag.ui.library import build_library, wire_library, wire_library_api
 from imgrag.ui.panels import build_panels
 from imgrag.ui.runs import Runs
 from imgrag.ui.settings import Controls, build_controls
+from imgrag.ui.shelves import Shelves
 from imgrag.ui.theme import build_theme
 
 if TYPE_CHECKING:
@@ -25,24 +30,72 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 CACHE_SECONDS = (3600, 86400)  # look every hour, keep a day
 MAX_PIXELS = 40_000_000  # of any image that is decoded; a bomb is refused
+MAX_UPLOAD = "100 MB"  # of a file; a zip holds many pictures
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 
 
-def build_demo(pipeline: ImageRAGPipeline, library: str | None = None) -> gr.Blocks:
-    """The page for this pipeline. `library`, a name or a folder on this machine, is chosen first."""
-    libraries, chosen = choose_library(pipeline, library)
-    runs = Runs(pipeline, libraries)
+class Offered(Mapping[str, str]):
+    """The libraries a run can take, as they are at each look: name in the browser -> what a request takes.
+
+    A folder goes by its name: no path leaves the server.
+    """
+
+    def __init__(self, pipeline: ImageRAGPipeline, folder: Path | None = None) -> None:
+        self._pipeline = pipeline
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> str:
+        return self._now()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    def _now(self) -> dict[str, str]:
+        names = (self._pipeline.profile.retrieval.library, *library_names(self._pipeline.libraries))
+        extra = {} if self._folder is None else {self._folder.resolve().name: str(self._folder)}
+        return {**{name: name for name in names}, **extra}
+
+
+def build_demo(
+    pipeline: ImageRAGPipeline, library: str | None = None, folders: Path | None = None
+) -> gr.Blocks:
+    """The page for this pipeline.
+
+    Args:
+        library: a name or a folder on this machine, chosen first.
+        folders: a folder of this machine; those below it can be added to libraries by name. Only for a
+            page that nobody but this machine's people can open.
+
+    Raises:
+        LibraryError: there is no such library, or `folders` is no folder.
+    """
+    if folders is not None and not folders.is_dir():
+        raise LibraryError(f"There is no folder {str(folders)!r} to add pictures from.")
+    offered, chosen = choose_library(pipeline, library)
+    librarian = Librarian(pipeline)
+    runs, shelves = Runs(pipeline, offered), Shelves(librarian, offered, folders)
     with gr.Blocks(
         title="ImageRAG", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as demo:
-        with gr.Row(elem_id="ir-page"):
-            with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
-                controls = build_controls(_defaults(pipeline.profile), list(libraries), chosen)
-            with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
-                panels = build_panels()
+        with gr.Tabs(elem_id="ir-tabs"):
+            with gr.Tab("Create", id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
+                with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
+                    controls = build_controls(_defaults(pipeline.profile), list(offered), chosen)
+                with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
+                    panels = build_panels()
+            tab = build_library(librarian.names(), folders is not None, MAX_UPLOAD)
+        drawing = controls.inputs["library"]
         _wire(runs, controls, [*panels.outputs, controls.run])
-        _wire_api(runs, controls)
+        wire_library(tab, shelves, drawing, GPU)
+        _wire_api(runs, controls, chosen)
+        wire_library_api(shelves, chosen, GPU)
+        quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+        demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.unload(runs.leave)
+        demo.unload(shelves.leave)
     demo.queue(api_open=False, max_size=20)
     return demo
 
@@ -63,7 +116,8 @@ def launch(demo: gr.Blocks, *, warm_up: bool = True, **options: Any) -> None:
         css_paths=HERE / "page.css",
         head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
         footer_links=["api", "settings"],
-        max_file_size="20mb",
+        max_file_size=MAX_UPLOAD.replace(" ", "").lower(),
+        mcp_server=find_spec("mcp") is not None,  # an optional package
         prevent_thread_lock=True,
         ssr_mode=False,
         _frontend=False,  # no second look at localhost: it gives up after 3 s, which a busy machine may take
@@ -81,25 +135,21 @@ def sweep(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def choose_library(pipeline: ImageRAGPipeline, extra: str | None) -> tuple[dict[str, str], str]:
-    """Name in the browser -> what a request takes, and the name that is chosen first.
-
-    A folder goes by its name: no path leaves the server.
+def choose_library(pipeline: ImageRAGPipeline, extra: str | None) -> tuple[Offered, str]:
+    """The libraries a run can take, and the name of the one that is chosen first.
 
     Raises:
         LibraryError: `extra` is neither a known library nor a folder.
     """
-    own = pipeline.profile.retrieval.library
-    names = {name: name for name in (own, *library_names(pipeline.libraries))}
-    if extra is None or extra in names:
-        return names, extra or own
+    offered = Offered(pipeline)
+    if extra is None or extra in offered:
+        return offered, extra or pipeline.profile.retrieval.library
     folder = Path(extra).expanduser()
     if not folder.is_dir():
         raise LibraryError(
-            f"There is no library {extra!r}. Choose one of {', '.join(names)}, or a folder of images."
+            f"There is no library {extra!r}. Choose one of {', '.join(offered)}, or a folder of images."
         )
-    name = folder.resolve().name
-    return {**names, name: str(folder)}, name
+    return Offered(pipeline, folder), folder.resolve().name
 
 
 def _defaults(profile: Profile) -> dict[str, Any]:
@@ -134,12 +184,16 @@ def _wire(runs: Runs, controls: Controls, outputs: list[Any]) -> None:
     )
 
 
-def _wire_api(runs: Runs, controls: Controls) -> None:
-    """The named endpoints, for `gradio_client`; the hidden components only describe what they return."""
+def _wire_api(runs: Runs, controls: Controls, library: str) -> None:
+    """The named endpoints, for `gradio_client`; the hidden components only describe what they return.
+
+    Libraries made later are no choices of a dropdown that was built before, so the name is a text.
+    """
+    inputs = {**controls.inputs, "library": gr.Textbox(library, visible=False, label="Library")}
     image = gr.Image(type="filepath", format="png", visible=False, label="image")
     record = gr.JSON(visible=False, label="record")
     gr.Button(visible=False).click(
-        runs.call, None, [image, record], inputs_kwargs=dict(controls.inputs), api_name="run", **GPU
+        runs.call, None, [image, record], inputs_kwargs=inputs, api_name="run", **GPU
     )
     names = gr.JSON(visible=False, label="libraries")
     gr.Button(visible=False).click(runs.library_names, None, names, api_name="libraries", queue=False)

@@ -7,6 +7,8 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
+from typing import Literal
 
 from PIL import Image
 
@@ -43,6 +45,8 @@ _PATHS = {
     "seen": '<path d="M1.8 8S4 3.8 8 3.8 14.2 8 14.2 8 12 12.2 8 12.2 1.8 8 1.8 8Z"/><circle cx="8" cy="8" r="1.8"/>',
     "search": '<circle cx="7" cy="7" r="4"/><path d="m10 10 3.5 3.5"/>',
 }
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 # Outlines that stand where a finding will be, so that an idle page shows its plan and does not jump.
 _GHOST_CHIPS = '<div class="ir-ghost ir-chips" aria-hidden="true"><i></i><i></i></div>'
@@ -95,7 +99,7 @@ def body(panel: PanelState) -> str:
     if panel.stage == "concepts":
         return concepts(content.concepts or (), content.rejected)
     if panel.stage == "references":
-        return references(content.references or (), content.unfound)
+        return references(content.references or (), content.unfound, panel.thumbnails)
     return ""
 
 
@@ -125,8 +129,11 @@ def concepts(found: Sequence[Concept], rejected: Sequence[Rejection]) -> str:
     return f'<ul class="ir-found">{rows}{_rejections(rejected)}</ul>'
 
 
-def references(found: Sequence[Reference], unfound: Sequence[Rejection] = ()) -> str:
-    pictures = "".join(_reference(reference) for reference in found)
+def references(
+    found: Sequence[Reference], unfound: Sequence[Rejection] = (), thumbnails: Mapping[str, str] = NOTHING
+) -> str:
+    """The chosen pictures with their other candidates. `thumbnails` are data URIs by file."""
+    pictures = "".join(_reference(reference, thumbnails) for reference in found)
     return pictures + (f'<ul class="ir-found">{_rejections(unfound)}</ul>' if unfound else "")
 
 
@@ -146,10 +153,15 @@ def strip(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> str:
 
 
 def banner(board: Board) -> str:
-    """Why the run failed, as one sentence."""
-    if not board.message:
+    """Why the run failed."""
+    return sentence(board.message)
+
+
+def sentence(message: str) -> str:
+    """What went wrong, read out at once; "" if nothing did."""
+    if not message:
         return ""
-    return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(board.message)}</p></div>'
+    return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(message)}</p></div>'
 
 
 def outcome(run: Run) -> str:
@@ -174,16 +186,18 @@ def trace_list(lines: Iterable[str]) -> str:
     return f'<ol class="ir-trace">{items}</ol>'
 
 
-def data_uri(image: Image.Image, side: int = 256) -> str:
+def data_uri(image: Image.Image, side: int = 256, kind: Literal["png", "webp"] = "png") -> str:
     """A picture of at most `side` pixels as text, for an <img> inside the markup.
+
+    "png" keeps every pixel; "webp" is a fifth of it, for where there are many.
 
     Transparency lies on white, as the models see it.
     """
     small = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     small.thumbnail((side, side))
     buffer = io.BytesIO()
-    small.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    small.convert("RGB").save(buffer, format=kind, quality=80)
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def duration(seconds: float) -> str:
@@ -193,6 +207,23 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def score(similarity: float) -> str:
+    """A cosine similarity as a number and a bar."""
+    width = max(0.0, min(1.0, similarity))
+    return (
+        f'<div class="ir-score"><span>similarity {similarity:.2f}</span>'
+        f'<i aria-hidden="true"><b style="width:{width:.0%}"></b></i></div>'
+    )
+
+
+def origin(source: str, licence: str) -> str:
+    """Where a picture comes from and what it may be used for; an address becomes a link."""
+    told = escape(source or "unknown source")
+    if re.match(r"https?://", source):
+        told = f'<a href="{told}" target="_blank" rel="noopener noreferrer">{told}</a>'
+    return f'<div class="ir-origin">{told} · {escape(licence or "licence not stated")}</div>'
 
 
 def _state(panel: PanelState) -> str:
@@ -208,24 +239,36 @@ def _served(panel: PanelState) -> str:
     return " · ".join(part for part in (panel.model, memory) if part)
 
 
-def _reference(reference: Reference) -> str:
+def _reference(reference: Reference, thumbnails: Mapping[str, str]) -> str:
     chosen = reference.chosen
-    name = chosen.name or chosen.caption or chosen.file
+    name = _called(chosen)
     alt = f"Reference for {reference.concept}: {name}"
-    others = [c for c in reference.candidates if c.file != chosen.file]
-    listed = "".join(
-        f"<li><span>{escape(c.name or c.file)}</span><span>{c.score:.2f}</span></li>" for c in others
-    )
+    others = "".join(_other(c, thumbnails) for c in reference.candidates if c.file != chosen.file)
     more = (
-        f"<details><summary>Other candidates ({len(others)})</summary><ul>{listed}</ul></details>"
-        if others
-        else ""
+        f'<div class="ir-label">Other candidates</div><ul class="ir-others">{others}</ul>' if others else ""
     )
     return (
         f'<article class="ir-reference"><img src="{data_uri(reference.image)}" alt="{escape(alt)}">'
         f'<div><div class="ir-chips">{chip("accent", reference.concept, "search")}</div>'
-        f"<strong>{escape(name)}</strong>{_score(chosen)}{_origin(chosen)}</div>{more}</article>"
+        f"<strong>{escape(name)}</strong>{score(chosen.score)}{origin(chosen.source, chosen.licence)}</div>"
+        f"{more}</article>"
     )
+
+
+def _other(candidate: Candidate, thumbnails: Mapping[str, str]) -> str:
+    """A candidate that was not chosen; its name in words where there is no thumbnail."""
+    name = escape(_called(candidate))
+    uri = thumbnails.get(candidate.file)
+    picture = f'<img src="{uri}" alt="{name}">' if uri else f"<span>{name}</span>"
+    tip = f"{name}, similarity {candidate.score:.2f}"
+    return (
+        f'<li class="ir-other" data-file="{escape(candidate.file)}" title="{tip}">{picture}'
+        f"<small>{candidate.score:.2f}</small></li>"
+    )
+
+
+def _called(candidate: Candidate) -> str:
+    return candidate.name or candidate.caption or candidate.file
 
 
 def _rejections(items: Sequence[Rejection]) -> str:
@@ -233,21 +276,6 @@ def _rejections(items: Sequence[Rejection]) -> str:
         f'<li>{chip("muted", item.name, "failed")}<span class="ir-caption">{escape(item.reason)}</span></li>'
         for item in items
     )
-
-
-def _score(candidate: Candidate) -> str:
-    width = max(0.0, min(1.0, candidate.score))
-    return (
-        f'<div class="ir-score"><span>similarity {candidate.score:.2f}</span>'
-        f'<i aria-hidden="true"><b style="width:{width:.0%}"></b></i></div>'
-    )
-
-
-def _origin(candidate: Candidate) -> str:
-    source = escape(candidate.source or "unknown source")
-    if re.match(r"https?://", candidate.source):
-        source = f'<a href="{source}" target="_blank" rel="noopener noreferrer">{source}</a>'
-    return f'<div class="ir-origin">{source} · {escape(candidate.licence or "licence not stated")}</div>'
 
 
 def _side(title: str, value: Verdict | None, kept: bool) -> str:

@@ -6,21 +6,22 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from imgrag import records
-from imgrag.errors import Cancelled, ImgragError, RequestError
-from imgrag.events import Event, Finished, Preview, StageStarted
+from imgrag.errors import Cancelled, ImgragError, LibraryError, RequestError
+from imgrag.events import Event, Finished, Preview, StageDone, StageStarted
 from imgrag.run import STAGES, Request, Run, StageName
 from imgrag.ui import imports, markup
-from imgrag.ui.board import GUESSED_PACE, Board, advance, begin, halt, timed_pace
+from imgrag.ui.board import GUESSED_PACE, Board, advance, begin, halt, illustrated, timed_pace
 from imgrag.ui.panels import Results, updates
 from imgrag.ui.sessions import Session, Sessions
 from imgrag.ui.settings import request_from
@@ -29,16 +30,21 @@ if TYPE_CHECKING:
     from imgrag.pipeline import ImageRAGPipeline
 
 PREVIEW_EVERY = 0.1  # seconds; each update of the page costs the drawing a few milliseconds
+THUMBNAIL = 64  # px; of a candidate among the references
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
 class Runs:
-    """The handlers of one page. `libraries` maps the names the browser knows to what a request takes."""
+    """The handlers of one page. `libraries` maps the names the browser knows to what a request takes.
+
+    It may change while the page is up.
+    """
 
     def __init__(self, pipeline: ImageRAGPipeline, libraries: Mapping[str, str]) -> None:
         self._pipeline = pipeline
-        self._libraries = dict(libraries)
+        self._libraries = libraries
         self._pace: Mapping[StageName, float] = GUESSED_PACE
         self.sessions = Sessions()
 
@@ -109,7 +115,9 @@ class Runs:
         yield session.board
         try:
             for event in self._events(values, session.stop):
-                session.board = advance(session.board, event, time.monotonic())
+                board = advance(session.board, event, time.monotonic())
+                found = event.run if isinstance(event, StageDone) and event.stage == "references" else None
+                session.board = illustrated(board, self._thumbnails(found)) if found else board
                 if not isinstance(event, Preview) or time.monotonic() - shown > PREVIEW_EVERY:
                     yield session.board
                     shown = time.monotonic()
@@ -123,15 +131,16 @@ class Runs:
         """The pipeline's stream. Closing it returns at once: Gradio does so on its event loop."""
         request = self._request(values)
         imports.wait()
-        events = self._pipeline.stream(request, stop)
-        try:
-            for event in events:  # noqa: UP028  `yield from` would hand the close on and wait for it
-                yield event
-        except GeneratorExit:
-            stop.set()
-            # The pipeline's own close waits for the step at work, so it gets a thread to wait in.
-            threading.Thread(target=events.close, daemon=True).start()
-            raise
+        yield from detached(self._pipeline.stream(request, stop), stop)
+
+    def _thumbnails(self, run: Run) -> dict[str, str]:
+        """Pictures of the candidates, as data URIs by file. The run does not wait for them."""
+        library = self._pipeline.library(run.request.library or self._pipeline.profile.retrieval.library)
+        shown = {}
+        for file in {c.file for found in run.round.references or () for c in found.candidates}:
+            with suppress(LibraryError):  # it vanished since it was found; its name stands there instead
+                shown[file] = markup.data_uri(library.thumbnail(file, THUMBNAIL), THUMBNAIL, "webp")
+        return shown
 
     def _end(self, session: Session, phase: Literal["stopped", "failed"], message: str = "") -> Board:
         session.board = halt(session.board, phase, message)
@@ -155,6 +164,18 @@ class Runs:
 
     def _folder(self, run: Run) -> Path:
         return Path(self._pipeline.results) / run.id
+
+
+def detached(steps: Generator[T, None, Any], stop: threading.Event) -> Iterator[T]:
+    """`steps`, which can be left at once: closing sets `stop` and waits for nothing."""
+    try:
+        for step in steps:  # noqa: UP028  `yield from` would hand the close on and wait for it
+            yield step
+    except GeneratorExit:
+        stop.set()
+        # The generator's own close waits for the step at work, so it gets a thread to wait in.
+        threading.Thread(target=steps.close, daemon=True).start()
+        raise
 
 
 def explain(error: Exception, run: Run | None) -> str:
