@@ -111,8 +111,10 @@ class Reader:
 
     nbytes = 1
     model_id = "reader"
+    side = 64
 
     def __init__(self, confused=()):
+        self.dimensions = len(pictures()) + 1
         self.confused = confused
 
     def embed_images(self, images):

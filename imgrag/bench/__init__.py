@@ -28,7 +28,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Bar:
-    """What one figure has to reach. `unit` is "%" (values are then shares, 0 to 1) or "s"."""
+    """What one figure has to reach. `unit` is "%" (values are then shares, 0 to 1), "s", "ms", "x" or "MB"."""
 
     key: str
     label: str

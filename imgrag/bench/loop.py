@@ -7,6 +7,7 @@ not been indexed yet. Run it in a process of its own, since imports are part of 
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -55,9 +56,19 @@ def measure(make: Callable[[], ImageRAGPipeline], prompt: str) -> dict[str, Any]
 
 def _pipeline(profile: str, policy: Policy, folder: Path) -> ImageRAGPipeline:
     """A pipeline that has nothing from earlier runs, neither images nor embeddings."""
+    from imgrag.library import libraries_folder
+    from imgrag.library.sources import STATE
     from imgrag.pipeline import ImageRAGPipeline
 
-    return ImageRAGPipeline(profile, policy=policy, results=folder / "results", cache=folder / "cache")
+    # A copy of the libraries without what earlier runs have embedded.
+    shutil.copytree(libraries_folder(), folder / "libraries", ignore=shutil.ignore_patterns(STATE))
+    return ImageRAGPipeline(
+        profile,
+        policy=policy,
+        results=folder / "results",
+        libraries=folder / "libraries",
+        cache=folder / "cache",
+    )
 
 
 def _described(run: Run, seconds: float) -> dict[str, Any]:
