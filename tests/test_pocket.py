@@ -96,7 +96,6 @@ def test_a_prompt_that_is_drawn_at_once_ends_there(pipeline: ImageRAGPipeline) -
     assert [stage.status for stage in run.stages] == ["done", "done", *["skipped"] * 4]
 
 
-@pytest.mark.xfail(reason="the pocket VLM and LLM do not copy words they never met yet")
 def test_a_persons_own_picture_under_a_name_of_their_own_is_found(
     pipeline: ImageRAGPipeline, tmp_path: Path
 ) -> None:
@@ -107,7 +106,6 @@ def test_a_persons_own_picture_under_a_name_of_their_own_is_found(
     assert [reference.chosen.file for reference in run.round.references or ()] == ["zorblax.png"]
 
 
-@pytest.mark.xfail(reason="the pocket VLM and LLM do not copy words they never met yet")
 def test_what_no_picture_can_show_is_not_looked_up(pipeline: ImageRAGPipeline) -> None:
     run = pipeline(Request("a guitar and an idea", seed=1))
     assert not run.round.references

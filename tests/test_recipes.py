@@ -219,4 +219,4 @@ def test_clip_rows_are_different_pictures() -> None:
     assert [row.icon for row in twins] == [row.icon for row in rows[-clip.TWINS :]]
     assert all(a.colour >= 0 <= b.colour for a, b in zip(twins, rows[-clip.TWINS :], strict=True))
     assert clip.caption("owl", np.random.default_rng(3), 5).endswith(" on a green background")
-    assert clip.views(rows[:4], np.random.default_rng(0)).shape == (4, 3, 64, 64)
+    assert clip.views(rows[:4], np.random.default_rng(0), 0.5).shape == (4, 3, 64, 64)

@@ -32,6 +32,7 @@ import psutil
 from PIL import Image
 
 from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
+from imgrag.checkpoints import locate_clip
 from imgrag.library import ImageLibrary, create_library, library_names, open_library
 from imgrag.library.adding import BATCH, Progress, Report, finished
 from imgrag.library.filters import parse_filter
@@ -39,8 +40,9 @@ from imgrag.library.pictures import read_picture
 from imgrag.library.sqlite import EmbeddedStore
 from imgrag.library.store import Entry, Hit
 from imgrag.models import Embedder, weighted_sum
-from imgrag.models.clip import ClipEmbedder, import_clip
+from imgrag.models.clip import ClipEmbedder, import_clip, load_clip
 from imgrag.models.pictures import bounded
+from imgrag.profile import load_profile
 
 DIMENSIONS = 512
 CENTRES = 1000
@@ -281,10 +283,12 @@ def measure_photos(counts: Counts, folder: Path, meter: Meter) -> Figures:
 
 
 def measure_again(counts: Counts, folder: Path, meter: Meter) -> Figures:
-    """The second `add` of a folder in which nothing changed, by a library opened anew."""
+    """The second `add` of a folder in which nothing changed, by a library opened anew, both with pocket's CLIP."""
     make_pictures(folder / "tiles", counts.files, tile, ".png", meter)
-    first, _ = add(folder, folder / "tiles", Projection())
-    second, report = add(folder, folder / "tiles", Projection())
+    name = load_profile("pocket").clip.checkpoint
+    embedder = load_clip(name, locate_clip(name, "pocket"), "cpu")
+    first, _ = add(folder, folder / "tiles", embedder)
+    second, report = add(folder, folder / "tiles", embedder)
     return {"again": Figure(second / first, report.unchanged)}
 
 

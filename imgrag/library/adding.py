@@ -22,7 +22,7 @@ from PIL import Image
 from imgrag.library.base import Skipped
 from imgrag.library.metadata import Described, describe_picture, folder_category, read_metadata
 from imgrag.library.pictures import UnreadablePicture, content_hash, read_picture
-from imgrag.library.sources import UPLOADS, Found, Settings, Source, metadata_signature, pictures_in
+from imgrag.library.sources import UPLOADS, Found, Settings, Source, look
 from imgrag.library.store import Entry, Store
 from imgrag.models import Embedder
 
@@ -90,8 +90,7 @@ class Adding:
 
     def __iter__(self) -> Iterator[Progress | Report]:
         begun = time.monotonic()
-        signatures = {source.label: metadata_signature(source) for source in self._sources}
-        found = self._look()
+        found, signatures = self._look()
         wanted = self._wanted(found, signatures)
         for batch in _batches(_ahead(self._read, wanted)):
             self._check()
@@ -110,15 +109,16 @@ class Adding:
         seconds = round(time.monotonic() - begun, 3)
         yield Report(self._added, self._changed, removed, unchanged, skipped, seconds)
 
-    def _look(self) -> list[Found]:
+    def _look(self) -> tuple[list[Found], dict[str, str]]:
+        """The pictures that were not taken out, and each source's metadata signature."""
         excluded = set(self.settings.excluded)
-        found = []
+        found, signatures = [], {}
         for source in self._sources:
-            for picture in pictures_in(source):
-                if picture.file not in excluded:
-                    found.append(picture)
+            seen = look(source)
+            found += [picture for picture in seen.pictures if picture.file not in excluded]
+            signatures[source.label] = seen.signature
             self._check()
-        return found
+        return found, signatures
 
     def _wanted(
         self, found: Iterable[Found], signatures: Mapping[str, str]

@@ -27,8 +27,8 @@ from imgrag.library.shards import export_shards, is_shard, read_shards
 from imgrag.library.sources import (
     UPLOADS,
     Source,
+    has_pictures,
     load_settings,
-    pictures_in,
     save_settings,
     sources,
     with_folder,
@@ -78,9 +78,7 @@ class ImageLibrary:
 
     def require_pictures(self) -> None:
         """See `Library.require_pictures`."""
-        if not self._browsed.count() and not any(
-            True for source in self.sources for _ in pictures_in(source)
-        ):
+        if not self._browsed.count() and not any(map(has_pictures, self.sources)):
             raise LibraryError(f"The library {self.name!r} holds no images. Add some to it first.")
 
     def index(self, embedder: Embedder, check: Callable[[], None] = lambda: None) -> Column:

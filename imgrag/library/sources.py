@@ -122,22 +122,36 @@ def sources(own: Path, settings: Settings) -> list[Source]:
     return [Source("", own), *(Source(label, Path(folder)) for label, folder in settings.folders.items())]
 
 
-def pictures_in(source: Source) -> Iterator[Found]:
-    """The picture files below a source in the order of their names; nothing hidden, no link that leads out."""
+@dataclass(frozen=True)
+class Look:
+    """What lies in a source: its pictures in the order of their names, and how its metadata files look."""
+
+    pictures: list[Found]
+    signature: str  # changes whenever a metadata file does
+
+
+def look(source: Source) -> Look:
+    """Walk through a source once; nothing hidden, no link that leads out."""
+    pictures, metadata = [], []
     for relative, entry in _files(source):
-        if Path(relative).suffix.lower() in SUFFIXES:
+        suffix = _suffix(relative)
+        if suffix in SUFFIXES:
             status = entry.stat()
-            yield Found(source, relative, status.st_size, status.st_mtime_ns)
+            pictures.append(Found(source, relative, status.st_size, status.st_mtime_ns))
+        elif suffix in METADATA:
+            status = entry.stat()
+            metadata.append((relative, status.st_size, status.st_mtime_ns))
+    return Look(pictures, json.dumps(metadata))
 
 
-def metadata_signature(source: Source) -> str:
-    """Changes whenever a metadata file of the source does."""
-    seen = [
-        (relative, entry.stat().st_size, entry.stat().st_mtime_ns)
-        for relative, entry in _files(source)
-        if Path(relative).suffix.lower() in METADATA
-    ]
-    return json.dumps(seen)
+def _suffix(name: str) -> str:
+    """Ten times as fast as a `Path`'s, which counts at 100,000 files."""
+    return "." + name.rpartition(".")[2].lower()
+
+
+def has_pictures(source: Source) -> bool:
+    """Whether there is a picture; stops at the first."""
+    return any(_suffix(relative) in SUFFIXES for relative, _ in _files(source))
 
 
 def _files(source: Source) -> Iterator[tuple[str, os.DirEntry[str]]]:

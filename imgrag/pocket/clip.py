@@ -31,7 +31,9 @@ BATCH = 144
 STRANGERS = 24
 TWINS = 24  # rows that show an icon of the batch once more, on another colour
 COLOUR_SHARE = 0.3  # of the loss that tells backgrounds by their name alone
-SCHEDULE = Schedule(steps=2600, lr=1e-3, weight_decay=0.05, ema=0.995, save_every=200)
+STYLES = Schedule(steps=2600, lr=1e-3, weight_decay=0.05, ema=0.995, save_every=200)
+SETTLING = Schedule(steps=300, lr=4e-4, weight_decay=0.05, ema=0.98, seed=1, warmup=20, save_every=100)
+STYLED = {"clip": 0.8, "clip-settling": 0.25}  # first what all styles share, then the icons themselves
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
 
@@ -78,12 +80,12 @@ def on_colour(colour: int) -> str:
     return f"on a {list(world.COLOURS)[colour]} background"
 
 
-def views(rows: Sequence[Scene], rng: np.random.Generator) -> torch.Tensor:
-    """Each icon moved, softened and mostly in a style of its own, on a plain colour [b, 3, 64, 64]."""
+def views(rows: Sequence[Scene], rng: np.random.Generator, styled: float) -> torch.Tensor:
+    """Icons moved and softened on a plain colour, a share of them restyled, [b, 3, 64, 64]."""
     count = len(rows)
     plainly = world.icon_slots(SIDE)[[row.icon for row in rows]]
-    styled = torch.from_numpy(rng.random((count, 1, 1, 1)) < 0.8)
-    moved = _move(torch.where(styled, restyle(plainly, rng, swapped=0.15), plainly), rng)
+    other = torch.from_numpy(rng.random((count, 1, 1, 1)) < styled)
+    moved = _move(torch.where(other, restyle(plainly, rng, swapped=0.15), plainly), rng)
     plain = torch.ones(count, 3)
     tinted = rng.random(count) < 0.3
     plain[tinted] = torch.from_numpy(rng.random((int(tinted.sum()), 3), dtype=np.float32))
@@ -112,7 +114,7 @@ def _move(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return F.grid_sample(slots, grid, align_corners=False)
 
 
-def batch_loss(model: CLIP, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
+def batch_loss(model: CLIP, rng: np.random.Generator, styled: float, device: torch.device) -> torch.Tensor:
     """Symmetric cross-entropy; the strangers stand among the captions only."""
     rows = scenes(rng)
     texts = [caption(world.names()[row.icon], rng, row.colour) for row in rows]
@@ -120,7 +122,7 @@ def batch_loss(model: CLIP, rng: np.random.Generator, device: torch.device) -> t
     texts += [on_colour(colour) for colour in range(len(world.COLOURS))]
     tokens = clip.tokenize(texts, truncate=True).to(device)
     with autocast(device):
-        images = F.normalize(model.encode_image(views(rows, rng).to(device)).float(), dim=-1)
+        images = F.normalize(model.encode_image(views(rows, rng, styled).to(device)).float(), dim=-1)
         words = F.normalize(model.encode_text(tokens).float(), dim=-1)
     captions, backgrounds = words[: BATCH + STRANGERS], words[BATCH + STRANGERS :]
     scale = model.logit_scale.exp().clamp(max=30)
@@ -157,12 +159,19 @@ def evaluate(model: CLIP) -> dict[str, float]:
 
 def train(folder: Path, device: torch.device) -> Fitted:
     """Train CLIP and write `folder/clip/clip.pt`, in fp16 as OpenAI's files are."""
-    torch.manual_seed(SCHEDULE.seed)
+    torch.manual_seed(STYLES.seed)
     model = build().to(device)
-    fitted = fit("clip", {"clip": model}, lambda step, rng: batch_loss(model, rng, device), SCHEDULE, device)
+
+    def term(name: str, schedule: Schedule) -> Fitted:
+        def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+            return batch_loss(model, rng, STYLED[name], device)
+
+        return fit(name, {"clip": model}, loss, schedule, device)
+
+    costs = [term("clip", STYLES), term("clip-settling", SETTLING)]
     path = folder / "clip" / "clip.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save({key: value.half().cpu() for key, value in model.state_dict().items()}, partial)
     os.replace(partial, path)
-    return fitted
+    return Fitted(sum(cost.steps for cost in costs), sum(cost.seconds for cost in costs), costs[-1].loss)

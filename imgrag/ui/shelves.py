@@ -15,7 +15,7 @@ import gradio as gr
 from imgrag.errors import Cancelled, LibraryError
 from imgrag.library.adding import Progress, Report
 from imgrag.library.queries import Query
-from imgrag.library.sources import pictures_in
+from imgrag.library.sources import has_pictures
 from imgrag.ui import cards, imports, markup
 from imgrag.ui.cards import PAGE, Card
 from imgrag.ui.runs import detached, explain
@@ -162,7 +162,7 @@ class Shelves:
         """Likewise, if nobody has looked into the library's folder yet: updates of `LibraryTab.adding`."""
         try:
             library = self._librarian.library(self._chosen(name))
-            fresh = not library.count() and any(True for s in library.sources for _ in pictures_in(s))
+            fresh = not library.count() and any(map(has_pictures, library.sources))
         except LibraryError:  # shown by `open` already
             fresh = False
         return self._ready(request, name, list) if fresh else [gr.skip()] * 5
