@@ -29,7 +29,7 @@ from imgrag.models import Embedder
 T = TypeVar("T")
 BATCH = 64  # pictures embedded and written at a time
 LOOK = 512  # files compared with the store at a time
-READERS = min(4, os.cpu_count() or 1)
+READERS = max(1, min(4, (os.cpu_count() or 2) - 1))  # a core is left to the model
 AHEAD = 2 * BATCH  # pictures read before they are wanted
 ELSEWHERE = -1  # `mtime_ns` of an entry whose picture is not among the library's files
 
