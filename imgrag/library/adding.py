@@ -153,20 +153,21 @@ class Adding:
 
     def _entry(self, found: Found, digest: str) -> Entry:
         """What is known beside the picture, then inside it, then what its file is called."""
-        beside = self._described(found.source).get(found.relative, Described())
-        inside = describe_picture(found.path)
         stem = " ".join(PurePosixPath(found.relative).stem.replace("-", " ").replace("_", " ").split())
         category = folder_category(found.relative.removeprefix(f"{UPLOADS}/"))
+        called = Described(name=stem, fields={"category": category} if category else {})
+        beside = self._described(found.source).get(found.relative, Described())
+        known = beside.filled_from(describe_picture(found.path)).filled_from(called)
         return Entry(
             file=found.file,
             digest=digest,
             size=found.size,
             mtime_ns=found.mtime_ns,
-            name=beside.name or inside.name or stem,
-            caption=beside.caption or inside.caption,
-            source=beside.source or inside.source,
-            licence=beside.licence or inside.licence,
-            fields={**({"category": category} if category else {}), **inside.fields, **beside.fields},
+            name=known.name,
+            caption=known.caption,
+            source=known.source,
+            licence=known.licence,
+            fields=known.fields,
         )
 
     def _described(self, source: Source) -> Mapping[str, Described]:

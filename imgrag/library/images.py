@@ -6,7 +6,6 @@ did not change is not embedded again, and two models never mix.
 
 from __future__ import annotations
 
-import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from imgrag.library.pictures import SUFFIXES, UnreadablePicture, content_hash, r
 from imgrag.library.shards import export_shards, is_shard, read_shards
 from imgrag.library.sources import (
     UPLOADS,
+    Settings,
     Source,
     has_pictures,
     load_settings,
@@ -37,7 +37,6 @@ from imgrag.library.store import Entry, Store
 from imgrag.models import Embedder
 
 FOLLOWED = 20_000  # entries up to which every run looks whether files have changed
-log = logging.getLogger(__name__)
 
 
 class ImageLibrary:
@@ -65,6 +64,10 @@ class ImageLibrary:
     def _browsed(self) -> Store:
         """The first model's that was asked for, else the fullest there was when the library was opened."""
         return next((column.store for column in list(self._columns.values())), self._store)
+
+    @property
+    def _stores(self) -> list[Store]:
+        return [self._store, *(column.store for column in list(self._columns.values()))]
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -153,9 +156,11 @@ class ImageLibrary:
             here = list(self._browsed.known(files))
             kept = tuple(file for file in here if not file.startswith(f"{UPLOADS}/"))
             self._remember(replace(self._settings, excluded=(*self._settings.excluded, *kept)))
-            removed = self._browsed.remove(here)
-            for column in self._columns.values():  # Milvus keeps each model's apart
-                column.store.remove(here)
+            browsed = self._browsed
+            removed = browsed.remove(here)
+            for store in self._stores:  # Milvus keeps each model's apart
+                if store is not browsed:
+                    store.remove(here)
             for file in set(here) - set(kept):
                 (self.folder / file).unlink(missing_ok=True)
             return removed
@@ -180,7 +185,7 @@ class ImageLibrary:
 
     def close(self) -> None:
         """Let go of the stores."""
-        for store in (self._store, *(column.store for column in self._columns.values())):
+        for store in self._stores:
             store.close()
 
     def _follow(self, embedder: Embedder, check: Callable[[], None]) -> Iterator[Progress | Report]:
@@ -191,7 +196,7 @@ class ImageLibrary:
             if adding.settings != self._settings:
                 self._remember(adding.settings)
 
-    def _remember(self, settings: Any) -> None:
+    def _remember(self, settings: Settings) -> None:
         self._settings = settings
         save_settings(settings, self._state)
 
