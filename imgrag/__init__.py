@@ -8,12 +8,15 @@ Importing this opens no model and imports no torch.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from imgrag.run import Request, Run
 
 if TYPE_CHECKING:
     from imgrag.pipeline import ImageRAGPipeline
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent until a program configures logs
 
 __all__ = ["ImageRAGPipeline", "Request", "Run"]
 

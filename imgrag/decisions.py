@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from imgrag.run import Rejection, Run, Verdict
+from imgrag.run import Reference, Rejection, Run, Verdict
 
 
 def keep_better(run: Run) -> Run:
@@ -32,6 +32,16 @@ def keep_better(run: Run) -> Run:
     return replace(run, why=f"The {earlier} is kept: the enhanced one is no better, it lacks {lacking(new)}.")
 
 
+def rekept(run: Run) -> Run:
+    """The run with what its complete rounds decide, after some of them were forgotten."""
+    replayed = replace(run, rounds=(), kept=0, why="")
+    for past in run.rounds:
+        replayed = replace(replayed, rounds=(*replayed.rounds, past))
+        if past.second_verdict is not None and past.second_verdict.readable:
+            replayed = keep_better(replayed)
+    return replayed
+
+
 def end_reason(run: Run) -> str:
     """Why the rest of this round is not needed or not possible; "" while it is both."""
     now = run.round
@@ -40,7 +50,7 @@ def end_reason(run: Run) -> str:
     if now.concepts == ():
         return " ".join(("There is no missing concept that a picture can show.", *_reasons(now.rejected)))
     before = run.rounds[-2].references if len(run.rounds) > 1 else ()
-    if now.references is not None and now.references == before:
+    if now.references is not None and (not now.references or _same(now.references, before or ())):
         return " ".join(("There is no good reference.", *_reasons(now.unfound)))
     return ""
 
@@ -58,6 +68,15 @@ def lacking(verdict: Verdict) -> str:
 def folded(names: Collection[str]) -> set[str]:
     """Names as they are compared."""
     return {name.casefold() for name in names}
+
+
+def _same(now: Sequence[Reference], before: Sequence[Reference]) -> bool:
+    """Whether two rounds' references are the same, in their pictures too: two own ones may share a name."""
+    return now == before and all(
+        new.image is old.image or new.image.tobytes() == old.image.tobytes()
+        for new, old in zip(now, before, strict=True)
+        if new.own
+    )
 
 
 def _faults(verdict: Verdict) -> int:

@@ -6,7 +6,8 @@ ImgragError
 ├── CheckpointError   a checkpoint is missing, unreachable or not what it should be
 ├── LibraryError      a library that does not exist, is empty or cannot be read
 ├── MemoryBudgetError the models in use and the next one do not fit together
-├── RecordError       a folder for results that cannot be written
+├── RecordError       a run that cannot be written, or not be read again
+├── LeaseError        a GPU that is lent was not to be had, or was taken back
 └── Cancelled         the person stopped the run
 """
 
@@ -38,7 +39,11 @@ class MemoryBudgetError(ImgragError, MemoryError):
 
 
 class RecordError(ImgragError):
-    """A folder for results cannot be written."""
+    """A run cannot be written, or what was written of one cannot be read."""
+
+
+class LeaseError(ImgragError):
+    """No GPU could be had where GPUs are lent, or it was taken back."""
 
 
 class Cancelled(ImgragError):

@@ -11,11 +11,12 @@ from imgrag.run import Run, StageName, StageReport
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins; `model` names the checkpoint that will serve it."""
+    """A stage begins; `model` names the checkpoint that will serve it, `run` is the run's id."""
 
     stage: StageName
     model: str
     round: int = 1
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,17 @@ class StageSkipped:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """The last event of every run that was not cancelled and did not fail."""
+class Paused:
+    """The last event of a run that waits for a person after each stage, while it is not finished."""
 
     run: Run
 
 
-Event = StageStarted | Preview | StageDone | StageSkipped | Finished
+@dataclass(frozen=True)
+class Finished:
+    """The last event of every other run that was not cancelled and did not fail."""
+
+    run: Run
+
+
+Event = StageStarted | Preview | StageDone | StageSkipped | Paused | Finished

@@ -1,4 +1,4 @@
-"""The stages in their order: a request becomes a stream of events and a run on disk.
+"""The one object behind every page and command: a request becomes a stream of events and a run on disk.
 
 One run at a time touches the models, whoever asks. A worker thread holds the lock and runs the
 stages; the stream only takes events from a queue, so that it can be left at any time.
@@ -6,10 +6,7 @@ stages; the stream only takes events from a queue, so that it can be left at any
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
-import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,25 +14,22 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from imgrag import records
 from imgrag.checkpoints import PROJECT
-from imgrag.decisions import end_reason
-from imgrag.errors import Cancelled
-from imgrag.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
+from imgrag.errors import Cancelled, RequestError
+from imgrag.events import Event, Finished, Paused
+from imgrag.execution import Execution, Put
+from imgrag.handover import WAIT, handed_over
+from imgrag.history import trim
 from imgrag.library import ImageLibrary, libraries_folder, open_library
 from imgrag.models.roles import ROLES, choose_device, load_roles
 from imgrag.profile import Profile, load_profile
 from imgrag.residency import ModelSpec, Policy, Residency
-from imgrag.run import Request, Run, StageName, StageReport
-from imgrag.stages import FIRST, LATER, Context, Stage, next_round
+from imgrag.run import Request, Run, new_id
+from imgrag.stages import Context
 
 RESULTS = PROJECT / "datasets" / "results"
 CACHE = PROJECT / ".cache" / "embeddings"
-WAIT = 0.2  # seconds between looks at the stop event; Windows cannot interrupt a longer wait
-
-Put = Callable[[Event], None]
 
 
 class ImageRAGPipeline:
@@ -52,6 +46,8 @@ class ImageRAGPipeline:
         libraries: where named libraries lie; `None` is `IMGRAG_LIBRARIES` or the project's own.
         cache: where embeddings of libraries are kept.
         roles: how to get each role's model; `None` is the profile's checkpoints.
+        results_cap: bytes that all runs may take on disk; the oldest that nobody pinned make room
+            at the end of each run, and the run itself stays in any case.
 
     Raises:
         ProfileError: there is no such profile.
@@ -68,6 +64,7 @@ class ImageRAGPipeline:
         libraries: Path | None = None,
         cache: Path = CACHE,
         roles: Mapping[str, ModelSpec] | None = None,
+        results_cap: int | None = None,
     ) -> None:
         self.profile = load_profile(profile) if isinstance(profile, str) else profile
         self.policy = policy
@@ -77,39 +74,45 @@ class ImageRAGPipeline:
         self._budget_bytes = budget_bytes
         self._device = device
         self._roles = roles
+        self._results_cap = results_cap
         self._lock = threading.Lock()
         self._residency: Residency | None = None
         self._opened: dict[str, ImageLibrary] = {}
         self._opening = threading.Lock()
         self._stop: threading.Event | None = None
 
-    def stream(self, request: Request, stop: threading.Event | None = None) -> Generator[Event, None, None]:
+    def stream(
+        self,
+        request: Request,
+        stop: threading.Event | None = None,
+        *,
+        pause: bool = False,
+        owner: str = "",
+    ) -> Generator[Event, None, None]:
         """Run a request and yield what happens; the last event is `Finished`.
 
         Set `stop`, call `cancel()` or close the generator to end the run within one denoising step.
+        What its stages have found by then is on disk, and `resume` goes on from there.
+
+        Args:
+            pause: end with `Paused` after each stage, for a person to look at; `resume` goes on.
+            owner: whose history the run is in.
 
         Raises:
             Cancelled: the run was stopped. The pipeline can be used again at once.
             ImgragError: the run could not be done; its text says why and what to do.
         """
-        stop = stop or threading.Event()
-        events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
-        worker = threading.Thread(target=self._work, args=(request, stop, events.put), daemon=True)
-        worker.start()
-        event: Event | BaseException | None = None
-        try:
-            while not isinstance(event, Finished):
-                try:
-                    event = events.get(timeout=WAIT)
-                except queue.Empty:
-                    continue
-                if isinstance(event, BaseException):
-                    raise event
-                yield event
-        finally:
-            if not isinstance(event, Finished):
-                stop.set()
-            worker.join()
+        return self._streamed(lambda: self._begin(request, owner), stop, pause)
+
+    def resume(
+        self, run: Run, stop: threading.Event | None = None, *, pause: bool = False
+    ) -> Generator[Event, None, None]:
+        """Go on with a run that was paused, stopped or corrected: what has a report is not computed again.
+
+        Raises: what `stream` raises, and
+            RequestError: the run was made by another profile, or is finished.
+        """
+        return self._streamed(lambda: self._taken_up(run), stop, pause)
 
     def __call__(self, request: Request) -> Run:
         """Run a request to its end. Raises what `stream` raises."""
@@ -132,6 +135,16 @@ class ImageRAGPipeline:
             needed = sum(residency.spec(role).bytes for role in ROLES)
             if residency.budget_bytes is None or needed <= residency.budget_bytes:
                 residency.preload()
+
+    def tidy(self) -> None:
+        """Do at a start what a crash left to do: sweep half-written files, and keep to the cap of the disk.
+
+        Raises:
+            RecordError: the folder of results cannot be made or written.
+        """
+        records.prepare(self.results)
+        if self._results_cap is not None:
+            trim(self.results, self._results_cap)
 
     @contextmanager
     def borrow(self, role: str) -> Iterator[Any]:
@@ -172,101 +185,73 @@ class ImageRAGPipeline:
         roles = load_roles(self.profile, device) if self._roles is None else self._roles
         return Residency(list(roles.values()), self.policy, self._budget_bytes, device)
 
-    def _work(
-        self, request: Request, stop: threading.Event, put: Callable[[Event | BaseException], None]
-    ) -> None:
-        """What the worker thread does: wait for its turn, run, and hand over whatever goes wrong."""
-        try:
-            while not self._lock.acquire(timeout=WAIT):
-                _check(stop)
-            try:
-                self._stop = stop
-                finished = self._run(request, stop, put)
-            finally:
-                self._stop = None
-                self._lock.release()
-            put(Finished(finished))
-        except BaseException as error:  # noqa: BLE001  the consumer raises it again
-            _forget_frames(error)
-            put(error)
+    def _streamed(
+        self, begin: Callable[[], Run], stop: threading.Event | None, pause: bool
+    ) -> Generator[Event, None, None]:
+        stop = stop or threading.Event()
 
-    def _run(self, request: Request, stop: threading.Event, put: Put) -> Run:
+        def work(put: Put) -> None:
+            self._work(begin, stop, pause, put)
+
+        yield from handed_over(work, stop)
+
+    def _work(self, begin: Callable[[], Run], stop: threading.Event, pause: bool, put: Put) -> None:
+        """What the worker thread does: wait for its turn, then run."""
+        while not self._lock.acquire(timeout=WAIT):
+            _check(stop)
+        try:
+            self._stop = stop
+            ended = self._run(begin, stop, pause, put)
+        finally:
+            self._stop = None
+            self._lock.release()
+        put(Paused(ended) if ended.state == "paused" else Finished(ended))
+
+    def _run(self, begin: Callable[[], Run], stop: threading.Event, pause: bool, put: Put) -> Run:
         _check(stop)
         records.prepare(self.results)
-        run = self._begin(request)
-        residency = self.residency
-        loads = residency.loads
+        run = replace(begin(), state="running")
         context = self._context(run, stop, put)
-        for number in range(1, request.rounds + 1):
-            run = self._round(run, number, context, put)
-            verdict = run.round.second_verdict
-            if verdict is None or verdict.matches:
-                break
-        _check(stop)
-        run = replace(run, loads=residency.loads - loads)
-        records.write_run(run, self.results)
-        return run
+        try:
+            return Execution(run, context, self.residency, self.results, pause, put)()
+        finally:
+            if self._results_cap is not None:  # stopped and failed runs take room too
+                trim(self.results, self._results_cap, spare=run.id)
 
-    def _round(self, run: Run, number: int, context: Context, put: Put) -> Run:
-        run = next_round(run)
-        for stage, (role, function) in ({**FIRST, **LATER} if number == 1 else LATER).items():
-            reason = end_reason(run)
-            if reason:
-                run = self._skip(run, stage, reason, put)
-            else:
-                run = self._stage(run, stage, role, function, context, put)
-        reason = end_reason(run)
-        if not reason:
-            return run
-        return replace(run, why=reason if number == 1 else f"{run.why} Round {number} ended early. {reason}")
-
-    def _stage(
-        self, run: Run, stage: StageName, role: str, function: Stage, context: Context, put: Put
-    ) -> Run:
-        context.check()
-        model, number = self.residency.spec(role).label or role, len(run.rounds)
-        put(StageStarted(stage, model, number))
-        peak = PeakMemory(self.residency.device)
-        begun = time.perf_counter()
-
-        def emit(preview: Preview) -> None:
-            peak.look()
-            put(preview)
-
-        run = function(run, replace(context, emit=emit))
-        seconds = round(time.perf_counter() - begun, 3)
-        report = StageReport(stage, "done", seconds, peak.look(), "", model, number)
-        run = replace(run, stages=(*run.stages, report))
-        put(StageDone(stage, report, run))
-        return run
-
-    def _skip(self, run: Run, stage: StageName, reason: str, put: Put) -> Run:
-        report = StageReport(stage, "skipped", reason=reason, round=len(run.rounds))
-        run = replace(run, stages=(*run.stages, report))
-        put(StageSkipped(stage, report, run))
-        return run
-
-    def _begin(self, request: Request) -> Run:
+    def _begin(self, request: Request, owner: str) -> Run:
         now = datetime.now(timezone.utc)
         library = self._library(request)
         library.require_pictures()
         return Run(
-            id=records.new_id(now),
+            id=new_id(now),
             request=request,
             profile=self.profile.name,
             library=library.name,
             started=now.isoformat(timespec="seconds"),
             settings=settings(request, self.profile),
+            owner=owner,
         )
+
+    def _taken_up(self, run: Run) -> Run:
+        if run.state == "finished":
+            raise RequestError("This run is finished. Correct one of its stages, and it goes on from there.")
+        if run.profile != self.profile.name:
+            raise RequestError(
+                f"This run was made by the profile {run.profile!r}, and {self.profile.name!r} is at work here. "
+                f"Start the app with --profile {run.profile} to go on with it."
+            )
+        return run
 
     def _context(self, run: Run, stop: threading.Event, put: Put) -> Context:
         return Context(
             residency=self.residency,
             library=self._library(run.request),
             enhancing_prompt=self.profile.generator.enhancing_prompt,
+            layout=self.profile.generator.layout,
             query=self.profile.retrieval.query,
             candidates=self.profile.retrieval.candidates,
             emit=put,
+            note=lambda note: None,
             check=lambda: _check(stop),
         )
 
@@ -282,44 +267,13 @@ def settings(request: Request, profile: Profile) -> dict[str, Any]:
         "steps": int(_or(request.steps, profile.generator.steps)),
         "guidance_scale": float(_or(request.guidance_scale, profile.generator.guidance_scale)),
         "adapter_scale": float(_or(request.adapter_scale, profile.adapter.scale)),
+        "guided_share": float(_or(request.guided_share, profile.adapter.guided_share)),
         "similarity_floor": float(_or(request.similarity_floor, profile.retrieval.similarity_floor)),
         "max_concepts": int(_or(request.max_concepts, profile.retrieval.max_concepts)),
         "weights": [float(weight) for weight in request.weights],
         "rounds": int(request.rounds),
         "size": profile.generator.size,
     }
-
-
-class PeakMemory:
-    """The most memory seen since it was made: the GPU's allocation, else this process's size in RAM."""
-
-    def __init__(self, device: str) -> None:
-        self._gpu = device if device.startswith("cuda") else ""
-        self._process = psutil.Process()
-        self._peak = 0
-        if self._gpu:
-            import torch
-
-            torch.cuda.reset_peak_memory_stats(self._gpu)
-        self.look()
-
-    def look(self) -> int:
-        """Take a sample; returns the peak in bytes."""
-        if self._gpu:
-            import torch
-
-            seen = torch.cuda.max_memory_allocated(self._gpu)
-        else:
-            seen = self._process.memory_info().rss
-        self._peak = max(self._peak, int(seen))
-        return self._peak
-
-
-def _forget_frames(error: BaseException | None) -> None:
-    """The frames of a failed stage hold its model; without this it would stay in memory."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
 
 
 def _or(value: float | None, default: float) -> float:

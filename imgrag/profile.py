@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from imgrag.errors import ProfileError
+from imgrag.layout import FREE, LAYOUTS
 from imgrag.run import MAX_CONCEPTS
 
 if sys.version_info >= (3, 11):
@@ -21,6 +22,7 @@ else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).parent / "profiles"
+SEVERAL = ("one", "each")
 DTYPES = ("float32", "float16", "bfloat16")
 SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
 """What a download fetches unless a profile says otherwise: no pickle and no code among it."""
@@ -58,8 +60,8 @@ class Checkpoint:
 
     @property
     def label(self) -> str:
-        """What to call it on a page or in a record."""
-        return self.hub or self.local
+        """What to call it on a page or in a record: no path of this machine."""
+        return self.hub or (Path(self.local).name if Path(self.local).is_absolute() else self.local)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,8 @@ class GeneratorProfile:
         size: side of the square image in pixels.
         offload: keep only the part that is at work on the accelerator (diffusers' model offload).
         enhancing_prompt: template for `prompts.enhancing_prompt`.
+        layout: where it puts the things of a prompt, one of `layout.LAYOUTS`; each reference then
+            guides the part where its thing will stand.
     """
 
     checkpoint: Checkpoint
@@ -81,9 +85,11 @@ class GeneratorProfile:
     negative_prompt: str = ""
     offload: bool = False
     enhancing_prompt: str = "According to {images} of {concepts}, generate {prompt}"
+    layout: str = FREE
 
     def __post_init__(self) -> None:
         _check_dtype(self.dtype)
+        _require(self.layout in LAYOUTS, f"generator.layout is {self.layout!r}, none of {', '.join(LAYOUTS)}")
         _require(self.size > 0 and self.size % 8 == 0, f"generator.size is {self.size}, not a multiple of 8")
         _require(1 <= self.steps <= 150, f"generator.steps is {self.steps}, not from 1 to 150")
         _require(
@@ -101,16 +107,28 @@ class GeneratorProfile:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterProfile:
-    """The IP-Adapter and its image encoder; names as `load_ip_adapter` wants them."""
+    """The IP-Adapter and its image encoder; names as `load_ip_adapter` wants them.
+
+    Attributes:
+        scale: how strongly references guide.
+        guided_share: of the denoising steps, the first ones, that they guide.
+        several: what serves several references: "one" adapter with all pictures, or an adapter "each".
+    """
 
     checkpoint: Checkpoint
     weight_name: str
     subfolder: str = ""
     image_encoder_folder: str = "image_encoder"
     scale: float = 1.0
+    guided_share: float = 1.0
+    several: str = "one"
 
     def __post_init__(self) -> None:
         _require(0 <= self.scale <= 2, f"adapter.scale is {self.scale}, not from 0 to 2")
+        _require(0 <= self.guided_share <= 1, f"adapter.guided_share is {self.guided_share}, not from 0 to 1")
+        _require(
+            self.several in SEVERAL, f"adapter.several is {self.several!r}, none of {', '.join(SEVERAL)}"
+        )
         _require(
             self.weight_name.endswith(".safetensors"),
             f"adapter.weight_name {self.weight_name!r} is no safetensors",

@@ -66,6 +66,15 @@ class Resident:
     label: str = ""
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What is in memory: the process (or the GPU's allocation), the models, and what they may take together."""
+
+    bytes: int
+    budget_bytes: int | None
+    models: tuple[Resident, ...]
+
+
 @dataclass
 class _Entry:
     spec: ModelSpec
@@ -128,6 +137,10 @@ class Residency:
         entries.sort(key=lambda entry: entry.used)
         return [Resident(e.spec.name, e.bytes, e.grown, e.pins > 0, e.spec.label) for e in entries]
 
+    def usage(self) -> Usage:
+        """What is in memory at this moment; can be asked while a model is loading."""
+        return Usage(used_bytes(self.device), self.budget_bytes, tuple(self.resident))
+
     def spec(self, name: str) -> ModelSpec:
         """The declaration of a role."""
         return self._specs[name]
@@ -158,10 +171,8 @@ class Residency:
         before = used_bytes(self.device)
         try:
             model = spec.load()
-        except MemoryError as error:
-            raise self._too_big(spec) from error
-        except RuntimeError as error:
-            if not _out_of_memory(error):
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
                 raise
             raise self._too_big(spec) from error
         entry = _Entry(spec, model, model.nbytes, max(0, used_bytes(self.device) - before))
@@ -246,11 +257,11 @@ def used_bytes(device: str) -> int:
     return psutil.Process().memory_info().rss
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    """torch has its own class on a GPU and a bare RuntimeError on a CPU."""
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch has its own class for it on a GPU, and a bare RuntimeError on a CPU."""
     torch = sys.modules.get("torch")
     on_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
-    return on_gpu or "not enough memory" in str(error)
+    return on_gpu or isinstance(error, MemoryError) or "not enough memory" in str(error)
 
 
 def _size(count: int) -> str:

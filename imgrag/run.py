@@ -6,7 +6,9 @@ All are frozen; a stage returns a new `Run`. Nothing here knows a model, a file 
 from __future__ import annotations
 
 import math
+import secrets
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any, Literal
 
 from PIL import Image
@@ -20,7 +22,8 @@ MAX_SEED = 2**32 - 1
 
 StageName = Literal["initial", "verdict", "concepts", "references", "enhanced", "second_verdict"]
 STAGES: tuple[StageName, ...] = ("initial", "verdict", "concepts", "references", "enhanced", "second_verdict")
-Status = Literal["done", "skipped"]
+Status = Literal["done", "skipped", "corrected"]
+State = Literal["running", "paused", "stopped", "failed", "finished"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Request:
         adapter_scale: strength of the references, 0 to 2.
         similarity_floor: lowest cosine similarity, -1 to 1, at which a reference is used.
         max_concepts: missing concepts to fetch references for, 1 to 3.
+        guided_share: share of the denoising steps, 0 to 1, that the references guide; the first ones.
         weights: of the references by position, each 0 to 2, multiplied with `adapter_scale`.
         rounds: how often to judge and draw again until the image matches, 1 to 5.
         library: a library's name or a folder of images.
@@ -54,6 +58,7 @@ class Request:
     weights: tuple[float, ...] = ()
     rounds: int = 1
     library: str | None = None
+    guided_share: float | None = None
 
     def __post_init__(self) -> None:
         _check_text("prompt", self.prompt)
@@ -66,6 +71,7 @@ class Request:
         _check_number("steps", self.steps, 1, 150, whole=True)
         _check_number("guidance scale", self.guidance_scale, 0, 30)
         _check_number("adapter scale", self.adapter_scale, 0, 2)
+        _check_number("share of guided steps", self.guided_share, 0, 1)
         _check_number("similarity floor", self.similarity_floor, -1, 1)
         _check_number("number of concepts", self.max_concepts, 1, MAX_CONCEPTS, whole=True)
         _check_number("number of rounds", self.rounds, 1, MAX_ROUNDS, whole=True)
@@ -93,12 +99,13 @@ def _check_number(what: str, value: float | None, low: float, high: float, whole
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the VLM says of an image. `raw` is its reply, word for word."""
+    """What the VLM says of an image. `raw` is its reply, word for word; `readable` that it says anything."""
 
     matches: bool
     missing: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     raw: str = ""
+    readable: bool = True
 
 
 @dataclass(frozen=True)
@@ -131,19 +138,82 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A part of a picture: its edges as fractions of width and height, 0 at the left and top.
+
+    Raises:
+        RequestError: an edge lies outside of the picture, or the box has no area.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+
+    def __post_init__(self) -> None:
+        for edge in (self.left, self.top, self.right, self.bottom):
+            _check_number("edge of a box", edge, 0, 1)
+        if self.left >= self.right or self.top >= self.bottom:
+            raise RequestError(
+                f"The box from {self.left:g}, {self.top:g} to {self.right:g}, {self.bottom:g} has no area; "
+                "its left edge must come before its right one and its top before its bottom."
+            )
+
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) in a picture of this size, at least one pixel each way."""
+        left = min(round(self.left * width), width - 1)
+        top = min(round(self.top * height), height - 1)
+        return left, top, max(round(self.right * width), left + 1), max(round(self.bottom * height), top + 1)
+
+
+WHOLE = Box()
+
+
+@dataclass(frozen=True)
 class Reference:
-    """The picture chosen for a concept, and the candidates it was chosen from, best first."""
+    """The picture chosen for a concept, and the candidates it was chosen from, best first.
+
+    Attributes:
+        image: the picture as it lies in the library, or as a person gave it.
+        weight: 0 to 2, multiplied with the adapter's scale.
+        crop: the part of the picture that is shown to the adapter and to the judge.
+        region: the part of the enhanced image that it guides.
+        own: a person's own picture; it lies in no library.
+    """
 
     concept: str
     chosen: Candidate
     image: Image.Image = field(repr=False, compare=False)
     weight: float = 1.0
     candidates: tuple[Candidate, ...] = ()
+    crop: Box = WHOLE
+    region: Box = WHOLE
+    own: bool = False
+
+    @property
+    def picture(self) -> Image.Image:
+        """What is used of the image."""
+        return self.image if self.crop == WHOLE else self.image.crop(self.crop.pixels(*self.image.size))
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a person changed: a value of a stage's finding, before and after, in words."""
+
+    stage: StageName
+    round: int
+    what: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """One line of the record: how a stage went. `peak_bytes` is the process's (or GPU's) peak."""
+    """One line of the record: how a stage went. `peak_bytes` is the process's (or GPU's) peak.
+
+    `reused` tells that the finding was taken over from the run that this one goes on from. `notes`
+    are what the stage wants the person to know: words the generator does not know, text that was cut, ...
+    """
 
     name: StageName
     status: Status
@@ -152,6 +222,8 @@ class StageReport:
     reason: str = ""
     model: str = ""
     round: int = 1
+    reused: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,7 +245,11 @@ class Round:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything known so far. `kept` is 0 for the initial image, n for the nth round's."""
+    """Everything known so far. `kept` is 0 for the initial image, n for the nth round's.
+
+    A stage has run when it has a report; whatever goes on with a run computes only what has none.
+    `parent` is the id of the run whose findings were corrected, `owner` tells whose history it is in.
+    """
 
     id: str
     request: Request
@@ -184,15 +260,34 @@ class Run:
     initial: Image.Image | None = field(default=None, repr=False, compare=False)
     rounds: tuple[Round, ...] = ()
     stages: tuple[StageReport, ...] = ()
-    notes: tuple[str, ...] = ()  # words the generator does not know, text that was cut, ...
     kept: int = 0
     why: str = ""  # why this image is the result, or why the run ended early
     loads: int = 0  # model loads this run caused
+    state: State = "running"
+    corrections: tuple[Correction, ...] = ()
+    parent: str = ""
+    owner: str = ""
 
     @property
     def round(self) -> Round:
         """The round in hand."""
         return self.rounds[-1] if self.rounds else Round()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the stages want the person to know, each once."""
+        return tuple(dict.fromkeys(note for report in self.stages for note in report.notes))
+
+    def report(self, stage: StageName, number: int) -> StageReport | None:
+        """How a stage of a round went, `None` while it has not run."""
+        found = (r for r in self.stages if r.name == stage and r.round == number)
+        return next(found, None)
+
+    def with_report(self, report: StageReport) -> Run:
+        """A copy with this report, in the order of rounds and stages, whenever it came."""
+        others = [r for r in self.stages if (r.name, r.round) != (report.name, report.round)]
+        ordered = sorted((*others, report), key=lambda r: (r.round, STAGES.index(r.name)))
+        return replace(self, stages=tuple(ordered))
 
     @property
     def result(self) -> Image.Image | None:
@@ -202,3 +297,8 @@ class Run:
     def with_round(self, **changes: Any) -> Run:
         """A copy whose round in hand has these values."""
         return replace(self, rounds=(*self.rounds[:-1], replace(self.round, **changes)))
+
+
+def new_id(now: datetime) -> str:
+    """Such as "20261122-034416-ab12cd": the UTC time and a random part."""
+    return f"{now.astimezone(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

@@ -16,8 +16,9 @@ from PIL import Image
 from imgrag.decisions import folded, keep_better
 from imgrag.errors import LibraryError
 from imgrag.events import Preview
+from imgrag.layout import placed
 from imgrag.library import Library, is_literal
-from imgrag.models import Chat, Generator, OnStep
+from imgrag.models import Chat, Generator, Guide, OnStep
 from imgrag.prompts import (
     concepts_question,
     default_caption,
@@ -46,18 +47,22 @@ class Context:
 
     Attributes:
         enhancing_prompt: the profile's wording of the second generation.
+        layout: where the generator puts the things of a prompt.
         query: the profile's wording of a search, with {caption} and {name}.
         candidates: pictures kept for each concept.
         emit: takes the previews.
+        note: takes what the person should know.
         check: raises `Cancelled` once the person has stopped the run.
     """
 
     residency: Residency
     library: Library
     enhancing_prompt: str
+    layout: str
     query: str
     candidates: int
     emit: Callable[[Preview], None]
+    note: Callable[[str], None]
     check: Callable[[], None]
 
 
@@ -67,9 +72,10 @@ Stage = Callable[[Run, Context], Run]
 def draw(run: Run, context: Context) -> Run:
     """The initial image, from the prompt alone."""
     with context.residency.use("generator") as generator:
-        notes = _reading_notes(generator, run.request.prompt)
+        for note in _reading_notes(generator, run.request.prompt):
+            context.note(note)
         initial = _draw(generator, run, context, "initial", run.request.prompt, ())
-    return replace(run, initial=initial, notes=(*run.notes, *notes))
+    return replace(run, initial=initial)
 
 
 def judge(run: Run, context: Context) -> Run:
@@ -78,8 +84,8 @@ def judge(run: Run, context: Context) -> Run:
     question = verdict_question(run.request.prompt)
     verdict, raw = _verdict_on([run.initial], question, run, context)
     if verdict is None:
-        verdict = Verdict(matches=False, raw=raw)
-        run = _noted(run, "The judge gave no verdict that can be read, so the whole prompt is looked up.")
+        verdict = Verdict(matches=False, raw=raw, readable=False)
+        context.note("The judge gave no verdict that can be read, so the whole prompt is looked up.")
     return run.with_round(verdict=verdict)
 
 
@@ -126,7 +132,8 @@ def retrieve(run: Run, context: Context) -> Run:
         else:
             references[key] = reference
     weighted = _weighted(list(references.values()), run.request.weights)
-    return _skipped_noted(run.with_round(references=weighted, unfound=tuple(unfound)), context.library)
+    _note_skipped(context)
+    return run.with_round(references=placed(weighted, run, context.layout), unfound=tuple(unfound))
 
 
 def enhance(run: Run, context: Context) -> Run:
@@ -149,11 +156,13 @@ def rejudge(run: Run, context: Context) -> Run:
     references, enhanced = run.round.references, run.round.enhanced
     assert references and enhanced is not None
     question = second_verdict_question(run.request.prompt, [reference.concept for reference in references])
-    images = [enhanced, *(reference.image for reference in references)]
+    images = [enhanced, *(reference.picture for reference in references)]
     verdict, raw = _verdict_on(images, question, run, context)
     if verdict is None:
         unjudged = "The enhanced image is not used: the judge gave no verdict on it that can be read."
-        return replace(run.with_round(second_verdict=Verdict(matches=False, raw=raw)), why=unjudged)
+        return replace(
+            run.with_round(second_verdict=Verdict(matches=False, raw=raw, readable=False)), why=unjudged
+        )
     return keep_better(run.with_round(second_verdict=verdict))
 
 
@@ -166,14 +175,15 @@ def _draw(
     references: Sequence[Reference],
 ) -> Image.Image:
     settings = run.settings
+    scale = settings["adapter_scale"]
     return generator.draw(
         prompt,
         negative_prompt=settings["negative_prompt"],
         seed=settings["seed"],
         steps=settings["steps"],
         guidance_scale=settings["guidance_scale"],
-        references=[reference.image for reference in references],
-        scales=[settings["adapter_scale"] * reference.weight for reference in references],
+        guides=[Guide(r.picture, scale * r.weight, r.region) for r in references],
+        guided_share=settings["guided_share"],
         on_step=_previews(stage, len(run.rounds), context),
     )
 
@@ -306,17 +316,13 @@ def _reading_notes(generator: Generator, prompt: str) -> list[str]:
     return notes
 
 
-def _skipped_noted(run: Run, library: Library) -> Run:
-    if not library.skipped:
-        return run
-    shown = ", ".join(f"{skipped.file} ({skipped.reason})" for skipped in library.skipped[:5])
-    more = ", ..." if len(library.skipped) > 5 else ""
-    count = len(library.skipped)
-    return _noted(run, f"{count} file{'s' * (count > 1)} of the library left out: {shown}{more}.")
-
-
-def _noted(run: Run, note: str) -> Run:
-    return run if note in run.notes else replace(run, notes=(*run.notes, note))
+def _note_skipped(context: Context) -> None:
+    skipped = context.library.skipped
+    if not skipped:
+        return
+    shown = ", ".join(f"{item.file} ({item.reason})" for item in skipped[:5])
+    more = ", ..." if len(skipped) > 5 else ""
+    context.note(f"{len(skipped)} file{'s' * (len(skipped) > 1)} of the library left out: {shown}{more}.")
 
 
 def next_round(run: Run) -> Run:

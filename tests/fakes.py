@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imgrag.models import OnStep, weighted_sum
+from imgrag.models import Guide, OnStep, weighted_sum
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.profile import load_profile
 from imgrag.residency import ModelSpec
@@ -67,13 +67,13 @@ class FakeGenerator:
         self._at_step = at_step
 
     def draw(
-        self, prompt: str, *, seed: int, steps: int, references: Sequence[Image.Image] = (),
-        scales: Sequence[float] = (), on_step: OnStep | None = None, **settings: Any,
+        self, prompt: str, *, seed: int, steps: int, guides: Sequence[Guide] = (),
+        on_step: OnStep | None = None, **settings: Any,
     ) -> Image.Image:  # fmt: skip
-        self.calls.append(
-            {"prompt": prompt, "seed": seed, "steps": steps, "scales": list(scales), **settings}
-        )
-        image = self._picture(prompt, seed, references)
+        scales = [round(guide.scale, 6) for guide in guides]
+        asked = {"prompt": prompt, "seed": seed, "steps": steps, "guides": list(guides), "scales": scales}
+        self.calls.append({**asked, **settings})
+        image = self._picture(prompt, seed, [guide.image for guide in guides])
         with self._crowd:
             for step in range(1, steps + 1):
                 time.sleep(0.001)
@@ -155,6 +155,9 @@ class FakeEmbedder:
         self.model_id = model_id
         self.embedded = 0  # pictures
         self._crowd = crowd or Crowd()
+
+    def prepare(self, image: Image.Image) -> Image.Image:
+        return image
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         with self._crowd:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +15,26 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from PIL import Image
 
 from imgrag.errors import Cancelled, CheckpointError
+from imgrag.models import Guide
 from imgrag.models.clip import ClipEmbedder, file_id
 from imgrag.models.generator import DiffusionGenerator
 from imgrag.models.llm import LanguageModel
 from imgrag.models.pictures import bounded, opaque, square_reference
 from imgrag.models.roles import ROLES, load_roles
 from imgrag.models.vlm import VisionLanguageModel
-from imgrag.profile import Profile
+from imgrag.profile import SEVERAL, Profile
 from imgrag.residency import Residency
+from imgrag.run import Box
 
 RED = Image.new("RGB", (40, 40), "red")
 BLUE = Image.new("RGB", (40, 40), "blue")
+HALVES = {
+    "left": Box(right=0.5), "right": Box(left=0.5), "top": Box(bottom=0.5), "bottom": Box(top=0.5)
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +83,38 @@ def same(one: Image.Image, other: Image.Image) -> bool:
     return one.size == other.size and one.tobytes() == other.tobytes()
 
 
+def apart(one: Image.Image, other: Image.Image) -> int:
+    """The largest difference of two pictures, 0 to 255."""
+    return int(np.abs(np.asarray(one, int) - np.asarray(other, int)).max())
+
+
+def adapter_scales(generator: DiffusionGenerator) -> list[Any]:
+    """What the first attention layer with an adapter holds, [] without one."""
+    processors = generator._pipe.unet.attn_processors.values()
+    return next((list(processor.scale) for processor in processors if hasattr(processor, "scale")), [])
+
+
+@contextmanager
+def watched(generator: DiffusionGenerator) -> Iterator[list[torch.Tensor]]:
+    """Collects [h, w] for each attention: how far its output is from the one without the adapter."""
+    added: list[torch.Tensor] = []
+    call = IPAdapterAttnProcessor2_0.__call__
+
+    @wraps(call)  # diffusers reads from the signature which arguments to give
+    def compare(self: Any, attn: Any, hidden: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        output = call(self, attn, hidden, *args, **kwargs)
+        scale, self.scale = self.scale, [0.0] * len(self.scale)
+        amount = (output - call(self, attn, hidden, *args, **kwargs)).abs().sum(dim=(0, 2))
+        self.scale = scale
+        side = round(amount.numel() ** 0.5)
+        added.append(amount.view(side, side))
+        return output
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(IPAdapterAttnProcessor2_0, "__call__", compare)
+        yield added
+
+
 def test_a_seed_gives_one_image_bit_for_bit(generator: DiffusionGenerator) -> None:
     image = draw(generator)
     assert image.size == (tiny.SIZE, tiny.SIZE)
@@ -84,30 +125,113 @@ def test_a_seed_gives_one_image_bit_for_bit(generator: DiffusionGenerator) -> No
 
 def test_references_change_the_image_and_leave_nothing_behind(generator: DiffusionGenerator) -> None:
     plain = draw(generator)
-    guided = draw(generator, references=[RED], scales=[1.0])
+    guided = draw(generator, guides=[Guide(RED, 1.0)])
     assert not same(plain, guided)
     assert same(plain, draw(generator))
-    assert same(guided, draw(generator, references=[RED], scales=[1.0]))
+    assert same(guided, draw(generator, guides=[Guide(RED, 1.0)]))
 
 
 def test_every_reference_and_every_scale_counts(generator: DiffusionGenerator) -> None:
-    one = draw(generator, references=[RED], scales=[1.0])
+    one = draw(generator, guides=[Guide(RED, 1.0)])
     images = [
         one,
-        draw(generator, references=[RED], scales=[0.3]),
-        draw(generator, references=[BLUE], scales=[1.0]),
-        draw(generator, references=[RED, BLUE], scales=[1.0, 1.0]),
-        draw(generator, references=[RED, BLUE], scales=[1.0, 0.2]),
-        draw(generator, references=[RED, BLUE], scales=[0.2, 1.0]),
+        draw(generator, guides=[Guide(RED, 0.3)]),
+        draw(generator, guides=[Guide(BLUE, 1.0)]),
+        draw(generator, guides=[Guide(RED, 1.0), Guide(BLUE, 1.0)]),
+        draw(generator, guides=[Guide(RED, 1.0), Guide(BLUE, 0.2)]),
+        draw(generator, guides=[Guide(RED, 0.2), Guide(BLUE, 1.0)]),
     ]
     assert len({image.tobytes() for image in images}) == len(images)
-    muted = draw(generator, references=[RED, BLUE], scales=[1.0, 0.0])
+    muted = draw(generator, guides=[Guide(RED, 1.0), Guide(BLUE, 0.0)])
     assert np.abs(np.asarray(muted, int) - np.asarray(one, int)).max() <= 1
 
 
-def test_a_reference_needs_its_scale(generator: DiffusionGenerator) -> None:
-    with pytest.raises(ValueError, match="1 references came with 0 scales"):
-        draw(generator, references=[RED])
+@pytest.mark.parametrize("several", SEVERAL)
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_a_region_keeps_what_the_adapter_adds_to_its_part(
+    generator: DiffusionGenerator, several: str, side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of a tiny random model mixes all places, so the attention layers are looked at."""
+    monkeypatch.setattr(generator, "_adapter", replace(generator._adapter, several=several))
+    region = HALVES[side]
+    with watched(generator) as added:
+        draw(generator, steps=1, guides=[Guide(RED, 1.0, region), Guide(BLUE, 0.0, region)])
+    assert added
+    for amount in added:  # [h, w]: how much the adapter changed each place
+        height, width = amount.shape
+        left, top, right, bottom = region.pixels(width, height)
+        inside = amount[top:bottom, left:right].sum()
+        assert inside > 0.85 * amount.sum()
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+def test_pictures_of_two_regions_change_places_with_them(
+    generator: DiffusionGenerator, several: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generator, "_adapter", replace(generator._adapter, several=several))
+    left, right = HALVES["left"], HALVES["right"]
+    one = draw(generator, guides=[Guide(RED, 1.0, left), Guide(BLUE, 1.0, right)])
+    same_again = draw(generator, guides=[Guide(BLUE, 1.0, right), Guide(RED, 1.0, left)])
+    other = draw(generator, guides=[Guide(RED, 1.0, right), Guide(BLUE, 1.0, left)])
+    assert apart(one, same_again) <= 1 < apart(one, other)
+
+
+@pytest.mark.parametrize("region", [Box(0.5, 0.5, 0.51, 0.51), Box(0.99, 0.0, 1.0, 1.0)])
+def test_a_narrow_region_is_not_lost(generator: DiffusionGenerator, region: Box) -> None:
+    with watched(generator) as added:
+        draw(generator, steps=1, guides=[Guide(RED, 2.0, region)])
+    assert max(float(amount.max()) for amount in added) > 0
+
+
+def test_the_whole_image_is_the_region_unless_another_is_given(generator: DiffusionGenerator) -> None:
+    guides = [Guide(RED, 1.0), Guide(BLUE, 0.3)]
+    whole = [replace(guide, region=Box(0, 0, 1, 1)) for guide in guides]
+    assert same(draw(generator, guides=guides), draw(generator, guides=whole))
+    arguments = generator._guidance([[Guide(RED, 1.0), Guide(BLUE, 1.0)]])
+    assert "cross_attention_kwargs" not in arguments  # as published: one adapter, all pictures at once
+
+
+def test_a_share_of_the_steps_is_guided(generator: DiffusionGenerator) -> None:
+    shares = {share: draw(generator, steps=4, guides=[Guide(RED, 1.0)], guided_share=share)
+              for share in (0.0, 0.5, 1.0)}  # fmt: skip
+    assert len({image.tobytes() for image in shares.values()}) == 3
+    assert same(shares[0.0], draw(generator, steps=4))
+    assert same(shares[1.0], draw(generator, steps=4, guides=[Guide(RED, 1.0)]))
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+@pytest.mark.parametrize(("share", "guided"), [(0.1, 0), (0.2, 1), (0.5, 2), (0.7, 3), (0.9, 4), (1.0, 4)])
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1.0, 0.4)])
+def test_the_first_steps_are_the_guided_ones(
+    generator: DiffusionGenerator, several: str, share: float, guided: int, scales: tuple[float, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(generator, "_adapter", replace(generator._adapter, several=several))
+    after = []
+
+    def on_step(step: int, steps: int, preview: Any) -> None:
+        after.append([bool(np.any(scale)) for scale in adapter_scales(generator)])
+
+    guides = [Guide(RED, scales[0], HALVES["left"]), Guide(BLUE, scales[1], HALVES["right"])]
+    draw(generator, steps=4, guides=guides, guided_share=share, on_step=on_step)
+    told = [bool(scales) and all(scales) for scales in after]
+    assert told == [step < guided or guided == 4 for step in range(1, 5)]
+
+
+def test_one_adapter_and_one_each_both_draw(
+    generator: DiffusionGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter each adds what one adapter with masks does: each picture has an attention of its own."""
+    guides = [Guide(RED, 1.0), Guide(BLUE, 1.0)]
+    regions = [Guide(RED, 1.0, HALVES["left"]), Guide(BLUE, 0.6, HALVES["right"])]
+    together, apart_one = draw(generator, guides=guides), draw(generator, guides=regions)
+    alone = draw(generator, guides=guides[:1])
+    plain = draw(generator)
+    monkeypatch.setattr(generator, "_adapter", replace(generator._adapter, several="each"))
+    assert not same(together, draw(generator, guides=guides))
+    assert apart(apart_one, draw(generator, guides=regions)) <= 1
+    assert same(alone, draw(generator, guides=guides[:1]))
+    assert same(plain, draw(generator))
 
 
 def test_each_step_is_told_and_can_be_looked_at(generator: DiffusionGenerator) -> None:
@@ -124,10 +248,14 @@ def test_each_step_is_told_and_can_be_looked_at(generator: DiffusionGenerator) -
     assert same(image, draw(generator, steps=3))
 
 
-@pytest.mark.parametrize("references", [[], [RED]])
+@pytest.mark.parametrize("several", SEVERAL)
+@pytest.mark.parametrize(
+    "guides", [[], [Guide(RED, 1.0)], [Guide(RED, 1.0), Guide(BLUE, 0.5, HALVES["top"])]]
+)
 def test_stopping_at_a_step_leaves_the_generator_usable(
-    generator: DiffusionGenerator, references: list[Image.Image]
+    generator: DiffusionGenerator, guides: list[Guide], several: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(generator, "_adapter", replace(generator._adapter, several=several))
     plain = draw(generator)
     seen = []
 
@@ -136,8 +264,9 @@ def test_stopping_at_a_step_leaves_the_generator_usable(
         raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        draw(generator, steps=5, references=references, scales=[1.0] * len(references), on_step=stop)
+        draw(generator, steps=5, guides=guides, guided_share=0.5, on_step=stop)
     assert seen == [1]
+    assert adapter_scales(generator) == [] and generator._pipe.image_encoder is None
     assert same(plain, draw(generator))
 
 
@@ -147,7 +276,7 @@ def test_an_adapter_that_cannot_be_read_leaves_the_generator_usable(profile: Pro
     plain = draw(generator)
     generator._adapter = replace(profile.adapter, weight_name="missing.safetensors")
     with pytest.raises(OSError):
-        draw(generator, references=[RED], scales=[1.0])
+        draw(generator, guides=[Guide(RED, 1.0)])
     assert same(plain, draw(generator))
 
 
@@ -173,7 +302,7 @@ def test_offload_is_laid_over_every_change_of_the_adapter(profile: Profile) -> N
             super().enable_model_cpu_offload(**kwargs)
             order.append("enable")
 
-    plain, guided = draw(loaded), draw(loaded, references=[RED], scales=[1.0])
+    plain, guided = draw(loaded), draw(loaded, guides=[Guide(RED, 1.0)])
     whole = loaded.nbytes
     pipe.__class__ = Watched
     generator = DiffusionGenerator(
@@ -182,7 +311,7 @@ def test_offload_is_laid_over_every_change_of_the_adapter(profile: Profile) -> N
     assert order == ["remove", "enable"]
     assert pipe.unet._hf_hook is not None
     order.clear()
-    assert same(guided, draw(generator, references=[RED], scales=[1.0]))
+    assert same(guided, draw(generator, guides=[Guide(RED, 1.0)]))
     told = [step for step in order if step != "remove"]  # diffusers lays them anew after each call, too
     assert told == ["attach", "enable", "enable", "detach", "enable"]
     assert order[:2] == ["remove", "attach"]
@@ -228,7 +357,7 @@ def test_every_role_leaves_memory_when_it_is_released(casting: Profile) -> None:
     def use(name: str) -> list[weakref.ref]:
         with residency.use(name) as model:
             if name == "generator":
-                draw(model, references=[RED], scales=[1.0])
+                draw(model, guides=[Guide(RED, 1.0)])
             elif name in ("vlm", "llm"):
                 model.reply("what?")
             else:

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from imgrag import corrections
 from imgrag.errors import Cancelled, LibraryError, RecordError, RequestError
-from imgrag.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
+from imgrag.events import Event, Finished, Paused, Preview, StageDone, StageSkipped, StageStarted
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.residency import ModelSpec
+from imgrag.restoring import open_run
 from imgrag.run import STAGES, Request, Run
 from tests.fakes import (
     MEGABYTE,
@@ -440,6 +442,108 @@ def test_warming_up_loads_what_fits(tmp_path: Path) -> None:
     make_pipeline(tmp_path, narrow, budget_bytes=45 * MEGABYTE).warm_up()
     assert sum(roomy.loads.values()) == 4 and sum(narrow.loads.values()) == 0
     assert pipeline(OWL).loads == 0
+
+
+STEPS = [
+    OWL,
+    Request("a dog", steps=2),
+    Request("a dog , an owl and a toolbox", steps=2, max_concepts=1, rounds=4),
+    replace(OWL, similarity_floor=1, library="small"),
+]
+
+
+@pytest.mark.parametrize("request_", STEPS, ids=["enhanced", "match", "rounds", "no reference"])
+def test_a_run_in_steps_is_the_run_at_once(tmp_path: Path, request_: Request) -> None:
+    make_library(tmp_path / "libraries" / "small", "dog")
+    cast, other = Cast(), Cast()
+    pipeline, at_once = make_pipeline(tmp_path, cast), make_pipeline(tmp_path, other)
+    whole = at_once(request_)
+    events = list(pipeline.stream(request_, pause=True, owner="me"))
+    ran = [event.stage for event in events if isinstance(event, StageStarted)]
+    while isinstance(events[-1], Paused):
+        run, asked = events[-1].run, len(cast.vlm.asked)
+        assert run.state == "paused" and [type(e) for e in events].count(StageDone) == 1
+        assert json.loads((pipeline.results / run.id / "run.json").read_text())["state"] == "paused"
+        assert len(cast.vlm.asked) == asked
+        events = list(pipeline.resume(run, pause=True))
+        ran += [event.stage for event in events if isinstance(event, StageStarted)]
+    run = events[-1].run
+    assert isinstance(events[-1], Finished) and run.owner == "me"
+    assert ran == [report.name for report in whole.stages if report.status == "done"]
+    assert len(cast.generator.calls) == len(other.generator.calls) and cast.vlm.asked == other.vlm.asked
+    folders = [pipeline.results / each.id for each in (run, whole)]
+    names = [sorted(file.name for file in folder.iterdir()) for folder in folders]
+    assert names[0] == names[1]
+    for name in names[0]:
+        if name != "run.json":
+            assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+
+
+def test_a_pause_lets_others_in(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, Cast())
+    paused = list(pipeline.stream(OWL, pause=True))[-1]
+    assert isinstance(paused, Paused)
+    assert pipeline(OWL).kept == 1
+    ended = list(pipeline.resume(paused.run))[-1]
+    assert isinstance(ended, Finished) and ended.run.id == paused.run.id and ended.run.kept == 1
+
+
+def test_of_two_who_go_on_with_a_run_the_second_is_told(tmp_path: Path) -> None:
+    cast = Cast()
+    pipeline = make_pipeline(tmp_path, cast)
+    paused = list(pipeline.stream(OWL, pause=True))[-1].run
+    ended = list(pipeline.resume(paused))[-1].run
+    result, drawn = (pipeline.results / ended.id / "result.png").read_bytes(), len(cast.generator.calls)
+    with pytest.raises(RecordError, match="already there, and finished"):
+        list(pipeline.resume(paused))
+    assert len(cast.generator.calls) == drawn, "nothing is drawn for a record that cannot be written"
+    assert (pipeline.results / ended.id / "result.png").read_bytes() == result
+    assert open_run(pipeline.results, ended.id).state == "finished"
+
+
+def test_a_correction_in_the_middle_of_the_steps(tmp_path: Path) -> None:
+    cast = Cast()
+    pipeline = make_pipeline(tmp_path, cast)
+    event = list(pipeline.stream(OWL, pause=True))[-1]
+    event = list(pipeline.resume(event.run, pause=True))[-1]
+    run = corrections.overrule(event.run, False, ["cat"])
+    ran = []
+    while run.state == "paused":
+        events = list(pipeline.resume(run, pause=True))
+        ran += [event.stage for event in events if isinstance(event, StageStarted)]
+        run = events[-1].run
+    assert ran == ["concepts", "references", "enhanced", "second_verdict"]
+    assert [r.concept for r in run.round.references or ()] == ["cat"]
+    assert len(cast.vlm.asked) == 2 and run.corrections[0].stage == "verdict"
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def at_step(step: int) -> None:
+        if len(cast.generator.calls) == 2:
+            stop.set()
+
+    cast = Cast(at_step=at_step)
+    pipeline = make_pipeline(tmp_path, cast)
+    with pytest.raises(Cancelled):
+        list(pipeline.stream(OWL, stop))
+    (folder,) = pipeline.results.iterdir()
+    found = open_run(pipeline.results, folder.name)
+    assert found.state == "stopped" and [report.name for report in found.stages] == list(STAGES[:4])
+    asked = len(cast.vlm.asked)
+    events = list(pipeline.resume(found))
+    assert [e.stage for e in events if isinstance(e, StageStarted)] == list(STAGES[4:])
+    assert len(cast.vlm.asked) == asked + 1 and isinstance(events[-1], Finished)
+    whole = make_pipeline(tmp_path, Cast())(OWL)
+    assert (folder / "result.png").read_bytes() == (pipeline.results / whole.id / "result.png").read_bytes()
+
+
+def test_a_run_of_another_profile_is_not_gone_on_with(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, Cast())
+    paused = list(pipeline.stream(OWL, pause=True))[-1].run
+    with pytest.raises(RequestError, match=r"profile 'sdxl'.*--profile sdxl"):
+        list(pipeline.resume(replace(paused, profile="sdxl")))
 
 
 def test_fakes_keep_their_word() -> None:

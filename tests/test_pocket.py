@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from imgrag import corrections, restoring
 from imgrag.events import Finished, Preview, StageDone, StageStarted
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.pocket import world
 from imgrag.pocket.judge import Judge
-from imgrag.run import Request
+from imgrag.run import Box, Request
 
 PROMPT = "a dog and a toolbox on a blue background"
 
@@ -110,3 +111,21 @@ def test_what_no_picture_can_show_is_not_looked_up(pipeline: ImageRAGPipeline) -
     run = pipeline(Request("a guitar and an idea", seed=1))
     assert not run.round.references
     assert "idea" in {rejection.name for rejection in run.round.rejected}
+
+
+def test_a_run_comes_back_from_its_png_bit_for_bit(pipeline: ImageRAGPipeline) -> None:
+    """Corrected before, too: the scale, the region and the share a person chose are drawn with again."""
+    first = pipeline(Request(PROMPT, seed=3))
+    reference = (first.round.references or ())[0]
+    changed = corrections.adjust(first, reference.concept, 0.8, Box(), Box(0.5, 0.0, 1.0, 1.0))
+    changed = list(pipeline.resume(corrections.guide(changed, 0.9, 0.75)))[-1].run
+    for run in (first, changed):
+        png = pipeline.results / run.id / "result.png"
+        replayed = restoring.read_png(png, lambda library, file: pipeline.library(library).open(file))
+        events = list(pipeline.resume(restoring.taken_in(replayed, "")))
+        drawn = [event.stage for event in events if isinstance(event, StageStarted)]
+        assert drawn == ["initial", "enhanced"] and isinstance(events[-1], Finished)
+        again = pipeline.results / events[-1].run.id / "result.png"
+        assert again.read_bytes() == png.read_bytes() and _digest(events[-1].run.result) == _digest(
+            run.result
+        )

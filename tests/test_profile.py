@@ -56,6 +56,15 @@ def test_a_profile_of_ones_own_is_named_after_its_file(tmp_path: Path) -> None:
     assert profile.name == "mine" and profile.generator.steps == 8
 
 
+def test_what_a_profile_leaves_open_about_guiding(tmp_path: Path) -> None:
+    plain = load_profile(edited(tmp_path, 'several = "one"', "")).adapter
+    assert (plain.scale, plain.guided_share, plain.several) == (1.0, 1.0, "one")
+    each = load_profile(edited(tmp_path, 'several = "one"', 'several = "each"')).adapter
+    assert each.several == "each"
+    path = edited(tmp_path, "scale = 1.0\n", "guided_share = 0.5\n")
+    assert load_profile(path).adapter.guided_share == 0.5
+
+
 def test_whole_numbers_serve_as_fractions(tmp_path: Path) -> None:
     profile = load_profile(edited(tmp_path, "guidance_scale = 2.0", "guidance_scale = 3"))
     assert profile.generator.guidance_scale == 3.0 and isinstance(profile.generator.guidance_scale, float)
@@ -74,6 +83,10 @@ def test_an_unknown_profile_is_told_with_the_known_ones() -> None:
         ("steps = 16", "steps = true", "'generator.steps' is True, not of type int"),
         ("steps = 16", "steps = 0", "generator.steps is 0"),
         ("size = 64", "size = 65", "not a multiple of 8"),
+        ("scale = 1.0\n", "guided_share = 1.2\n", "adapter.guided_share is 1.2, not from 0 to 1"),
+        ("scale = 1.0\n", "guided_share = -1\n", "adapter.guided_share is -1.0, not from 0 to 1"),
+        ('several = "one"', 'several = "both"', "adapter.several is 'both', none of one, each"),
+        ('several = "one"', "several = 2", "'adapter.several' is 2, not of type str"),
         ('weight_name = "ip-adapter.safetensors"', 'weight_name = "ip-adapter.bin"', "no safetensors"),
         ('{ local = "assets/pocket/vlm" }', '{ revision = "main" }', "neither a local folder nor a hub"),
         ("similarity_floor = 0.6", "similarity_floor = 2", "similarity_floor is 2.0, not from -1 to 1"),

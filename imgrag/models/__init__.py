@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
+from imgrag.run import WHOLE, Box
+
 OnStep = Callable[[int, int, Callable[[], Image.Image]], None]
 """Called after each denoising step with (steps done, steps in all, a function that makes a
 preview). To stop the drawing, raise `Cancelled` from it."""
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A reference as the generator takes it: a picture, the adapter's scale, the part it may fill."""
+
+    image: Image.Image = field(repr=False)
+    scale: float
+    region: Box = WHOLE
 
 
 class Generator(Protocol):
@@ -24,11 +36,11 @@ class Generator(Protocol):
         seed: int,
         steps: int,
         guidance_scale: float,
-        references: Sequence[Image.Image] = (),
-        scales: Sequence[float] = (),
+        guides: Sequence[Guide] = (),
+        guided_share: float = 1.0,
         on_step: OnStep | None = None,
     ) -> Image.Image:
-        """`scales` has one adapter scale a reference; the adapter is attached only if there are any."""
+        """The adapter is attached only if there are guides, and guides that share of the steps, the first."""
         ...
 
     def cut(self, prompt: str) -> str:
@@ -63,6 +75,14 @@ class Embedder(Protocol):
     @property
     def side(self) -> int:
         """Pixels on the short side that are looked at; a larger picture gains nothing."""
+        ...
+
+    @property
+    def prepare(self) -> Callable[[Image.Image], Image.Image]:
+        """Makes of a picture what the model looks at; `embed_images` gives both the same vector.
+
+        Any thread may call it. It holds no weights, so the model may leave memory meanwhile.
+        """
         ...
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 One pipeline in memory draws both images of a run. The adapter is attached for an image with
 references and detached after it, so that a picture without references is the same bit for bit
-before and after. Knows diffusers; knows no stage and no profile by name.
+before and after. A guide's region is a mask on what the adapter adds in the attention layers
+(diffusers' IP-Adapter masking). Knows diffusers; knows no stage and no profile by name.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from imgrag.models import OnStep
+from imgrag.models import Guide, OnStep
 from imgrag.models.pictures import square_reference
 from imgrag.models.weights import tensor_bytes
 from imgrag.profile import AdapterProfile, GeneratorProfile
+from imgrag.run import WHOLE, Box
 
+StepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+"""diffusers' `callback_on_step_end`: (pipeline, step from 0, timestep, tensors) -> changed tensors."""
 PREVIEW_LATENTS = 32  # longest side of the latents a preview decodes: 256 px, a few milliseconds on a GPU
 
 
@@ -98,32 +103,31 @@ class DiffusionGenerator:
         seed: int,
         steps: int,
         guidance_scale: float,
-        references: Sequence[Image.Image] = (),
-        scales: Sequence[float] = (),
+        guides: Sequence[Guide] = (),
+        guided_share: float = 1.0,
         on_step: OnStep | None = None,
     ) -> Image.Image:
-        """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on.
-
-        Raises:
-            ValueError: there are not as many scales as references.
-        """
+        """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on."""
         import torch
 
-        if len(scales) != len(references):
-            raise ValueError(f"{len(references)} references came with {len(scales)} scales")
+        guided = round(guided_share * steps)
+        adapters = self._shared_out(guides) if guided else []
+        report = self._reporter(on_step) if on_step else None
         settings = {
             "prompt": prompt,
             "negative_prompt": negative_prompt or None,
             "num_inference_steps": steps,
             "guidance_scale": guidance_scale,
             "generator": torch.Generator("cpu").manual_seed(seed),
-            "callback_on_step_end": self._callback(on_step) if on_step else None,
+            "callback_on_step_end": report,
         }
-        if not references:
+        if not adapters:
             return self._call(settings)
-        with self._attached():
-            self._pipe.set_ip_adapter_scale(_adapter_scale(scales))
-            return self._call({**settings, **self._guidance(references, scales)})
+        if guided < steps:
+            settings["callback_on_step_end"] = _silencing(guided, len(adapters), report)
+        with self._attached(len(adapters)):
+            self._pipe.set_ip_adapter_scale([_adapter_scale(served) for served in adapters])
+            return self._call({**settings, **self._guidance(adapters)})
 
     def cut(self, prompt: str) -> str:
         """See `imgrag.models.Generator`; with two text encoders the shorter window counts."""
@@ -157,19 +161,19 @@ class DiffusionGenerator:
             raise
 
     @contextmanager
-    def _attached(self) -> Iterator[None]:
-        """The adapter in place; gone afterwards, also when attaching or drawing fails."""
+    def _attached(self, count: int) -> Iterator[None]:
+        """So many adapters in place; gone afterwards, also when attaching or drawing fails."""
         try:
-            self._change(self._attach)
+            self._change(partial(self._attach, count))
             yield
         finally:
             self._change(self._pipe.unload_ip_adapter)
 
-    def _attach(self) -> None:
+    def _attach(self, count: int) -> None:
         self._pipe.load_ip_adapter(
             str(self._adapter_folder),
             subfolder=self._adapter.subfolder,
-            weight_name=self._adapter.weight_name,
+            weight_name=[self._adapter.weight_name] * count,
             image_encoder_folder=self._adapter.image_encoder_folder,
             local_files_only=True,
         )
@@ -183,19 +187,42 @@ class DiffusionGenerator:
         step()
         self._pipe.enable_model_cpu_offload(device=self._device)
 
-    def _guidance(self, references: Sequence[Image.Image], scales: Sequence[float]) -> dict[str, Any]:
-        """All references go through the one adapter. A scale each needs a mask each: the whole image."""
+    def _shared_out(self, guides: Sequence[Guide]) -> list[Sequence[Guide]]:
+        """The guides that each adapter serves; no adapter without one."""
+        if self._adapter.several == "each":
+            return [[guide] for guide in guides]
+        return [guides] if guides else []
+
+    def _guidance(self, adapters: Sequence[Sequence[Guide]]) -> dict[str, Any]:
+        """Pictures for every adapter, and masks if it must tell them apart: by region or by scale.
+
+        An adapter without masks attends to all of its pictures at once, with one scale.
+        """
         import torch
 
-        pictures = [square_reference(reference) for reference in references]
-        arguments: dict[str, Any] = {"ip_adapter_image": [pictures]}
-        if len(set(scales)) > 1:
-            side = self._profile.size // 8
-            masks = torch.ones(1, len(pictures), side, side, device=self._device)
-            arguments["cross_attention_kwargs"] = {"ip_adapter_masks": [masks]}
+        pictures = [[square_reference(guide.image) for guide in served] for served in adapters]
+        arguments: dict[str, Any] = {"ip_adapter_image": pictures}
+        everywhere = all(guide.region == WHOLE for served in adapters for guide in served)
+        if not everywhere or any(isinstance(_adapter_scale(served), list) for served in adapters):
+            masks = [torch.stack([self._mask(guide.region) for guide in served])[None] for served in adapters]
+            arguments["cross_attention_kwargs"] = {"ip_adapter_masks": masks}
         return arguments
 
-    def _callback(self, on_step: OnStep) -> Callable[..., dict[str, Any]]:
+    def _mask(self, region: Box) -> Any:
+        """How much of each latent pixel lies in the region, float32 [h, w], 0 to 1.
+
+        Attention layers pick single points of a mask, so a narrow box would fall between the
+        points of one that has the image's own size.
+        """
+        import torch
+
+        size = self._profile.size
+        left, top, right, bottom = region.pixels(size, size)
+        mask = torch.zeros(1, size, size, device=self._device)
+        mask[:, top:bottom, left:right] = 1
+        return torch.nn.functional.avg_pool2d(mask, self._pipe.vae_scale_factor)[0]
+
+    def _reporter(self, on_step: OnStep) -> StepEnd:
         def report(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             latents = _clean_estimate(pipe.scheduler, tensors["latents"])
             on_step(step + 1, pipe.num_timesteps, lambda: self._preview(latents))
@@ -225,8 +252,21 @@ class DiffusionGenerator:
         return self._pipe.image_processor.postprocess(decoded.float(), output_type="pil")[0]
 
 
-def _adapter_scale(scales: Sequence[float]) -> float | list[list[float]]:
-    return scales[0] if len(set(scales)) == 1 else [list(scales)]
+def _adapter_scale(served: Sequence[Guide]) -> float | list[float]:
+    """One scale for all of an adapter's pictures, or, where they differ, one for each."""
+    scales = [guide.scale for guide in served]
+    return scales[0] if len(set(scales)) == 1 else scales
+
+
+def _silencing(guided: int, adapters: int, report: StepEnd | None) -> StepEnd:
+    """Ends the adapters' part after so many steps; diffusers' own cutoff callback knows only one adapter."""
+
+    def silence(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if step + 1 == guided:
+            pipe.set_ip_adapter_scale([0.0] * adapters)
+        return report(pipe, step, timestep, tensors) if report else {}
+
+    return silence
 
 
 def _clean_estimate(scheduler: Any, latents: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError  # what torch raises for a pickle that it refuses to run
 
 from imgrag.checkpoints import Store, cast, locate, locate_clip
 from imgrag.errors import CheckpointError, ImgragError
@@ -15,7 +16,7 @@ from imgrag.models.llm import load_llm
 from imgrag.models.vlm import load_vlm
 from imgrag.models.weights import expected_bytes
 from imgrag.profile import Profile
-from imgrag.residency import ModelSpec, Sized
+from imgrag.residency import ModelSpec, Sized, out_of_memory
 
 ROLES = ("generator", "vlm", "llm", "clip")
 """What every run needs. A profile may also name a "composer", for searches by picture and words."""
@@ -82,7 +83,9 @@ def _open(load: Callable[[], Sized], label: str, profile: str) -> Sized:
         return load()
     except ImgragError:
         raise
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        if out_of_memory(error):
+            raise
         raise CheckpointError(
             f"{label} cannot be opened ({type(error).__name__}); its files are incomplete or not what the profile "
             f"says. Fetch them again with: python -m imgrag download --profile {profile}"

@@ -1,0 +1,112 @@
+"""What the server writes down: one JSON object a line on stderr, with the run's id in it.
+
+It knows neither runs nor stages: who logs says what happened. Importing it changes nothing; without
+`configure`, events go wherever Python's own logging sends them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+import threading
+from datetime import datetime, timezone
+from typing import Any, TextIO
+
+
+def log_event(
+    logger: logging.Logger,
+    event: str,
+    /,
+    *,
+    run: str = "",
+    level: int = logging.INFO,
+    error: BaseException | None = None,
+    **fields: Any,
+) -> None:
+    """Log that something happened, such as `log_event(log, "stage_done", run=run.id, stage="verdict")`.
+
+    Args:
+        event: a name in snake case, the same each time.
+        run: the run's id; empty where there is none.
+        error: its traceback goes into the field "trace", for the server's people only.
+        fields: anything JSON can hold; whatever it cannot is written as its `str`. The formatter's own
+            names (time, level, logger, event, run, trace) win over fields of the same name.
+    """
+    logger.log(level, event, exc_info=error, extra={"event": event, "run": run, "fields": fields})
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON: time (UTC), level, logger, event, run, the fields, and a trace.
+
+    A record that did not come by `log_event` is the event "message", with its text in "message".
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = getattr(record, "event", None)
+        fields = getattr(record, "fields", {}) if event else {"message": record.getMessage()}
+        own = {
+            "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": event or "message",
+        }
+        if run := getattr(record, "run", ""):
+            own["run"] = run
+        if record.exc_info and record.exc_info[0]:
+            own["trace"] = self.formatException(record.exc_info)
+        return _line({**own, **fields, **own})  # the first sets the order, the last the values
+
+
+def configure(level: int | str = logging.INFO) -> None:
+    """Write this package's events from `level` on, and everybody's warnings, as JSON lines on stderr.
+
+    For a program that serves, called once by its entry point. What others print to stderr, such as
+    Gradio its tracebacks, becomes JSON as well: a line of text is an event "stderr".
+    """
+    under = sys.stderr.under if isinstance(sys.stderr, _Stderr) else sys.stderr
+    handler = logging.StreamHandler(under)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("imgrag").setLevel(level)
+    logging.captureWarnings(True)
+    _let_uvicorn_propagate()
+    sys.stderr = _Stderr(under)
+
+
+def _let_uvicorn_propagate() -> None:
+    """Keep uvicorn from handlers of its own. Gradio lets it log warnings and errors only."""
+    from uvicorn.config import LOGGING_CONFIG
+
+    for logger in LOGGING_CONFIG["loggers"].values():
+        logger.update(handlers=[], propagate=True)
+
+
+def _line(values: dict[str, Any]) -> str:
+    """ASCII, so that no terminal's encoding loses a line."""
+    try:
+        return json.dumps(values, default=str, allow_nan=False)
+    except (TypeError, ValueError):  # keys that are no text, not-a-number, a structure that holds itself
+        return json.dumps({name: str(value) for name, value in values.items()})
+
+
+class _Stderr(io.TextIOBase):
+    """In the place of `sys.stderr`: each line that is printed becomes an event; threads do not mix."""
+
+    def __init__(self, under: TextIO) -> None:
+        self.under = under
+        self._begun = threading.local()
+
+    def write(self, text: str) -> int:
+        *lines, rest = (getattr(self._begun, "text", "") + text).split("\n")
+        self._begun.text = rest
+        for line in filter(str.strip, lines):
+            log_event(logging.getLogger("stderr"), "stderr", level=logging.WARNING, message=line.rstrip())
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.under.fileno()

@@ -1,0 +1,55 @@
+"""Where references guide, for a generator that puts things side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import pytest
+
+from imgrag.layout import FREE, SIDE_BY_SIDE, placed
+from imgrag.run import Box, Candidate, Reference, Request, Round, Run, Verdict, new_id
+from tests.fakes import tile
+
+WHOLE, LEFT, RIGHT = Box(), Box(right=0.5), Box(left=0.5)
+
+
+def reference(name: str, region: Box = WHOLE) -> Reference:
+    return Reference(name, Candidate(f"{name}.png", 0.5), tile("owl"), region=region)
+
+
+def run(prompt: str, seen: tuple[str, ...], missing: tuple[str, ...]) -> Run:
+    now = datetime.now(timezone.utc)
+    rounds = (Round(verdict=Verdict(False, missing, seen)),)
+    return Run(new_id(now), Request(prompt), "pocket", "mine", "", {}, rounds=rounds)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seen", "missing", "regions"),
+    [
+        ("a dog and an owl", ("dog",), ("owl",), [RIGHT]),
+        ("an owl and a dog", ("dog",), ("owl",), [LEFT]),
+        ("a Toolbox with an OWL", (), ("owl", "toolbox"), [RIGHT, LEFT]),
+        ("an owl", (), ("owl",), [Box()]),
+        ("an owl", ("dog",), ("owl",), [Box()]),  # the judge saw what nobody asked for
+        ("a hot dog and an owl", ("hot dog", "dog"), ("owl",), [RIGHT]),
+        ("a scene", ("dog",), ("owl",), [Box()]),
+        ("a dog, a cat and an owl", ("dog", "cat"), ("owl",), [Box(left=2 / 3)]),
+        ("an owlet and a dog", ("dog",), ("owl",), [Box()]),
+    ],
+)
+def test_each_thing_has_its_part(prompt, seen, missing, regions):
+    found = placed([reference(name) for name in missing], run(prompt, seen, missing), SIDE_BY_SIDE)
+    assert [item.region for item in found] == regions
+
+
+def test_what_a_person_placed_stays():
+    mine = reference("owl", Box(0.1, 0.1, 0.4, 0.4))
+    assert placed([mine], run("a dog and an owl", ("dog",), ("owl",)), SIDE_BY_SIDE) == (mine,)
+
+
+def test_a_free_generator_is_left_free():
+    given = [reference("owl"), reference("toolbox")]
+    assert placed(given, run("an owl and a toolbox", (), ("owl", "toolbox")), FREE) == tuple(given)
+    assert placed([], run("an owl", (), ()), SIDE_BY_SIDE) == ()
+    assert replace(given[0], region=LEFT) != given[0]
