@@ -6,10 +6,9 @@ one question at a time, so that a run need not wait until ten thousand pictures 
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,14 @@ import numpy as np
 from PIL import Image
 
 from imgrag.errors import Cancelled, LibraryError
+from imgrag.handover import handed_over
 from imgrag.library import ImageLibrary, create_library, delete_library, library_names, rename_library
 from imgrag.library.adding import Progress, Report
-from imgrag.library.column import Column
+from imgrag.library.column import Column, as_candidate
 from imgrag.library.filters import parse_filter
 from imgrag.library.queries import Embedded, Query, embed
 from imgrag.library.rerank import MAX_RANKED, rank
-from imgrag.library.store import Entry
+from imgrag.library.store import Entry, Value
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.run import Candidate
 
@@ -32,10 +32,17 @@ MAX_RESULTS = 1000
 
 
 @dataclass(frozen=True)
+class Result(Candidate):
+    """A candidate with everything else that the library knows of it, such as category or price."""
+
+    fields: Mapping[str, Value] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
 class Found:
     """Candidates, best first. `reason` is the VLM's for the first, `note` what the person should know."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Result, ...]
     reason: str = ""
     note: str = ""
 
@@ -78,36 +85,16 @@ class Librarian:
             Cancelled: it was stopped.
         """
         stop = stop or threading.Event()
-        events: queue.SimpleQueue[Progress | Report | BaseException] = queue.SimpleQueue()
-        worker = threading.Thread(target=self._add, args=(name, paths, stop, events), daemon=True)
-        worker.start()
-        event: Progress | Report | BaseException | None = None
-        try:
-            while not isinstance(event, Report):
-                event = events.get()
-                if isinstance(event, BaseException):
-                    raise event
-                yield event
-        finally:
-            stop.set()
-            worker.join()
 
-    def _add(
-        self,
-        name: str,
-        paths: Sequence[Path],
-        stop: threading.Event,
-        events: queue.SimpleQueue[Progress | Report | BaseException],
-    ) -> None:
         def check() -> None:
             if stop.is_set():
                 raise Cancelled("Adding was stopped. What was added until then is kept.")
 
-        try:
+        def work(put: Callable[[Progress | Report], None]) -> None:
             for event in self.library(name).add(paths, self.embedder(), check):
-                events.put(event)
-        except BaseException as error:  # noqa: BLE001  the consumer raises it again
-            events.put(error)
+                put(event)
+
+        yield from handed_over(work, stop)
 
     def remove(self, name: str, files: Sequence[str]) -> int:
         """Take pictures out of a library; returns how many there were. Raises LibraryError."""
@@ -146,7 +133,8 @@ class Librarian:
             embedded = embed(query, embedder)
         without = self._itself(column, embedded)
         called = query.text if query.image is None else ""
-        found = column.search(embedded.vector, called, k, where, without)
+        ranked = column.ranked(embedded.vector, called, k, where, without)
+        found = [_as_result(entry, score) for entry, score in ranked]
         if not rerank or len(found) < 2:
             return Found(tuple(found))
         return self._ranked(library, query, found)
@@ -171,7 +159,7 @@ class Librarian:
         nearest = column.nearest(embedded.image)
         return nearest[0].digest if nearest and nearest[1] >= SAME else ""
 
-    def _ranked(self, library: ImageLibrary, query: Query, found: list[Candidate]) -> Found:
+    def _ranked(self, library: ImageLibrary, query: Query, found: list[Result]) -> Found:
         pictures = [library.thumbnail(candidate.file, 224) for candidate in found[:MAX_RANKED]]
         with self._pipeline.borrow("vlm") as vlm:
             ranking = rank(vlm, query.text, pictures, query.image)
@@ -192,6 +180,7 @@ class BorrowedEmbedder:
             self.model_id: str = clip.model_id
             self.dimensions: int = clip.dimensions
             self.side: int = clip.side
+            self.prepare: Callable[[Image.Image], Image.Image] = clip.prepare
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
@@ -210,3 +199,7 @@ class BorrowedEmbedder:
         with self._pipeline.borrow("clip") as clip:
             vector: np.ndarray = clip.compose(image, text, weight)
         return vector
+
+
+def _as_result(entry: Entry, score: float) -> Result:
+    return Result(**vars(as_candidate(entry, score)), fields=entry.fields)

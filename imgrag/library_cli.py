@@ -97,7 +97,9 @@ def search(
             return
         for candidate in found.candidates:
             origin = ", ".join(filter(None, (candidate.source, candidate.licence)))
-            print(f"{candidate.score:.3f}  {candidate.file}  {candidate.name}  {origin}".rstrip())
+            fields = ", ".join(f"{key} {value}" for key, value in candidate.fields.items())
+            parts = (f"{candidate.score:.3f}", candidate.file, candidate.name, fields, origin)
+            print("  ".join(filter(None, parts)))
         for remark in filter(None, (found.reason, found.note)):
             say(remark)
 
@@ -187,6 +189,8 @@ def _followed(events: Any) -> Any:
 
 
 def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number:,}" for key, number in value.items() if number is not None)
     if not isinstance(value, list):
         return str(value)
     texts = (f"{item['file']} ({item['reason']})" if isinstance(item, dict) else str(item) for item in value)

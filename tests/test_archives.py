@@ -16,7 +16,8 @@ from imgrag.errors import LibraryError
 from imgrag.library import archives
 from imgrag.library.archives import Unpacked, unpack_pictures
 from imgrag.library.base import Skipped
-from imgrag.library.metadata import Described, read_metadata
+from imgrag.library.described import Described
+from imgrag.library.metadata import read_metadata
 from tests.fakes import tile
 
 

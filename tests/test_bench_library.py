@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 
 from imgrag.bench import Figure, library
-from imgrag.bench.library import BLOCK, DIMENSIONS, EXPERIMENTS, Counts, Truth, bars, clustered, run
+from imgrag.bench.library import EXPERIMENTS, bars, run
+from imgrag.bench.library_adding import Projection, photo, tile
+from imgrag.bench.library_counts import DIMENSIONS, Counts
+from imgrag.bench.library_search import BLOCK, OPENINGS, QUERIES, Truth, clustered
 from imgrag.library.store import Hit
 
 TINY = Counts(rows=120, large=90, photos=3, files=20, many=30)
@@ -33,9 +36,9 @@ def test_searching_rows_on_few_vectors_are_exact():
     figures = run(TINY, keys)
     assert set(figures) == set(keys)
     for key in ("recall", "recall_large", "filtered", "filtered_large"):
-        assert figures[key] == Figure(1.0, library.QUERIES)
+        assert figures[key] == Figure(1.0, QUERIES)
     assert figures["query"].value > 0 and figures["against_bare_large"].value > 0
-    assert figures["opened"].value > 0 and figures["opened"].n == library.OPENINGS
+    assert figures["opened"].value > 0 and figures["opened"].n == OPENINGS
 
 
 def test_adding_rows_count_what_was_really_added():
@@ -104,21 +107,23 @@ def test_recall_of_fewer_than_ten_is_of_those():
 
 
 def test_the_photos_are_a_megapixel_as_heavy_as_real_ones():
-    picture, file = library.photo(0), io.BytesIO()
+    picture, file = photo(0), io.BytesIO()
     assert picture.width * picture.height >= 1_000_000
     picture.save(file, "JPEG", quality=90)
     assert 150_000 < file.tell() < 600_000
-    assert picture.tobytes() != library.photo(1).tobytes()
+    assert picture.tobytes() != photo(1).tobytes()
 
 
 def test_the_cheap_embedder_tells_pictures_and_texts_apart():
-    embedder = library.Projection()
+    embedder = Projection()
     vectors = np.concatenate(
         [
-            embedder.embed_images([library.tile(0), library.tile(1), Image.new("RGB", (3, 50))]),
+            embedder.embed_images([tile(0), tile(1), Image.new("RGB", (3, 50))]),
             embedder.embed_texts(["", "a dog"]),
         ]
     )
     assert vectors.shape == (5, embedder.dimensions) and vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert ((vectors @ vectors.T)[~np.eye(5, dtype=bool)] < 0.99).all()
+    prepared = [embedder.prepare(tile(0)), embedder.prepare(Image.new("RGB", (3, 50)))]
+    assert np.array_equal(embedder.embed_images(prepared), vectors[[0, 2]])

@@ -201,7 +201,6 @@ class Stopped(Exception):
 def test_adding_can_be_stopped_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adding_module, "BATCH", 2)
     monkeypatch.setattr(adding_module, "AHEAD", 2)
-    monkeypatch.setattr(adding_module._batches, "__defaults__", (2,))
     folder = tmp_path / "lib"
     folder.mkdir()
     for number in range(10):
@@ -218,6 +217,15 @@ def test_adding_can_be_stopped_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
     report = finished(library.add([], embedder))
     assert (report.added, report.unchanged) == (6, 4)
     assert embedder.embedded == 10
+
+
+def test_the_first_batches_are_small_so_that_embedding_begins_soon(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    for number in range(150):
+        Image.new("RGB", (2, 2), (number, 0, 0)).save(tmp_path / "lib" / f"{number:03}.png")
+    library = opened(tmp_path / "lib", tmp_path / "state")
+    steps = [event.what for event in library.add([], FakeEmbedder()) if isinstance(event, Progress)]
+    assert [int(what.split()[0]) for what in steps[:-1]] == [8, 24, 56, 120, 150]
 
 
 def test_adding_reports_progress_and_a_sum(tmp_path: Path) -> None:
@@ -267,6 +275,28 @@ def test_pictures_and_zips_are_copied_in(tmp_path: Path) -> None:
         finished(library.add([tmp_path / "none.png"], FakeEmbedder()))
 
 
+def test_stats_tell_the_room_on_the_disk_and_no_path(tmp_path: Path) -> None:
+    folder = make_library(tmp_path / "lib", "owl", "cat")
+    stats = indexed(folder, tmp_path / "state").stats()
+    assert stats["images"] == 2
+    assert stats["bytes"]["pictures"] == sum(file.stat().st_size for file in folder.iterdir())
+    assert stats["bytes"]["index"] >= (tmp_path / "state" / "library.sqlite").stat().st_size > 0
+    assert str(tmp_path) not in str(stats)
+
+
+def test_who_comes_while_another_adds_is_told_so_and_a_look_is_left_out(tmp_path: Path) -> None:
+    library = indexed(make_library(tmp_path / "lib", "owl"), tmp_path / "state")
+    make_library(tmp_path / "lib", "cat")
+    adding = library.add([], FakeEmbedder())
+    next(adding)
+    for act in (lambda: finished(library.add([], FakeEmbedder())), lambda: library.remove(["owl.png"])):
+        with pytest.raises(LibraryError, match="being added to 'lib' already"):
+            act()
+    assert library.index(FakeEmbedder()).store.count() == 2
+    adding.close()
+    assert library.remove(["owl.png"]) == 1
+
+
 def test_removed_pictures_stay_away(tmp_path: Path) -> None:
     folder = make_library(tmp_path / "lib", "owl", "cat")
     library = opened(folder, tmp_path / "state")
@@ -298,8 +328,8 @@ def test_the_query_itself_can_be_left_out(tmp_path: Path) -> None:
     library = indexed(make_library(tmp_path / "lib", "owl", "cat"), tmp_path / "state")
     nearest = column(library).nearest(axis(OWL))
     assert nearest is not None and nearest[0].file == "owl.png" and nearest[1] == pytest.approx(1)
-    hits = column(library).search(axis(OWL), "owl", 9, without=nearest[0].digest)
-    assert [hit.file for hit in hits] == ["cat.png"]
+    ranked = column(library).ranked(axis(OWL), "owl", 9, without=nearest[0].digest)
+    assert [entry.file for entry, _ in ranked] == ["cat.png"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")

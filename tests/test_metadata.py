@@ -12,18 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from imgrag.errors import LibraryError
-from imgrag.library import metadata
-from imgrag.library.metadata import (
-    Described,
-    describe_picture,
-    describe_row,
-    folder_category,
-    is_metadata,
-    read_metadata,
-)
+from imgrag.library import beside
+from imgrag.library.beside import folder_category
+from imgrag.library.described import Described, describe_row
+from imgrag.library.metadata import is_metadata, read_metadata
+from imgrag.library.tags import describe_picture
 from tests.fakes import make_library, tile
 
 ROW = {
@@ -180,7 +176,7 @@ def test_broken_files_are_one_sentence(tmp_path: Path, broken: str) -> None:
 
 
 def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "MAX_FILE_BYTES", 2**20)
+    monkeypatch.setattr(beside, "MAX_FILE_BYTES", 2**20)
     for name in ("metadata.csv", "data.json"):
         (tmp_path / name).write_bytes(bytes(2**20 + 1))
         with pytest.raises(LibraryError, match=rf"^{name} cannot be read: it is larger than 1 MB\."):
@@ -371,3 +367,82 @@ def test_broken_iptc_does_not_hide_exif(tmp_path: Path) -> None:
         tmp_path / "x.jpg", {DESCRIPTION: "kept"}, iptc((5, b"Tom")).replace(b"\x1c\x02", b"\x1d\x02")
     )
     assert describe_picture(path) == Described(caption="kept")
+
+
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+SPACES = (
+    f'xmlns:rdf="{RDF}" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+    'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"'
+)
+
+
+def xmp(properties: str, attributes: str = "") -> bytes:
+    """A packet as programs write it."""
+    block = f'<rdf:Description rdf:about="" {attributes}>{properties}</rdf:Description>'
+    rdf = f"<rdf:RDF {SPACES}>{block}</rdf:RDF>"
+    return f'<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/">{rdf}</x:xmpmeta>'.encode()
+
+
+def alternatives(*texts: tuple[str, str]) -> str:
+    items = "".join(f'<rdf:li xml:lang="{language}">{text}</rdf:li>' for language, text in texts)
+    return f"<rdf:Alt>{items}</rdf:Alt>"
+
+
+FULL = xmp(
+    f"<dc:title>{alternatives(('de', 'Kater'), ('x-default', 'Tom'))}</dc:title>"
+    f"<dc:description>{alternatives(('x-default', 'A cat &amp; more'))}</dc:description>"
+    "<dc:creator><rdf:Seq><rdf:li>Zoë</rdf:li><rdf:li>Ann</rdf:li></rdf:Seq></dc:creator>"
+    f"<dc:rights>{alternatives(('en', ' CC BY '))}</dc:rights>",
+    'photoshop:Credit="Agency"',
+)
+
+
+def save_with_xmp(path: Path, packet: bytes) -> Path:
+    if path.suffix == ".png":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", packet.decode())
+        tile("cat").save(path, pnginfo=text)
+    elif path.suffix == ".tif":
+        tile("cat").save(path, tiffinfo={700: packet})
+    else:
+        tile("cat").save(path, xmp=packet)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
+def test_xmp_is_read(tmp_path: Path, kind: str) -> None:
+    known = describe_picture(save_with_xmp(tmp_path / f"x.{kind}", FULL))
+    assert known == Described("Tom", "A cat & more", "Zoë, Ann", "CC BY")
+
+
+@pytest.mark.parametrize(
+    ("packet", "known"),
+    [
+        (xmp("", 'photoshop:Credit=" Agency "'), Described(source="Agency")),
+        (xmp("<photoshop:Credit>Agency</photoshop:Credit>"), Described(source="Agency")),
+        (xmp("<dc:title>plain</dc:title><dc:rights/>"), Described("plain")),
+        (xmp("<dc:title><rdf:Alt/></dc:title><dc:creator><rdf:Seq/></dc:creator>"), Described()),
+        (xmp("</rdf:Description><rdf:Description><dc:title>two</dc:title>"), Described("two")),
+        (f"<rdf:RDF {SPACES}><rdf:Description><dc:title>bare</dc:title></rdf:Description></rdf:RDF>".encode(), Described("bare")),
+        (xmp(f"<dc:title>{'x' * 3000}</dc:title>"), Described("x" * 2000)),
+        (b'<!DOCTYPE x [<!ENTITY a "' + b"b" * 99 + b'">]>' + xmp("<dc:title>&a;</dc:title>")[26:], Described()),
+        (b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>' + xmp("<dc:title>&a;</dc:title>")[26:], Described()),
+        (xmp("<dc:title>")[:-30], Described()),
+        (b"<x/>", Described()),
+        (b"nonsense", Described()),
+    ],
+)  # fmt: skip
+def test_messy_xmp(tmp_path: Path, packet: bytes, known: Described) -> None:
+    assert describe_picture(save_with_xmp(tmp_path / "x.jpg", packet)) == known
+
+
+def test_xmp_that_is_too_long_is_left_alone(tmp_path: Path) -> None:
+    long = xmp(f"<dc:title>Tom</dc:title><dc:x>{'x' * 2**20}</dc:x>")
+    assert describe_picture(save_with_xmp(tmp_path / "x.webp", long)) == Described()
+
+
+def test_xmp_comes_before_iptc_and_leaves_it_the_rest(tmp_path: Path) -> None:
+    packet = b"http://ns.adobe.com/xap/1.0/\0" + xmp("<dc:title>new</dc:title>")
+    app1 = b"\xff\xe1" + struct.pack(">H", len(packet) + 2) + packet
+    path = jpeg(tmp_path / "x.jpg", {COPYRIGHT: "CC0"}, app1 + iptc((5, b"old"), (120, b"A cat")))
+    assert describe_picture(path) == Described("new", "A cat", "", "CC0")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,21 @@ def test_filters_and_numbers_of_results(librarian: Librarian) -> None:
     assert librarian.search("pocket", Query("an owl", where="price < 3")).candidates == ()
     with pytest.raises(LibraryError, match="not understood"):
         librarian.search("pocket", Query("an owl", where="price <<"))
+
+
+def test_results_carry_the_other_metadata(tmp_path: Path) -> None:
+    folder = make_library(tmp_path / "libraries" / "shop", "owl", "cat")
+    (folder / "metadata.csv").write_text("file_name,price,sold\nowl.png,12.5,true\n")
+    librarian = Librarian(make_pipeline(tmp_path, Cast()))
+    found = librarian.search("shop", Query("an owl"))
+    assert [(result.file, dict(result.fields)) for result in found.candidates] == [
+        ("owl.png", {"price": 12.5, "sold": True}),
+        ("cat.png", {}),
+    ]
+    row = json.loads(json.dumps(asdict(found.candidates[0])))
+    assert row["fields"] == {"price": 12.5, "sold": True}
+    assert {"id", "file", "name", "score", "caption", "source", "licence"} < row.keys()
+    assert len(set(found.candidates)) == 2, "results can be keys"
 
 
 @pytest.mark.parametrize(

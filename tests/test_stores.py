@@ -25,8 +25,10 @@ import pytest
 
 from imgrag.errors import LibraryError
 from imgrag.library.filters import COLUMNS, parse_filter, passes
-from imgrag.library.milvus import MilvusStore, _narrowed
-from imgrag.library.sqlite import FILE, EmbeddedStore
+from imgrag.library.milvus import MilvusStore
+from imgrag.library.milvus_filters import narrowed
+from imgrag.library.sqlite import EmbeddedStore
+from imgrag.library.sqlite_file import FILE
 from imgrag.library.store import Entry, Store
 
 ENGINES = ("sqlite", "milvus-lite", "milvus-server")
@@ -83,6 +85,15 @@ def unit(rows: int, seed: int = 0, dimensions: int = DIMENSIONS) -> np.ndarray:
 
 def bare(found: Entry) -> Entry:
     return Entry(**{**vars(found), "id": 0, "fields": dict(found.fields)})
+
+
+def test_sizes_are_the_pictures_and_what_the_engine_keeps(store, engine):
+    assert store.sizes().pictures == 0
+    store.write([entry(n, size=1000 + n) for n in range(3)], unit(3))
+    store.remove([entry(1).file])
+    sizes = store.sizes()
+    assert sizes.pictures == 2002
+    assert sizes.index is None if engine == "milvus-server" else sizes.index > 1000
 
 
 def test_an_empty_store_answers(open_store):
@@ -295,7 +306,7 @@ def test_filters_mean_the_same_to_every_engine(store):
 )
 def test_milvus_is_asked_for_what_it_can_decide(text, asked, decided):
     where = parse_filter(text)
-    assert _narrowed(where) == (asked, None if decided else where)
+    assert narrowed(where) == (asked, None if decided else where)
 
 
 def test_k_come_back_whenever_k_pass(store):
@@ -437,7 +448,8 @@ class TestMilvusRefuses:
         assert store.count() == 0
 
     def test_files_that_would_share_an_id(self, store, monkeypatch):
-        monkeypatch.setattr("imgrag.library.milvus.key", len)
+        for module in ("milvus", "milvus_rows"):
+            monkeypatch.setattr(f"imgrag.library.{module}.key", len)
         store.write([entry(1, file="one.png")], unit(1))
         with pytest.raises(LibraryError, match=r"two\.png.* and .*one\.png"):
             store.write([entry(2, file="two.png")], unit(1))
@@ -449,7 +461,7 @@ class TestMilvusRefuses:
     def test_a_second_process(self, store, tmp_path):
         script = f"""
             from imgrag.errors import LibraryError
-            from imgrag.library.milvus import MilvusStore, _narrowed
+            from imgrag.library.milvus import MilvusStore
             try:
                 MilvusStore({str(tmp_path / "milvus.db")!r}, "library")
             except LibraryError as error:

@@ -1,7 +1,8 @@
 """Bringing a library up to date: look, read, embed, write, forget what is gone.
 
-Pictures are read by threads while the batch before is embedded. Every batch is written before
-the next one is announced, so a stop at any moment loses at most one batch of work.
+Pictures are read, and scaled to what the model looks at, by threads while the batch before is
+embedded. Every batch is written before the next one is announced, so a stop at any moment loses at
+most one batch of work.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ import numpy as np
 from PIL import Image
 
 from imgrag.library.base import Skipped
-from imgrag.library.metadata import Described, describe_picture, folder_category, read_metadata
+from imgrag.library.beside import folder_category
+from imgrag.library.described import Described
+from imgrag.library.metadata import read_metadata
 from imgrag.library.pictures import UnreadablePicture, content_hash, read_picture
 from imgrag.library.sources import UPLOADS, Found, Settings, Source, look
 from imgrag.library.store import Entry, Store
+from imgrag.library.tags import describe_picture
 from imgrag.models import Embedder
 
 T = TypeVar("T")
 BATCH = 64  # pictures embedded and written at a time
+FIRST = 8  # pictures of the first batch, for which nothing is embedded meanwhile; they double
 LOOK = 512  # files compared with the store at a time
 READERS = max(1, min(4, (os.cpu_count() or 2) - 1))  # a core is left to the model
 AHEAD = 2 * BATCH  # pictures read before they are wanted
@@ -57,14 +62,28 @@ class Report:
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """A file to look into. `known` is its entry so far; `whole` tells that its content may be another one."""
+
+    found: Found
+    known: Entry | None
+    whole: bool
+
+
+@dataclass(frozen=True)
 class _Read:
     """A file that was looked at: its entry and, unless only that changed, its picture; or what is wrong."""
 
-    found: Found
+    wanted: _Wanted
     entry: Entry
     picture: Image.Image | None = None
     wrong: str = ""
-    same: bool = False  # nothing changed after all
+
+    @property
+    def same(self) -> bool:
+        """Nothing changed after all."""
+        known = self.wanted.known
+        return not self.wanted.whole and known is not None and self.entry == replace(known, id=0)
 
 
 class Adding:
@@ -82,6 +101,7 @@ class Adding:
         self._sources = sources
         self._store = store
         self._embedder = embedder
+        self._prepare = embedder.prepare
         self._check = check
         self._seen: set[str] = set()
         self._unreadable: dict[str, tuple[int, int, str]] = {}
@@ -92,7 +112,7 @@ class Adding:
         begun = time.monotonic()
         found, signatures = self._look()
         wanted = self._wanted(found, signatures)
-        for batch in _batches(_ahead(self._read, wanted)):
+        for batch in _growing(_ahead(self._read, wanted)):
             self._check()
             self._write(batch)
             done = self._added + self._changed
@@ -120,10 +140,8 @@ class Adding:
             self._check()
         return found, signatures
 
-    def _wanted(
-        self, found: Iterable[Found], signatures: Mapping[str, str]
-    ) -> Iterator[tuple[Found, Entry | None]]:
-        """The files to look into, each with its entry if nothing but its description can have changed."""
+    def _wanted(self, found: Iterable[Found], signatures: Mapping[str, str]) -> Iterator[_Wanted]:
+        """The files to look into."""
         for block in _batches(iter(found), LOOK):
             known = self._store.known([picture.file for picture in block])
             for picture in block:
@@ -135,21 +153,22 @@ class Adding:
                 if bad is not None and bad[:2] == (picture.size, picture.mtime_ns):
                     self._unreadable[picture.file] = bad
                 elif not same:
-                    yield picture, None
+                    yield _Wanted(picture, entry, whole=True)
                 elif signatures[label] != self.settings.described.get(label):
-                    yield picture, entry
+                    yield _Wanted(picture, entry, whole=False)
 
-    def _read(self, wanted: tuple[Found, Entry | None]) -> _Read:
-        """In a thread: hash and decode, or only describe again."""
-        found, known = wanted
+    def _read(self, wanted: _Wanted) -> _Read:
+        """In a thread: hash, decode and scale, or only describe again."""
+        found, known = wanted.found, wanted.known
+        if known is not None and not wanted.whole:
+            return _Read(wanted, self._entry(found, known.digest))
         try:
-            digest = known.digest if known else content_hash(found.path)
-            picture = None if known else read_picture(found.path, side=self._embedder.side)
+            digest = content_hash(found.path)
+            picture = self._prepare(read_picture(found.path, side=self._embedder.side))
         except (UnreadablePicture, OSError) as error:
             wrong = str(error) if isinstance(error, UnreadablePicture) else "it cannot be opened"
-            return _Read(found, Entry(found.file, ""), wrong=wrong)
-        entry = self._entry(found, digest)
-        return _Read(found, entry, picture, same=known is not None and entry == replace(known, id=0))
+            return _Read(wanted, Entry(found.file, ""), wrong=wrong)
+        return _Read(wanted, self._entry(found, digest), picture)
 
     def _entry(self, found: Found, digest: str) -> Entry:
         """What is known beside the picture, then inside it, then what its file is called."""
@@ -178,8 +197,9 @@ class Adding:
 
     def _write(self, batch: Sequence[_Read]) -> None:
         for read in batch:
+            found = read.wanted.found
             if read.wrong:
-                self._unreadable[read.found.file] = (read.found.size, read.found.mtime_ns, read.wrong)
+                self._unreadable[found.file] = (found.size, found.mtime_ns, read.wrong)
         usable = [read for read in batch if not read.wrong and not read.same]
         if not usable:
             return
@@ -192,12 +212,12 @@ class Adding:
         if new:
             embedded = np.asarray(self._embedder.embed_images(list(new.values())), np.float32)
             vectors.update(zip(new, embedded, strict=True))
-        before = self._store.known([read.entry.file for read in usable])
         self._store.write(
             [read.entry for read in usable], np.stack([vectors[read.entry.digest] for read in usable])
         )
-        self._added += len(usable) - len(before)
-        self._changed += len(before)
+        changed = sum(read.wanted.known is not None for read in usable)
+        self._added += len(usable) - changed
+        self._changed += changed
 
     def _forget(self) -> int:
         """Remove entries whose file is gone; a folder that is away as a whole is taken to come back."""
@@ -222,9 +242,7 @@ def finished(events: Iterable[Progress | Report]) -> Report:
     return reports[-1]
 
 
-def _ahead(
-    read: Callable[[tuple[Found, Entry | None]], _Read], wanted: Iterator[tuple[Found, Entry | None]]
-) -> Iterator[_Read]:
+def _ahead(read: Callable[[_Wanted], _Read], wanted: Iterator[_Wanted]) -> Iterator[_Read]:
     """Results in order, `AHEAD` of them in the making."""
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
         waiting: deque[Future[_Read]] = deque()
@@ -240,6 +258,13 @@ def _ahead(
                 future.cancel()
 
 
-def _batches(items: Iterator[T], size: int = BATCH) -> Iterator[list[T]]:
+def _growing(items: Iterator[T]) -> Iterator[list[T]]:
+    size = min(FIRST, BATCH)
+    while batch := list(islice(items, size)):
+        yield batch
+        size = min(2 * size, BATCH)
+
+
+def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
     while batch := list(islice(items, size)):
         yield batch

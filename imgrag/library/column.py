@@ -9,6 +9,8 @@ from imgrag.library.filters import Filter
 from imgrag.library.store import Entry, Store
 from imgrag.run import Candidate
 
+Scored = tuple[Entry, float]  # an entry and its cosine similarity to the query
+
 
 class Column:
     """`imgrag.library.base.Searchable`: a store on which one model is selected for good."""
@@ -16,32 +18,36 @@ class Column:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def search(
+    def search(self, vector: np.ndarray, name: str, k: int) -> list[Candidate]:
+        """See `Searchable.search`."""
+        return [as_candidate(*scored) for scored in self.ranked(vector, name, k)]
+
+    def ranked(
         self, vector: np.ndarray, name: str, k: int, where: Filter | None = None, without: str = ""
-    ) -> list[Candidate]:
-        """See `Searchable.search`. `without` is the digest of a picture to leave out."""
+    ) -> list[Scored]:
+        """What `search` finds, whole. `without` is the digest of a picture to leave out."""
         literal = self._literal(vector, plain_name(name), where, without)[:k] if name else []
-        called = {candidate.id for candidate in literal}
+        called = {entry.id for entry, _ in literal}
         hits = self.store.search(vector, k + len(called), where, without)
         scores = {hit.id: hit.score for hit in hits if hit.id not in called}
         rest = self.store.get(list(scores)[: k - len(literal)])
-        return literal + [as_candidate(entry, scores[entry.id]) for entry in rest]
+        return literal + [(entry, scores[entry.id]) for entry in rest]
 
-    def nearest(self, vector: np.ndarray) -> tuple[Entry, float] | None:
+    def nearest(self, vector: np.ndarray) -> Scored | None:
         """The most similar entry and its score; `None` in an empty library."""
         hits = self.store.search(vector, 1)
         entries = self.store.get([hit.id for hit in hits])
         return (entries[0], hits[0].score) if entries else None
 
-    def _literal(self, vector: np.ndarray, name: str, where: Filter | None, without: str) -> list[Candidate]:
+    def _literal(self, vector: np.ndarray, name: str, where: Filter | None, without: str) -> list[Scored]:
         entries = self.store.get(self.store.named(name, where)) if name else []
         vectors = self.store.vectors({entry.digest for entry in entries})
         found = [
-            as_candidate(entry, float(vectors[entry.digest] @ vector))
+            (entry, float(vectors[entry.digest] @ vector))
             for entry in entries
             if entry.digest in vectors and entry.digest != without
         ]
-        return sorted(found, key=lambda candidate: -candidate.score)
+        return sorted(found, key=lambda scored: -scored[1])
 
 
 def as_candidate(entry: Entry, score: float) -> Candidate:

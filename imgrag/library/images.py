@@ -9,14 +9,15 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from imgrag.errors import LibraryError
-from imgrag.library.adding import ELSEWHERE, Adding, Progress, Report
+from imgrag.library.adding import ELSEWHERE, Adding, Progress, Report, finished
 from imgrag.library.archives import unpack_pictures
 from imgrag.library.base import Skipped
 from imgrag.library.column import Column
@@ -37,6 +38,10 @@ from imgrag.library.store import Entry, Store
 from imgrag.models import Embedder
 
 FOLLOWED = 20_000  # entries up to which every run looks whether files have changed
+
+
+class _Busy(LibraryError):
+    """Another thread is changing the library."""
 
 
 class ImageLibrary:
@@ -87,12 +92,9 @@ class ImageLibrary:
     def index(self, embedder: Embedder, check: Callable[[], None] = lambda: None) -> Column:
         """See `Library.index`. A large library is searched as it is; `add` looks for changes."""
         column = self.column(embedder)
-        if column.store.count() <= FOLLOWED and self._adding.acquire(blocking=False):
-            try:
-                for _ in self._follow(embedder, check):
-                    pass
-            finally:
-                self._adding.release()
+        if column.store.count() <= FOLLOWED:
+            with suppress(_Busy), self._changing():
+                finished(self._follow(embedder, check))
         if not column.store.count():
             raise LibraryError(
                 f"The library {self.name!r} has no image that can be read. Add some to it first."
@@ -119,14 +121,10 @@ class ImageLibrary:
         Raises:
             LibraryError: a path is nothing that can be added, or another thread is adding.
         """
-        if not self._adding.acquire(blocking=False):
-            raise LibraryError(f"Something is being added to {self.name!r} already. Wait until it is done.")
-        try:
+        with self._changing():
             imported = sum(self._take(path, embedder) for path in paths)
             for event in self._follow(embedder, check):
                 yield event if isinstance(event, Progress) else replace(event, added=event.added + imported)
-        finally:
-            self._adding.release()
 
     def open(self, file: str) -> Image.Image:
         """See `Library.open`."""
@@ -150,9 +148,7 @@ class ImageLibrary:
         Raises:
             LibraryError: something is being added at the moment.
         """
-        if not self._adding.acquire(blocking=False):
-            raise LibraryError(f"Something is being added to {self.name!r}. Wait until it is done.")
-        try:
+        with self._changing():
             here = list(self._browsed.known(files))
             kept = tuple(file for file in here if not file.startswith(f"{UPLOADS}/"))
             self._remember(replace(self._settings, excluded=(*self._settings.excluded, *kept)))
@@ -164,16 +160,15 @@ class ImageLibrary:
             for file in set(here) - set(kept):
                 (self.folder / file).unlink(missing_ok=True)
             return removed
-        finally:
-            self._adding.release()
 
     def stats(self) -> dict[str, Any]:
-        """Counts and names for people; no path leaves the server."""
+        """Counts, bytes on disk and names for people; no path leaves the server."""
         return {
             "name": self.name,
             "images": self._browsed.count(),
             "engine": "milvus" if self._settings.engine else "faiss",
             "folders": list(self._settings.folders),
+            "bytes": asdict(self._browsed.sizes()),
             "removed": len(self._settings.excluded),
             "skipped": [{"file": skipped.file, "reason": skipped.reason} for skipped in self.skipped],
         }
@@ -187,6 +182,16 @@ class ImageLibrary:
         """Let go of the stores."""
         for store in self._stores:
             store.close()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One thread at a time; nobody waits. A plain lock, since a generator may end in another thread."""
+        if not self._adding.acquire(blocking=False):
+            raise _Busy(f"Something is being added to {self.name!r} already. Wait until it is done.")
+        try:
+            yield
+        finally:
+            self._adding.release()
 
     def _follow(self, embedder: Embedder, check: Callable[[], None]) -> Iterator[Progress | Report]:
         adding = Adding(self.sources, self._settings, self.column(embedder).store, embedder, check)

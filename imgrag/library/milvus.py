@@ -8,50 +8,45 @@ a filter that every version of it answers alike; `filters.passes` decides the re
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import math
 import re
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from imgrag.errors import LibraryError
-from imgrag.library.base import literal_names
-from imgrag.library.filters import COLUMNS, Comparison, Filter, Joined, Literal, Not, passes
-from imgrag.library.store import Entry, Hit
+from imgrag.library.filters import Filter, passes
+from imgrag.library.milvus_client import connect, is_local, let_go, understood
+from imgrag.library.milvus_filters import ALL, among, both, narrowed, quoted
+from imgrag.library.milvus_rows import (
+    ENTRY,
+    IDS,
+    TEXT_BYTES,
+    as_entry,
+    as_row,
+    filtered_values,
+    key,
+    matrix,
+    requests,
+)
+from imgrag.library.store import Entry, Hit, Sizes
 
-IDS = 2**63  # ids lie below
 MANY = 50_000  # entries from which a server searches a graph instead of every vector
 FEW = 20_000  # entries that pass a filter; up to here a graph is not asked, it would miss some
 NAMED = 1000  # entries of one literal name
 MOST_HITS = 16_384  # that one search of Milvus gives
-TEXT_BYTES = 65_535  # the longest VARCHAR of Milvus; JSON has as many
-REQUEST_BYTES = 16 * 2**20  # of one upsert; a server takes 64 MB
 BLOCK = 2000  # rows of one query
 ASKED = 500  # ids or digests in one expression
-CONNECT_SECONDS = 5
 ANSWER_SECONDS = 60
 BUILD_SECONDS = 3600  # to write out, to index and to load
 GRAPH = {"M": 16, "efConstruction": 200}
 BREADTH = 128  # of the search in a graph: recall@10 of 0.999 at 100,000 x 512
 
-ENTRY = ["id", "file", "digest", "size", "mtime_ns", "name", "caption", "source", "licence", "fields"]
-ALL, NONE = "id >= 0", "id < 0"
-_SIGNS = {"=": "==", "in": "==", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _QUICK = ("query", "search", "upsert", "delete", "list_indexes", "describe_index", "describe_collection")
-_KEY = re.compile(r"[^\W\d][\w-]*")
-_EXACT_INTEGERS = 2**53  # beyond, a number of JSON may be rounded
-
-_open_files: Counter[str] = Counter()  # how many stores share the server of a local file
-_open_files_lock = threading.Lock()
 
 
 class MilvusStore:
@@ -71,7 +66,7 @@ class MilvusStore:
         self._prefix = f"imgrag_{_slug(name)}_{_hash(name)}_"  # of the names of its collections
         self._about = f"imgrag library {name}"
         self._lock = threading.RLock()
-        self._client = _connect(uri, token)
+        self._client = connect(uri, token)
         collections = self._collections()
         for collection in collections:
             self._make_ready(collection)
@@ -92,31 +87,31 @@ class MilvusStore:
 
     def count(self, where: Filter | None = None) -> int:
         """See `Store.count`."""
-        text, rest = _narrowed(where)
+        text, rest = narrowed(where)
         if rest is None:
             return self._rows(self._collection, text)
-        return sum(passes(rest, _values(row)) for rows in self._scan(text, ENTRY) for row in rows)
+        return sum(passes(rest, filtered_values(row)) for rows in self._scan(text, ENTRY) for row in rows)
 
     def page(self, offset: int, limit: int, where: Filter | None = None) -> list[Entry]:
         """See `Store.page`."""
-        text, rest = _narrowed(where)
+        text, rest = narrowed(where)
         start, below, count = self._seek(text, offset) if rest is None else (0, 0, None)
         first = offset - below
         size = min(BLOCK, first + limit + 50) if rest is None else BLOCK
         entries = (
-            _entry(row)
+            as_entry(row)
             for rows in self._scan(text, ENTRY, size, start, count)
             for row in rows
-            if passes(rest, _values(row))
+            if passes(rest, filtered_values(row))
         )
         return list(islice(entries, first, first + limit))
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
         """See `Store.get`."""
         found = {
-            row["id"]: _entry(row)
+            row["id"]: as_entry(row)
             for block in _blocks(ids)
-            for row in self._query(_among("id", block), ENTRY)
+            for row in self._query(among("id", block), ENTRY)
         }
         return [found[number] for number in ids if number in found]
 
@@ -134,7 +129,7 @@ class MilvusStore:
         found = {}
         for block in _blocks(list(digests)):
             for row in self._query(
-                _among("digest", [_quoted(digest) for digest in block]), ["digest", "vector"]
+                among("digest", [quoted(digest) for digest in block]), ["digest", "vector"]
             ):
                 found[row["digest"]] = np.array(row["vector"], np.float32)
         return found
@@ -150,10 +145,10 @@ class MilvusStore:
         """
         if not self._collection:
             raise ValueError("no model is selected")
-        rows = {key(e.file): _row(e, vector) for e, vector in zip(entries, vectors, strict=True)}
+        rows = {key(e.file): as_row(e, vector) for e, vector in zip(entries, vectors, strict=True)}
         with self._lock:
             self._refuse_shared_ids(entries)
-            for batch in _requests(list(rows.values())):
+            for batch in requests(list(rows.values())):
                 self._ask("upsert", self._collection, data=batch)
         return [key(entry.file) for entry in entries]
 
@@ -170,9 +165,9 @@ class MilvusStore:
 
     def search(self, vector: np.ndarray, k: int, where: Filter | None = None, without: str = "") -> list[Hit]:
         """See `Store.search`."""
-        text, rest = _narrowed(where)
+        text, rest = narrowed(where)
         if without:
-            text = _both(text, f"digest != {_quoted(without)}")
+            text = both(text, f"digest != {quoted(without)}")
         if not self._collection or k < 1:
             return []
         kind = self._index_kind()
@@ -184,17 +179,23 @@ class MilvusStore:
 
     def named(self, name: str, where: Filter | None = None) -> list[int]:
         """See `Store.named`."""
-        text, rest = _narrowed(where)
-        text = _both(text, f"array_contains(names, {key(name)})")
+        text, rest = narrowed(where)
+        text = both(text, f"array_contains(names, {key(name)})")
         rows = (row for block in self._scan(text, ENTRY) for row in block)
-        return [row["id"] for row in islice((r for r in rows if passes(rest, _values(r))), NAMED)]
+        return [row["id"] for row in islice((r for r in rows if passes(rest, filtered_values(r))), NAMED)]
 
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """See `Store.rows`."""
         for rows in self._scan(ALL, [*ENTRY, "vector"], size=size):
             for start in range(0, len(rows), size):
                 block = rows[start : start + size]
-                yield [_entry(row) for row in block], _matrix(block)
+                yield [as_entry(row) for row in block], matrix(block)
+
+    def sizes(self) -> Sizes:
+        """See `Store.sizes`. A local file is that of all libraries in it."""
+        rows = (row for block in self._scan(ALL, ["id", "size"], size=5 * BLOCK) for row in block)
+        index = Path(self._uri).stat().st_size if is_local(self._uri) else None
+        return Sizes(sum(int(row["size"]) for row in rows), index)
 
     def optimise(self) -> None:
         """See `Store.optimise`. Whoever searches while a server changes to a graph gets an error."""
@@ -202,7 +203,7 @@ class MilvusStore:
             return
         with self._lock:
             self._ask("flush", self._collection)
-            if not _is_local(self._uri) and self._index_kind() == "FLAT" and self.count() >= self._many:
+            if not is_local(self._uri) and self._index_kind() == "FLAT" and self.count() >= self._many:
                 self._ask("release_collection", self._collection)
                 self._ask("drop_index", self._collection, index_name="vector")
                 self._make_ready(self._collection, "HNSW")
@@ -217,11 +218,11 @@ class MilvusStore:
     def close(self) -> None:
         """See `Store.close`."""
         self._client.close()
-        if _is_local(self._uri):
-            _let_go(self._uri)
+        if is_local(self._uri):
+            let_go(self._uri)
 
     def _collections(self) -> list[str]:
-        with _understood(self._uri):
+        with understood(self._uri):
             names = self._client.list_collections(timeout=ANSWER_SECONDS)
         return sorted(name for name in names if name.startswith(self._prefix))
 
@@ -269,7 +270,7 @@ class MilvusStore:
     def _ask(self, method: str, collection: str, **arguments: Any) -> Any:
         """One call to Milvus about a collection; its errors as a sentence."""
         seconds = ANSWER_SECONDS if method in _QUICK else BUILD_SECONDS
-        with _understood(self._uri):
+        with understood(self._uri):
             return getattr(self._client, method)(collection, timeout=seconds, **arguments)
 
     def _query(self, text: str, columns: list[str]) -> list[Mapping[str, Any]]:
@@ -291,12 +292,12 @@ class MilvusStore:
         them hold about equally many rows, whatever the filter.
         """
         if count is None:
-            count = self._rows(self._collection, _both(text, f"id >= {start}"))
+            count = self._rows(self._collection, both(text, f"id >= {start}"))
         parts = math.ceil(count / size)
         edges = [start + (IDS - start) * part // parts for part in range(parts)] + [IDS - 1]
         for low, high in pairwise(edges):
             last = "<=" if high == IDS - 1 else "<"
-            rows = self._query(_both(text, f"id >= {low}", f"id {last} {high}"), columns)
+            rows = self._query(both(text, f"id >= {low}", f"id {last} {high}"), columns)
             yield sorted(rows, key=lambda row: int(row["id"]))
 
     def _seek(self, text: str, offset: int) -> tuple[int, int, int]:
@@ -309,7 +310,7 @@ class MilvusStore:
         margin = 2 * math.sqrt(count)
         while margin < offset < count:
             start = int((offset - margin) / count * IDS)
-            below = self._rows(self._collection, _both(text, f"id < {start}"))
+            below = self._rows(self._collection, both(text, f"id < {start}"))
             if below <= offset:
                 return start, below, count - below
             margin *= 2
@@ -322,7 +323,9 @@ class MilvusStore:
         while asked <= MOST_HITS:
             rows = self._found(vector, asked, text, kind, ENTRY if rest else [])
             hits = _best(
-                Hit(r["id"], r["distance"]) for r in rows if passes(rest, _values(r.get("entity", {})))
+                Hit(r["id"], r["distance"])
+                for r in rows
+                if passes(rest, filtered_values(r.get("entity", {})))
             )
             tied = len(hits) > k and hits[k].score == hits[k - 1].score
             if len(hits) > k and not tied:
@@ -347,257 +350,22 @@ class MilvusStore:
         best: list[Hit] = []
         columns = ["id", "vector"] if rest is None else [*ENTRY, "vector"]
         for block in self._scan(text, columns):
-            rows = [row for row in block if passes(rest, _values(row))]
+            rows = [row for row in block if passes(rest, filtered_values(row))]
             if rows:
-                scores = (_matrix(rows) @ vector).tolist()
+                scores = (matrix(rows) @ vector).tolist()
                 best = _best([*best, *(Hit(r["id"], s) for r, s in zip(rows, scores, strict=True))])[:k]
         return best
 
     def _refuse_shared_ids(self, entries: Sequence[Entry]) -> None:
         owners: dict[int, str] = {}
         for block in _blocks([key(entry.file) for entry in entries]):
-            owners |= {row["id"]: row["file"] for row in self._query(_among("id", block), ["id", "file"])}
+            owners |= {row["id"]: row["file"] for row in self._query(among("id", block), ["id", "file"])}
         for entry in entries:
             owner = owners.setdefault(key(entry.file), entry.file)
             if owner != entry.file:
                 raise LibraryError(
                     f"{entry.file!r} and {owner!r} get the same id in Milvus. Rename one of them."
                 )
-
-
-def key(text: str) -> int:
-    """63 bits of a text's hash, positive: an entry's id from its file's name, a literal name's number.
-
-    Raises:
-        LibraryError: the text is no Unicode, as names of files from other systems may be.
-    """
-    try:
-        digest = hashlib.sha256(text.encode()).digest()
-    except UnicodeEncodeError as error:
-        raise LibraryError(f"{text!r} is no Unicode text, which Milvus needs. Rename the file.") from error
-    return max(1, int.from_bytes(digest[:8], "big") >> 1)
-
-
-def _connect(uri: str, token: str) -> Any:
-    """A `MilvusClient`; for a local file also the server that pymilvus starts in this process."""
-    try:
-        from pymilvus import MilvusClient
-
-        if _is_local(uri):
-            import milvus_lite  # noqa: F401
-    except ImportError as error:
-        packages = "pymilvus milvus-lite" if _is_local(uri) else "pymilvus"
-        raise LibraryError(
-            f"A library in Milvus needs packages that are not here. Install them: pip install {packages}."
-        ) from error
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it prints every error that it raises
-    if _is_local(uri):
-        return _open_local(uri, MilvusClient)
-    try:
-        return MilvusClient(uri, token=token, timeout=CONNECT_SECONDS)
-    except _milvus_errors() as error:
-        raise LibraryError(
-            f"There is no Milvus to be reached at {_shown(uri)!r}. Check that it runs, its address, such as "
-            "http://localhost:19530 or a file that ends in .db, and the token."
-        ) from error
-
-
-def _open_local(uri: str, client: Callable[..., Any]) -> Any:
-    lite = logging.getLogger("milvus_lite.server_manager")
-    try:
-        Path(uri).parent.mkdir(parents=True, exist_ok=True)
-        with _open_files_lock:
-            lite.disabled = True  # it prints a traceback where the one sentence below is enough
-            opened = client(uri, timeout=CONNECT_SECONDS)
-            _open_files[_place(uri)] += 1
-            return opened
-    except _milvus_errors() as error:
-        raise LibraryError(
-            f"The Milvus file {Path(uri).name!r} cannot be opened. If another process has it open, close it there: "
-            "only one can."
-        ) from error
-    except OSError as error:
-        raise LibraryError(
-            f"The folder of the Milvus file {Path(uri).name!r} cannot be written. Choose another."
-        ) from error
-    finally:
-        lite.disabled = False
-
-
-def _let_go(uri: str) -> None:
-    """Stop the server of a local file when its last store is closed, so that others can open it."""
-    from milvus_lite.server_manager import server_manager_instance
-
-    with _open_files_lock:
-        _open_files[_place(uri)] -= 1
-        if _open_files[_place(uri)] == 0:
-            server_manager_instance.release_server(uri)
-
-
-def _is_local(uri: str) -> bool:
-    return uri.endswith(".db")
-
-
-def _place(uri: str) -> str:
-    return str(Path(uri).absolute())
-
-
-@contextmanager
-def _understood(uri: str) -> Iterator[None]:
-    """Turns errors of pymilvus into one sentence, without the token or where a local file lies."""
-    try:
-        yield
-    except _milvus_errors() as error:
-        reason = str(getattr(error, "message", "")).partition("\n")[0].replace(_place(uri), "the file")[:200]
-        raise LibraryError(
-            f"Milvus at {_shown(uri)} cannot do that ({reason or type(error).__name__})."
-        ) from error
-
-
-def _milvus_errors() -> tuple[type[Exception], ...]:
-    from grpc import RpcError
-    from pymilvus.exceptions import MilvusException
-
-    return MilvusException, RpcError
-
-
-def _shown(uri: str) -> str:
-    """An address without user, password and folders."""
-    return Path(uri).name if _is_local(uri) else urlsplit(uri).netloc.rpartition("@")[2] or "that address"
-
-
-def _narrowed(where: Filter | None) -> tuple[str, Filter | None]:
-    """An expression of Milvus for all that may pass, and the filter if it must still be asked."""
-    text, exact = _expression(where)
-    return text or ALL, None if exact else where
-
-
-def _expression(where: Filter | None) -> tuple[str, bool]:
-    """An expression that whatever passes `where` matches, "" for any, and whether nothing else does.
-
-    Only comparisons of columns are left to Milvus alone. On JSON its versions disagree about
-    missing keys, types, true against 1 and `not`; what it matches is looked at once more.
-    """
-    match where:
-        case None:
-            return "", True
-        case Not(part):
-            text, exact = _expression(part)
-            return (f"not ({text})", True) if exact else ("", False)
-        case Joined(how, parts):
-            texts, exacts = zip(*map(_expression, parts), strict=True)
-            if how == "or" and "" in texts:
-                return "", False
-            return f" {how} ".join(f"({text})" for text in texts if text), all(exacts)
-        case Comparison(field, operator, _) if operator == "like":  # Milvus minds the case
-            return "", False
-        case Comparison(field, operator, value) if field in COLUMNS:
-            return _about_column(field, operator, value if isinstance(value, tuple) else (value,))
-        case Comparison(field, operator, value):
-            return _about_field(field, operator, value if isinstance(value, tuple) else (value,)), False
-
-
-def _about_column(column: str, operator: str, values: Sequence[Literal]) -> tuple[str, bool]:
-    """A column is never missing and always a text: against a number only "!=" is true."""
-    texts = [value for value in values if isinstance(value, str)]
-    if not all(map(str.isprintable, texts)):
-        return "", False
-    if not texts:
-        return (ALL if operator == "!=" else NONE), True
-    if operator == "in":
-        return _among(column, [_quoted(text) for text in texts]), True
-    return f"{column} {'==' if operator == '=' else operator} {_quoted(texts[0])}", True
-
-
-def _about_field(field: str, operator: str, values: Sequence[Literal]) -> str:
-    """A field of the JSON, compared with any of the values; "" if Milvus might miss one."""
-    if operator not in _SIGNS or not _KEY.fullmatch(field):
-        return ""
-    place = f'fields["{field}"]'
-    texts = []
-    for value in values:
-        literal = _literal(value)
-        texts.append(f"{place} {_SIGNS[operator]} {literal}" if literal else "")
-        for truth in (False, True):  # to `passes` they are 0 and 1
-            if passes(Comparison(field, "=" if operator == "in" else operator, value), {field: truth}):
-                texts.append(f"{place} == {str(truth).lower()}")
-    return "" if "" in texts else " or ".join(texts)
-
-
-def _literal(value: Literal) -> str:
-    """A value as Milvus reads it; "" if it cannot, or not exactly."""
-    if isinstance(value, str):
-        return _quoted(value) if value.isprintable() else ""
-    if not math.isfinite(value) or abs(value) >= _EXACT_INTEGERS:
-        return ""
-    return repr(int(value) if isinstance(value, bool) else value)
-
-
-def _quoted(text: str) -> str:
-    """A printable text in quotes: what could end it is escaped, the rest means itself."""
-    if not text.isprintable():
-        raise ValueError(f"{text!r} cannot be quoted")
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _among(column: str, literals: Iterable[Any]) -> str:
-    return f"{column} in [{', '.join(map(str, literals))}]"
-
-
-def _both(*texts: str) -> str:
-    return " and ".join(f"({text})" for text in texts)
-
-
-def _row(entry: Entry, vector: np.ndarray) -> dict[str, Any]:
-    names = [key(name) for name in literal_names(entry.name, entry.caption, entry.file)]
-    row = {column: getattr(entry, column) for column in ENTRY[1:]}
-    row |= {"fields": dict(entry.fields), "id": key(entry.file), "names": names}
-    for column in COLUMNS:
-        if len(row[column].encode("utf-8", "replace")) > TEXT_BYTES:
-            raise LibraryError(
-                f"The {column} of {entry.file[:80]!r} is longer than Milvus keeps. Shorten it to 65,535 bytes."
-            )
-    try:
-        size = len(json.dumps(row["fields"], allow_nan=False).encode())
-    except ValueError:
-        size = TEXT_BYTES + 1
-    numbers = [value for value in entry.fields.values() if isinstance(value, int)]
-    if size > TEXT_BYTES or any(not -IDS <= number < IDS for number in numbers):
-        raise LibraryError(
-            f"The metadata of {entry.file[:80]!r} is longer than the 65,535 bytes that Milvus keeps, or has a number "
-            "beyond 64 bits. Shorten it."
-        )
-    return {**row, "vector": np.asarray(vector, np.float32)}
-
-
-def _requests(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rows in requests that a server takes."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        own = row["vector"].nbytes + 4 * sum(
-            len(str(row[column])) for column in ENTRY
-        )  # 4 bytes a letter at most
-        if batch and size + own > REQUEST_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(row)
-        size += own
-    if batch:
-        yield batch
-
-
-def _values(row: Mapping[str, Any]) -> dict[str, Literal]:
-    """What a filter looks at; the columns hide fields of their names."""
-    return {**row.get("fields", {}), **{column: row[column] for column in COLUMNS if column in row}}
-
-
-def _entry(row: Mapping[str, Any]) -> Entry:
-    return Entry(**{column: row[column] for column in ENTRY})
-
-
-def _matrix(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    return np.array([row["vector"] for row in rows], np.float32)  # [n, d]
 
 
 def _best(hits: Iterable[Hit]) -> list[Hit]:

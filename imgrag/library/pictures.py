@@ -1,14 +1,16 @@
 """Reading picture files that nobody vouches for.
 
 What decoding costs in memory: a JPEG of any allowed size read with `side` about 5 MB, since it is
-scaled while it is decoded. A progressive JPEG needs 3 to 6 bytes a pixel on the way, and any other
-format 4 to 8, so at most 400 MB; both are given back before the picture is returned. They
-are not refused: scans and large product pictures come as such files.
+scaled while it is decoded. A progressive JPEG needs 3 to 6 bytes a pixel on the way, as libjpeg
+keeps all its coefficients, and any other format up to 4 where it is reduced and 8 where it is not:
+at most 400 MB, given back before the picture is returned. They are not refused: scans and large
+product pictures come as such files.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from PIL import Image, ImageOps
 MAX_PIXELS = 50_000_000
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+_STRIP = 64  # rows of a reduced picture that are made at a time
 _SPARE = 2  # times `side` is kept, so that the caller's own scaling decides how the picture looks
 
 
@@ -45,7 +48,7 @@ def read_picture(path: Path, side: int | None = None) -> Image.Image:
             if side:
                 picture.draft(None, (_SPARE * side, _SPARE * side))  # only JPEG has this
             picture.load()
-            return ImageOps.exif_transpose(_reduced(_eight_bit(picture), side))
+            return ImageOps.exif_transpose(_reduced(picture, side))
     except UnreadablePicture:
         raise
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
@@ -104,8 +107,31 @@ def _scale(brightest: float) -> float:
 
 
 def _reduced(picture: Image.Image, side: int | None) -> Image.Image:
+    """8 bits, and as far as `side` allows scaled down by a whole number."""
     factor = min(picture.size) // (_SPARE * side) if side else 1
-    return picture.reduce(factor) if factor > 1 else picture
+    if factor <= 1:
+        return _eight_bit(picture)
+    if picture.mode in ("I", "F"):  # only the whole of it tells what white is
+        return _eight_bit(picture).reduce(factor)
+    return _stacked([_eight_bit(strip).reduce(factor) for strip in _strips(picture, _STRIP * factor)])
+
+
+def _strips(picture: Image.Image, rows: int) -> Iterator[Image.Image]:
+    """A picture from top to bottom: never a second whole one in another mode."""
+    for top in range(0, picture.height, rows):
+        yield picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+
+
+def _stacked(strips: Sequence[Image.Image]) -> Image.Image:
+    """What `_strips` took apart, with its EXIF."""
+    height = sum(strip.height for strip in strips)
+    whole = Image.new(strips[0].mode, (strips[0].width, height))
+    whole.info = strips[0].info.copy()
+    top = 0
+    for strip in strips:
+        whole.paste(strip, (0, top))
+        top += strip.height
+    return whole
 
 
 def content_hash(path: Path) -> str:

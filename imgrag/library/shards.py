@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from imgrag.errors import LibraryError
-from imgrag.library.metadata import Row, as_scalar, describe_row, plain_columns
+from imgrag.library.described import Row, as_scalar, describe_row
 from imgrag.library.store import Entry, Value
+from imgrag.library.tables import plain_columns
 
 BLOCK = 1000  # rows read at a time
 MODEL_KEY = b"imgrag_model_id"

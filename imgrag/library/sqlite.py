@@ -7,8 +7,6 @@ written since is searched exactly beside it, what was changed or removed since i
 from __future__ import annotations
 
 import json
-import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,37 +20,15 @@ import numpy as np
 from imgrag.errors import LibraryError
 from imgrag.library import vectors as snapshots
 from imgrag.library.base import literal_names
-from imgrag.library.filters import COLUMNS, Comparison, Filter, Joined, Not, like
-from imgrag.library.store import Entry, Hit
-from imgrag.library.vectors import VectorIndex
+from imgrag.library.filters import COLUMNS, Filter, like
+from imgrag.library.sqlite_file import FILE, open_database
+from imgrag.library.sqlite_filters import as_sql
+from imgrag.library.store import Entry, Hit, Sizes
+from imgrag.library.vectors import Near, VectorIndex
 
-FILE = "library.sqlite"
 NAMED = 1000  # entries of one literal name
 TAIL = 5000  # vectors that are searched beside the snapshot before it is made anew
-log = logging.getLogger(__name__)
 BLOCK = 500  # values in one statement; SQLite takes 999 at least
-SCHEMA = """
-create table if not exists models (number integer primary key, id text unique, dimensions integer);
-create table if not exists images (
-    id integer primary key autoincrement, file text unique not null, digest text not null,
-    size integer, mtime_ns integer, name text, caption text, source text, licence text, fields text);
-create index if not exists images_by_digest on images (digest);
-create table if not exists embeddings (
-    model integer not null, id integer not null, digest text not null, changed integer not null,
-    vector blob not null, primary key (model, id));
-create index if not exists embeddings_by_change on embeddings (model, changed);
-create index if not exists embeddings_by_digest on embeddings (digest, model);
-create index if not exists embeddings_by_id on embeddings (id);
-create table if not exists fields (key text not null, value, id integer not null);
-create index if not exists fields_by_value on fields (key, value, id);
-create index if not exists fields_by_id on fields (id);
-create table if not exists names (name text not null, id integer not null);
-create index if not exists names_by_name on names (name, id);
-create index if not exists names_by_id on names (id);
-create table if not exists gone (id integer primary key, epoch integer not null);
-create table if not exists state (epoch integer not null);
-insert into state select 0 where not exists (select 1 from state);
-"""
 _PUT = """
 insert into images (file, digest, size, mtime_ns, name, caption, source, licence, fields)
 values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (file) do update set digest = excluded.digest,
@@ -75,14 +51,14 @@ class EmbeddedStore:
         self._lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._base = _opened(folder / FILE)
+            self._base = open_database(folder / FILE)
         except (OSError, sqlite3.Error) as error:
             raise LibraryError(
                 f"The store of this library cannot be opened ({error}). Check that its folder can be written."
             ) from error
         self._base.create_function("is_like", 2, like, deterministic=True)
         self._model, self._dimensions = self._fullest()
-        self._near = _Near()
+        self._near = Near()
         self._passing = lru_cache(maxsize=8)(self._passing_at)
 
     def select(self, model_id: str, dimensions: int) -> None:
@@ -99,18 +75,18 @@ class EmbeddedStore:
                 )
             if number != self._model:
                 self._model, self._dimensions = number, dimensions
-                self._near = _Near()
+                self._near = Near()
 
     def count(self, where: Filter | None = None) -> int:
         """See `Store.count`."""
         if where is None:
             return int(self._one("select count(*) from embeddings where model = ?", self._model))
-        condition, values = _condition(where)
+        condition, values = as_sql(where)
         return int(self._one(f"select count(*) {_HERE} where {condition}", self._model, *values))
 
     def page(self, offset: int, limit: int, where: Filter | None = None) -> list[Entry]:
         """See `Store.page`."""
-        condition, values = _condition(where)
+        condition, values = as_sql(where)
         text = f"select {_ENTRY} {_HERE} where {condition} order by i.id limit ? offset ?"
         return [_entry(row) for row in self._all(text, self._model, *values, limit, offset)]
 
@@ -192,7 +168,7 @@ class EmbeddedStore:
 
     def named(self, name: str, where: Filter | None = None) -> list[int]:
         """See `Store.named`."""
-        condition, values = _condition(where)
+        condition, values = as_sql(where)
         text = f"""select distinct i.id from names n join images i on i.id = n.id
             join embeddings e on e.model = ? and e.id = i.id where n.name = ? and {condition}
             order by i.id limit {NAMED}"""
@@ -206,6 +182,12 @@ class EmbeddedStore:
             yield [_entry(row[1:]) for row in rows], np.stack([_vector(row[0]) for row in rows])
             last = rows[-1][-1]
 
+    def sizes(self) -> Sizes:
+        """See `Store.sizes`."""
+        text = f"select coalesce(sum(i.size), 0) {_HERE}"
+        kept = [*self._folder.glob(f"{FILE}*"), *self._folder.glob("index-*.faiss")]
+        return Sizes(int(self._one(text, self._model)), sum(map(_size, kept)))
+
     def optimise(self) -> None:
         """See `Store.optimise`."""
         with self._lock:
@@ -217,7 +199,7 @@ class EmbeddedStore:
                 return
             main = self._build() if near.stale else near.main
             snapshots.save(main, self._folder, self._model)
-            self._near = _Near(main, saved=True)
+            self._near = Near(main, saved=True)
 
     def faiss_index(self) -> faiss.Index:
         """The index that `search` asks, for benchmarks."""
@@ -292,7 +274,7 @@ class EmbeddedStore:
             [(self._model, n, digest, epoch, vector) for digest, vector, n in changed],
         )
 
-    def _up_to_date(self) -> _Near:
+    def _up_to_date(self) -> Near:
         """The index with what was written since; looks only whether anything was."""
         version = self._one("pragma data_version")
         near = self._near
@@ -305,12 +287,12 @@ class EmbeddedStore:
             near.main = near.main or self._build()
         self._follow(near, epoch)
         if len(near.stale) > max(TAIL, len(near.main) // 2):
-            self._near = near = _Near(self._build())
+            self._near = near = Near(self._build())
             self._follow(near, epoch)
         near.seen, near.epoch = version, epoch
         return near
 
-    def _follow(self, near: _Near, epoch: int) -> None:
+    def _follow(self, near: Near, epoch: int) -> None:
         assert near.main is not None
         since = near.main.epoch
         rows = []
@@ -341,7 +323,7 @@ class EmbeddedStore:
 
     def _passing_at(self, where: Filter, epoch: int) -> np.ndarray:
         """Ids of entries that pass, as of an epoch: the cache's key."""
-        condition, values = _condition(where)
+        condition, values = as_sql(where)
         rows = self._all(f"select i.id from images i where {condition}", *values)
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
@@ -359,97 +341,12 @@ class EmbeddedStore:
         return row[0]
 
 
-class _Near:
-    """A snapshot, the vectors written since, and the ids for which it no longer speaks."""
-
-    def __init__(self, main: VectorIndex | None = None, saved: bool = False) -> None:
-        self.main = main
-        self.saved = saved
-        self.seen = -1  # SQLite's data_version when this was last brought up to date
-        self.epoch = -1
-        self.ids = np.zeros(0, np.int64)
-        self.tail = np.zeros((0, 0), np.float32)
-        self.stale: frozenset[int] = frozenset()
-
-    def search(
-        self, vector: np.ndarray, k: int, among: np.ndarray | None, barred: frozenset[int]
-    ) -> list[Hit]:
-        """The best of the snapshot and of the tail, none of them barred."""
-        hits = self._main_hits(vector, k, among, barred | self.stale)
-        if len(self.ids):
-            hits += self._tail_hits(vector, among, barred)
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
-
-    def _main_hits(
-        self, vector: np.ndarray, k: int, among: np.ndarray | None, barred: frozenset[int]
-    ) -> list[Hit]:
-        """Enough of the snapshot that k are left without the barred ones."""
-        assert self.main is not None
-        asked = k
-        while True:
-            ids, scores = self.main.search(vector, asked, among)
-            hits = [Hit(i, s) for i, s in zip(ids, scores, strict=True) if i not in barred]
-            if len(hits) >= k or len(ids) < asked:
-                return hits
-            asked *= 2
-
-    def _tail_hits(self, vector: np.ndarray, among: np.ndarray | None, barred: frozenset[int]) -> list[Hit]:
-        scores = self.tail @ vector
-        here = np.ones(len(self.ids), bool) if among is None else np.isin(self.ids, among)
-        found = zip(self.ids[here].tolist(), scores[here].tolist(), strict=True)
-        return [Hit(number, score) for number, score in found if number not in barred]
-
-
-def _opened(file: Path) -> sqlite3.Connection:
-    """The database; a broken one is put aside, since the pictures themselves are elsewhere."""
+def _size(file: Path) -> int:
+    """In bytes; 0 if another process has done away with it, as with SQLite's log."""
     try:
-        return _connected(file)
-    except sqlite3.OperationalError:  # locked, or not to be written: there is nothing wrong with the file
-        raise
-    except sqlite3.DatabaseError as error:
-        log.warning("%s is broken and made anew: %s", file.name, error)
-        os.replace(file, file.with_suffix(".broken"))
-        return _connected(file)
-
-
-def _connected(file: Path) -> sqlite3.Connection:
-    base = sqlite3.connect(file, check_same_thread=False, timeout=60)
-    try:
-        base.execute("pragma journal_mode = wal")
-        base.execute("pragma synchronous = full")  # what was acknowledged survives a power cut too
-        base.executescript(SCHEMA)
-    except sqlite3.Error:
-        base.close()
-        raise
-    return base
-
-
-def _condition(where: Filter | None) -> tuple[str, list[Any]]:
-    """A filter as SQL over `images i`, its values apart."""
-    match where:
-        case None:
-            return "1", []
-        case Not(part):
-            text, values = _condition(part)
-            return f"not ({text})", values
-        case Joined(how, parts):
-            texts, lists = zip(*map(_condition, parts), strict=True)
-            return "(" + f" {how} ".join(texts) + ")", [value for values in lists for value in values]
-        case Comparison(field, operator, value):
-            text, values = _comparison(operator, value)
-            return f"i.id in (select f.id from fields f where f.key = ? and {text})", [field, *values]
-
-
-def _comparison(operator: str, value: Any) -> tuple[str, list[Any]]:
-    """Texts compare with texts and numbers with numbers; "!=" alone is true between them."""
-    if operator == "in":
-        return f"f.value in ({_marks(value)})", list(value)
-    if operator == "like":
-        return "typeof(f.value) = 'text' and is_like(f.value, ?)", [value]
-    if operator in ("=", "!="):
-        return f"f.value {operator} ?", [value]
-    kind = "=" if isinstance(value, str) else "!="
-    return f"typeof(f.value) {kind} 'text' and f.value {operator} ?", [value]
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _columns(entry: Entry) -> tuple[Any, ...]:

@@ -50,6 +50,14 @@ class Hit:
     score: float
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes on disk: the entries' picture files, and what the engine keeps; `None` if only a server knows."""
+
+    pictures: int
+    index: int | None
+
+
 class Store(Protocol):
     """Entries with one vector each under the selected model.
 
@@ -113,6 +121,10 @@ class Store(Protocol):
 
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """Everything in blocks of entries and their vectors [n, d]."""
+        ...
+
+    def sizes(self) -> Sizes:
+        """How much room it all takes."""
         ...
 
     def optimise(self) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from imgrag.library.store import Hit
+
 FLAT_BELOW = 50_000  # vectors; up to here an exact search takes about 25 ms at 512 dimensions
 POINTS_PER_LIST = 40  # to train on; FAISS warns below 39
 ITERATIONS = 8
@@ -139,3 +141,44 @@ def _discard(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:  # another process has it open, on Windows
         log.info("%s stays for now: %s", path.name, error)
+
+
+class Near:
+    """A snapshot, the vectors written since, and the ids for which it no longer speaks."""
+
+    def __init__(self, main: VectorIndex | None = None, saved: bool = False) -> None:
+        self.main = main
+        self.saved = saved
+        self.seen = -1  # SQLite's data_version when this was last brought up to date
+        self.epoch = -1
+        self.ids = np.zeros(0, np.int64)
+        self.tail = np.zeros((0, 0), np.float32)
+        self.stale: frozenset[int] = frozenset()
+
+    def search(
+        self, vector: np.ndarray, k: int, among: np.ndarray | None, barred: frozenset[int]
+    ) -> list[Hit]:
+        """The best of the snapshot and of the tail, none of them barred."""
+        hits = self._main_hits(vector, k, among, barred | self.stale)
+        if len(self.ids):
+            hits += self._tail_hits(vector, among, barred)
+        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
+
+    def _main_hits(
+        self, vector: np.ndarray, k: int, among: np.ndarray | None, barred: frozenset[int]
+    ) -> list[Hit]:
+        """Enough of the snapshot that k are left without the barred ones."""
+        assert self.main is not None
+        asked = k
+        while True:
+            ids, scores = self.main.search(vector, asked, among)
+            hits = [Hit(i, s) for i, s in zip(ids, scores, strict=True) if i not in barred]
+            if len(hits) >= k or len(ids) < asked:
+                return hits
+            asked *= 2
+
+    def _tail_hits(self, vector: np.ndarray, among: np.ndarray | None, barred: frozenset[int]) -> list[Hit]:
+        scores = self.tail @ vector
+        here = np.ones(len(self.ids), bool) if among is None else np.isin(self.ids, among)
+        found = zip(self.ids[here].tolist(), scores[here].tolist(), strict=True)
+        return [Hit(number, score) for number, score in found if number not in barred]

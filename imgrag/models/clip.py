@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,6 +58,20 @@ def file_id(file: Path) -> str:
     return f"sha256:{digest.hexdigest()[:16]}"
 
 
+@dataclass(frozen=True)
+class Cropped:
+    """The part of CLIP's `preprocess` that is as much work as decoding: all before the tensor."""
+
+    preprocess: Any
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """A picture of any size and mode -> RGB, square, as large as CLIP looks at."""
+        from torchvision.transforms import ToTensor
+
+        steps = takewhile(lambda step: not isinstance(step, ToTensor), self.preprocess.transforms)
+        return reduce(lambda picture, step: step(picture), steps, bounded(image))
+
+
 class ClipEmbedder:
     """`imgrag.models.Embedder`. Vectors of two models never share a `model_id`."""
 
@@ -77,6 +94,11 @@ class ClipEmbedder:
     def side(self) -> int:
         """See `imgrag.models.Embedder`."""
         return int(self._model.visual.input_resolution)
+
+    @property
+    def prepare(self) -> Callable[[Image.Image], Image.Image]:
+        """See `imgrag.models.Embedder`."""
+        return Cropped(self._preprocess)
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""

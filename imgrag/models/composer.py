@@ -6,7 +6,7 @@ chat turn (arXiv 2601.04720). Everything that is searched must be embedded by th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,11 @@ class Composer:
     def side(self) -> int:
         """See `imgrag.models.Embedder`."""
         return int(self._profile.max_pixels**0.5)
+
+    @property
+    def prepare(self) -> Callable[[Image.Image], Image.Image]:
+        """See `imgrag.models.Embedder`. Scaling is left to the processor, which pads and cuts patches too."""
+        return bounded
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""

@@ -1,0 +1,57 @@
+"""The database file of the embedded engine: its tables, and how it is opened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+FILE = "library.sqlite"
+log = logging.getLogger(__name__)
+SCHEMA = """
+create table if not exists models (number integer primary key, id text unique, dimensions integer);
+create table if not exists images (
+    id integer primary key autoincrement, file text unique not null, digest text not null,
+    size integer, mtime_ns integer, name text, caption text, source text, licence text, fields text);
+create index if not exists images_by_digest on images (digest);
+create table if not exists embeddings (
+    model integer not null, id integer not null, digest text not null, changed integer not null,
+    vector blob not null, primary key (model, id));
+create index if not exists embeddings_by_change on embeddings (model, changed);
+create index if not exists embeddings_by_digest on embeddings (digest, model);
+create index if not exists embeddings_by_id on embeddings (id);
+create table if not exists fields (key text not null, value, id integer not null);
+create index if not exists fields_by_value on fields (key, value, id);
+create index if not exists fields_by_id on fields (id);
+create table if not exists names (name text not null, id integer not null);
+create index if not exists names_by_name on names (name, id);
+create index if not exists names_by_id on names (id);
+create table if not exists gone (id integer primary key, epoch integer not null);
+create table if not exists state (epoch integer not null);
+insert into state select 0 where not exists (select 1 from state);
+"""
+
+
+def open_database(file: Path) -> sqlite3.Connection:
+    """The database; a broken one is put aside, since the pictures themselves are elsewhere."""
+    try:
+        return _connected(file)
+    except sqlite3.OperationalError:  # locked, or not to be written: there is nothing wrong with the file
+        raise
+    except sqlite3.DatabaseError as error:
+        log.warning("%s is broken and made anew: %s", file.name, error)
+        os.replace(file, file.with_suffix(".broken"))
+        return _connected(file)
+
+
+def _connected(file: Path) -> sqlite3.Connection:
+    base = sqlite3.connect(file, check_same_thread=False, timeout=60)
+    try:
+        base.execute("pragma journal_mode = wal")
+        base.execute("pragma synchronous = full")  # what was acknowledged survives a power cut too
+        base.executescript(SCHEMA)
+    except sqlite3.Error:
+        base.close()
+        raise
+    return base
