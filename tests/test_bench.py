@@ -19,9 +19,8 @@ from imgrag.errors import LibraryError
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.pocket import world
 from imgrag.pocket.judge import bundled
-from imgrag.profile import load_profile
 from imgrag.residency import ModelSpec
-from imgrag.run import STAGES
+from imgrag.run import STAGES, Box
 from tests.fakes import Cast, make_pipeline
 
 KNOWN = tuple(icon.name for icon in world.icons() if icon.set == "known")
@@ -55,17 +54,20 @@ def named_in(prompt, names):
 
 
 class Painter:
-    """Pastes the known things of a prompt and its references; `heeds` says whether references count."""
+    """Pastes the known things of a prompt and its references; `heeds` is how many of those count."""
 
     nbytes = 1
 
-    def __init__(self, heeds=True):
+    def __init__(self, heeds=2):
         self.heeds = heeds
+        self.regions = []  # of each image with guides
 
-    def draw(self, prompt, *, references=(), **settings):
+    def draw(self, prompt, *, guides=(), **settings):
         prompt = prompt.split(" generate ")[-1]
         drawn = [pictures()[name] for name in named_in(prompt, KNOWN)]
-        drawn += list(references) if self.heeds else []
+        drawn += [guide.image for guide in guides[: self.heeds]]
+        if guides:
+            self.regions.append([guide.region for guide in guides])
         image = Image.new("RGB", (world.SCENE, world.SCENE), world.COLOURS["gray"])
         for left, picture in zip((0, 32), drawn, strict=False):
             slot = picture.convert("RGBA").resize((32, 32), Image.Resampling.BICUBIC)
@@ -80,20 +82,20 @@ class Painter:
 
 
 class Looker:
-    """Holds that the second object is missing until there is a reference; `credulous`: all is well."""
+    """Holds that a thing is missing until there is a reference for it; `credulous`: all is well."""
 
     nbytes = 1
 
     def __init__(self, missing, credulous=False):
-        self.missing = missing  # prompt -> name of what a generator cannot draw
+        self.missing = missing  # prompt -> names of what a generator cannot draw
         self.credulous = credulous
 
     def reply(self, question, images=(), **sampling):
         prompt = question.split('"')[1]
-        name = self.missing.get(prompt)
-        if self.credulous or name is None or len(images) > 1:
+        missing = self.missing.get(prompt, ())[len(images) - 1 :]
+        if self.credulous or not missing:
             return "Seen: things\nMatches: yes\nMissing: none"
-        return f"Seen: a thing\nMatches: no\nMissing: {name}"
+        return f"Seen: a thing\nMatches: no\nMissing: {', '.join(missing)}"
 
 
 class Listener:
@@ -103,7 +105,8 @@ class Listener:
 
     def reply(self, question, images=(), **sampling):
         found = re.search(r"^Missing: (.+)$", question, re.MULTILINE)
-        return f"{found[1]}: a picture of {found[1]}" if found else "Yes."
+        names = found[1].split(", ") if found else []
+        return "\n".join(f"{name}: a picture of {name}" for name in names) or "Yes."
 
 
 class Reader:
@@ -116,6 +119,9 @@ class Reader:
     def __init__(self, confused=()):
         self.dimensions = len(pictures()) + 1
         self.confused = confused
+
+    def prepare(self, image):
+        return image
 
     def embed_images(self, images):
         return self.vectors([names_by_content().get(image.convert("RGBA").tobytes(), "") for image in images])
@@ -134,9 +140,12 @@ def no_style():
     raise LibraryError("It is not to be had.")
 
 
-def workbench(folder: Path, painter=None, credulous=False, confused=(), style=upside_down):
+def workbench(folder: Path, painter=None, credulous=False, confused=(), style=upside_down, made=None):
+    """`made` takes the profile of every pipeline that the bench asks for."""
     every = [*cases.mixed_cases(PROMPTS), *cases.own_cases(PROMPTS, cases.own_pictures(bundled()))]
-    missing = {case.prompt: case.objects[1] for case in every}
+    missing = {case.prompt: case.objects[1:] for case in every}
+    for kind in ("shown", "unseen"):
+        missing |= {case.prompt: case.objects for case in cases.missing_cases(PROMPTS, kind)}
     models = {
         "generator": painter or Painter(),
         "vlm": Looker(missing, credulous),
@@ -144,16 +153,21 @@ def workbench(folder: Path, painter=None, credulous=False, confused=(), style=up
         "clip": Reader(confused),
     }
     specs = {role: ModelSpec(role, lambda model=model: model, 1) for role, model in models.items()}
-    pipeline = ImageRAGPipeline(
-        load_profile("pocket"),
-        policy="resident",
-        budget_bytes=10**12,
-        device="cpu",
-        results=folder / "results",
-        cache=folder.parent / "cache",  # the library is the same for all tests
-        roles=specs,
-    )
-    return Workbench(pipeline, "pocket", folder, Meter(), style)
+
+    def make(profile):
+        if made is not None:
+            made.append(profile)
+        return ImageRAGPipeline(
+            profile,
+            policy="resident",
+            budget_bytes=10**12,
+            device="cpu",
+            results=folder / "results",
+            cache=folder.parent / "cache",  # the library is the same for all tests
+            roles=specs,
+        )
+
+    return Workbench(make, "pocket", folder, Meter(), style)
 
 
 LOOP = ["known", "blank", "loop_unseen", "loop_known", "verdict", "second_verdict", "named", "worse"]
@@ -173,12 +187,49 @@ def test_perfect_models_reach_every_aim(tmp_path):
 
 
 def test_a_generator_that_ignores_references_fails_where_it_should(tmp_path):
-    bench = workbench(tmp_path, Painter(heeds=False))
+    bench = workbench(tmp_path, Painter(heeds=0))
     figures, _ = run(bench, PROMPTS, [*LOOP, "reference", "reference_other"])
     assert values(figures) == {
         "known": 1, "blank": 0, "loop_unseen": 0, "loop_known": 1, "verdict": 1, "second_verdict": 0,
         "named": 1, "worse": 0, "reference": 0, "reference_other": 0,
     }  # fmt: skip
+
+
+def test_two_things_are_there_only_if_both_references_count(tmp_path):
+    wanted = [f"two_{kind}_{way}" for kind in ("shown", "unseen") for way in rows.WAYS]
+    figures, _ = run(workbench(tmp_path, Painter(heeds=1)), PROMPTS, wanted)
+    assert values(figures) == dict.fromkeys(wanted, 0)
+    assert {figure.n for figure in figures.values()} == {PROMPTS}
+
+
+@pytest.mark.parametrize(
+    ("way", "several", "halves"),
+    [("one", "one", False), ("one_regions", "one", True), ("each", "each", False), ("each_regions", "each", True)],
+)  # fmt: skip
+def test_each_way_of_drawing_two_is_the_one_it_says(tmp_path, way, several, halves):
+    painter, made = Painter(), []
+    figures, _ = run(workbench(tmp_path, painter, made=made), 1, [f"two_shown_{way}", f"seconds_{way}"])
+    assert set(figures) == {f"two_shown_{way}", f"seconds_{way}"}
+    assert figures[f"seconds_{way}"].value > 0
+    assert made[-1].adapter.several == several
+    assert painter.regions == [[Box(right=0.5), Box(left=0.5)] if halves else [Box(), Box()]]
+
+
+@pytest.mark.parametrize(("way", "drawings"), [("loop", [2]), ("rounds", [1, 2])])
+def test_the_loop_draws_both_at_once_and_rounds_one_after_the_other(tmp_path, way, drawings):
+    painter = Painter()
+    figures, _ = run(workbench(tmp_path, painter), 1, [f"two_shown_{way}", f"seconds_{way}"])
+    assert [len(regions) for regions in painter.regions] == drawings
+    assert figures[f"two_shown_{way}"].value == 1
+
+
+def test_the_thing_named_first_comes_first_where_both_are_missing():
+    for kind in ("shown", "unseen"):
+        for case in cases.missing_cases(50, kind):
+            first, second = (re.search(rf"\b{re.escape(name)}\b", case.prompt) for name in case.objects)
+            assert first.start() < second.start()
+            assert {icon.set for icon in world.icons() if icon.name in case.objects} == {kind}
+        assert cases.missing_cases(50, kind)[:20] == cases.missing_cases(20, kind)
 
 
 def test_a_judge_that_believes_everything_is_half_right_and_names_nothing(tmp_path):

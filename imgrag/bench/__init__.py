@@ -28,7 +28,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Bar:
-    """What one figure has to reach. `unit` is "%" (values are then shares, 0 to 1), "s", "ms", "x" or "MB"."""
+    """What one figure has to reach. `unit` is "%" (values are then shares, 0 to 1), "s", "ms", "x", "MB", or "" of a count."""
 
     key: str
     label: str
@@ -101,6 +101,8 @@ def shown(value: float | None, unit: str) -> str:
     """A value as a table has it."""
     if value is None:
         return "-"
+    if not unit:
+        return f"{value:,.0f}"
     return f"{100 * value:.1f}%" if unit == "%" else f"{value:.2f} {unit}"
 
 

@@ -19,7 +19,9 @@ TOO_ALIKE = 0.9  # cosine from which a changed icon could be taken for one of th
 
 @dataclass(frozen=True)
 class Case:
-    """A prompt, its seed and the two things it names; in a mixed case the known one comes first.
+    """A prompt, its seed and the two things it names.
+
+    In a mixed case the known one comes first, where both are missing the one that the prompt names first.
 
     `source` is the name of the picture that stands for the second one: its own, or, where that is
     a nonce, the one its picture is kept by.
@@ -44,6 +46,14 @@ def mixed_cases(count: int) -> list[Case]:
     rng = np.random.default_rng((SEED, 1))
     pairs = list(zip(_turns(_names("known"), count, rng), _turns(_names("unseen"), count, rng), strict=True))
     return [_case(pair, pair[1], number, rng) for number, pair in enumerate(pairs)]
+
+
+def missing_cases(count: int, kind: str) -> list[Case]:
+    """Two concepts of which the generator knows neither, both "shown" or both "unseen"."""
+    rng = np.random.default_rng((SEED, 3))
+    names = _names(kind)
+    pairs = (tuple(rng.choice(names, 2, replace=False).tolist()) for _ in range(count))
+    return [Case(_said(pair, rng), 1000 + number, pair, pair[1]) for number, pair in enumerate(pairs)]
 
 
 def own_cases(count: int, sources: Sequence[str] | Mapping[str, Image.Image]) -> list[Case]:
@@ -88,9 +98,14 @@ def _turns(names: Sequence[str], count: int, rng: np.random.Generator) -> list[s
 
 
 def _case(objects: tuple[str, str], source: str, number: int, rng: np.random.Generator) -> Case:
+    return Case(_said(objects, rng, in_order=0.5), 1000 + number, objects, source)
+
+
+def _said(objects: tuple[str, str], rng: np.random.Generator, in_order: float = 1.0) -> str:
+    """A prompt; `in_order` is the probability that it names the first thing first."""
     colour = list(world.COLOURS)[rng.integers(len(world.COLOURS))] if rng.random() < COLOURED else None
-    said = objects if rng.random() < 0.5 else objects[::-1]
-    return Case(world.sentence(said, colour, rng), 1000 + number, objects, source)
+    said = objects if rng.random() < in_order else objects[::-1]
+    return world.sentence(said, colour, rng)
 
 
 def _changed(picture: Image.Image) -> Image.Image:

@@ -9,19 +9,30 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
-from imgrag.bench.fidelity.cases import mixed_cases, own_cases, own_pictures, own_twemoji, pair_cases
-from imgrag.bench.fidelity.workbench import Workbench
+from imgrag.bench.fidelity.cases import (
+    Case,
+    missing_cases,
+    mixed_cases,
+    own_cases,
+    own_pictures,
+    own_twemoji,
+    pair_cases,
+)
+from imgrag.bench.fidelity.workbench import Drawn, Workbench
 from imgrag.errors import ImgragError
 from imgrag.pipeline import ImageRAGPipeline
+from imgrag.profile import Profile
 
 BARS = (
     Bar("known", "two known concepts, both in the initial image", 0.97, 0.99),
@@ -45,6 +56,24 @@ BARS = (
     Bar("own_found_other", "  other style: found"),
     Bar("own_drawn_other", "  other style: drawn"),
     Bar("own_other", "  other style: all three", 0.70, 0.95),
+    Bar("two_shown_one", "two shown, right references, one adapter: both there"),
+    Bar("two_shown_one_regions", "  a half of the image for each"),
+    Bar("two_shown_each", "  an adapter each"),
+    Bar("two_shown_each_regions", "  an adapter and a half each"),
+    Bar("two_shown_loop", "  whole loop, both in one round"),
+    Bar("two_shown_rounds", "  whole loop, one a round"),
+    Bar("two_unseen_one", "two unseen, right references, one adapter: both there"),
+    Bar("two_unseen_one_regions", "  a half of the image for each"),
+    Bar("two_unseen_each", "  an adapter each"),
+    Bar("two_unseen_each_regions", "  an adapter and a half each"),
+    Bar("two_unseen_loop", "  whole loop, both in one round"),
+    Bar("two_unseen_rounds", "  whole loop, one a round"),
+    Bar("seconds_one", "references to image, one adapter", unit="s"),
+    Bar("seconds_one_regions", "  a half of the image for each", unit="s"),
+    Bar("seconds_each", "  an adapter each", unit="s"),
+    Bar("seconds_each_regions", "  an adapter and a half each", unit="s"),
+    Bar("seconds_loop", "  whole loop, both in one round", unit="s"),
+    Bar("seconds_rounds", "  whole loop, one a round", unit="s"),
     Bar("worse", "result worse than the initial image", 0.03, 0.01, at_most=True),
     Bar("first_run", "whole loop, first run", 6.0, 2.0, at_most=True, unit="s"),
     Bar("second_run", "whole loop, second run", 4.0, 1.5, at_most=True, unit="s"),
@@ -66,11 +95,13 @@ def main(argv: list[str]) -> int:
     """Measure, print the table and the JSON line; exit code 0 whatever the figures are."""
     options = _options(argv)
     with tempfile.TemporaryDirectory(prefix="imgrag-bench-", ignore_cleanup_errors=True) as folder:
-        pipeline = ImageRAGPipeline(
-            options.profile, policy="resident", results=Path(folder, "results"), cache=Path(folder, "cache")
-        )
-        pipeline.warm_up()  # a missing checkpoint is said at once
-        bench = Workbench(pipeline, options.profile, Path(folder), Meter())
+
+        def make(profile: Profile) -> ImageRAGPipeline:
+            results, cache = Path(folder, "results"), Path(folder, "cache")
+            return ImageRAGPipeline(profile, policy="resident", results=results, cache=cache)
+
+        bench = Workbench(make, options.profile, Path(folder), Meter())
+        bench.pipeline.warm_up()  # a missing checkpoint is said at once
         figures, skipped = run(bench, options.prompts, options.only)
     print_bars(f"fidelity, profile {options.profile}, {options.prompts} prompts", BARS, figures)
     for key, reason in skipped.items():
@@ -197,6 +228,15 @@ def _own(bench: Workbench, prompts: int, pictures: Mapping[str, Any], suffix: st
     }
 
 
+def measure_two(kind: str, way: str, bench: Workbench, prompts: int) -> Figures:
+    """Two concepts of a kind that the generator does not know, drawn one of `WAYS`."""
+    drawn = WAYS[way](bench, f"two {kind}, {way}", missing_cases(prompts, kind))
+    return {
+        f"two_{kind}_{way}": share(image.both for image in drawn),
+        f"seconds_{way}": Figure(statistics.median(image.seconds for image in drawn), len(drawn)),
+    }
+
+
 def measure_seconds(bench: Workbench, prompts: int) -> Figures:
     """The loop bench in a fresh process, so that the first run is really a first one."""
     command = [sys.executable, "-m", "imgrag", "bench", "loop", "--profile", bench.profile]
@@ -223,6 +263,15 @@ def balanced(pairs: Iterable[tuple[bool, bool]]) -> Figure:
     return Figure(sum(sum(part) / len(part) for part in right) / 2, len(told))
 
 
+WAYS: Mapping[str, Callable[[Workbench, str, list[Case]], list[Drawn]]] = {
+    "one": lambda bench, what, cases: bench.drawn_from_two(what, cases, "one"),
+    "one_regions": lambda bench, what, cases: bench.drawn_from_two(what, cases, "one", halves=True),
+    "each": lambda bench, what, cases: bench.drawn_from_two(what, cases, "each"),
+    "each_regions": lambda bench, what, cases: bench.drawn_from_two(what, cases, "each", halves=True),
+    "loop": lambda bench, what, cases: bench.drawn_by_loop(what, cases, concepts=2, rounds=1),
+    "rounds": lambda bench, what, cases: bench.drawn_by_loop(what, cases, concepts=1, rounds=2),
+}
+
 EXPERIMENTS = (
     Experiment(("known", "blank", "loop_unseen", "loop_known", "verdict", "second_verdict", "named", "worse"),
                measure_loop),
@@ -233,6 +282,8 @@ EXPERIMENTS = (
     Experiment(("retrieved_other",), measure_retrieval_other, other=True),
     Experiment(("own_named", "own_found", "own_drawn", "own"), measure_own),
     Experiment(("own_named_other", "own_found_other", "own_drawn_other", "own_other"), measure_own_other, True),
+    *(Experiment((f"two_shown_{way}", f"seconds_{way}"), partial(measure_two, "shown", way)) for way in WAYS),
+    *(Experiment((f"two_unseen_{way}",), partial(measure_two, "unseen", way)) for way in WAYS),
     Experiment(("first_run", "second_run"), measure_seconds),
 )  # fmt: skip
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,9 +19,12 @@ from imgrag.library import open_library
 from imgrag.pipeline import ImageRAGPipeline, settings
 from imgrag.pocket import twemoji, world
 from imgrag.pocket.judge import Judge
+from imgrag.profile import Profile, load_profile
 from imgrag.prompts import default_caption
-from imgrag.run import Candidate, Reference, Request, Round, Run
+from imgrag.run import WHOLE, Box, Candidate, Reference, Request, Round, Run
 from imgrag.stages import Context, enhance
+
+LEFT, RIGHT = Box(right=0.5), Box(left=0.5)
 
 
 @dataclass(frozen=True)
@@ -55,20 +60,30 @@ class Outcome:
         return tuple(reference.chosen.file for reference in self.run.rounds[0].references or ())
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Whether both things of a case are there, and the seconds from the references to the last image."""
+
+    both: bool
+    seconds: float
+
+
 class Workbench:
-    """Runs cases through `pipeline`, which was made from `profile`.
+    """Runs cases through a pipeline that `make` gives it for `profile`.
 
     Args:
+        make: is asked again where a row needs the profile changed.
         folder: where it makes libraries of its own.
         style: gives the other style's picture of every name, or raises `LibraryError`.
     """
 
     def __init__(
-        self, pipeline: ImageRAGPipeline, profile: str, folder: Path, meter: Meter,
+        self, make: Callable[[Profile], ImageRAGPipeline], profile: str, folder: Path, meter: Meter,
         style: Callable[[], dict[str, Image.Image]] = twemoji.pictures,
     ) -> None:  # fmt: skip
-        self.pipeline = pipeline
+        self.pipeline = make(load_profile(profile))
         self.profile = profile
+        self._make = make
         self._style = style
         self._folder = folder
         self._meter = meter
@@ -166,10 +181,35 @@ class Workbench:
         with self._meter.over(what, cases) as steps:
             for case in steps:
                 name = case.objects[1]
-                reference = Reference(name, Candidate(f"{name}.png", 1.0, name), pictures[case.source])
+                reference = _right(name, pictures[case.source])
                 run = enhance(self._given(case, reference), self._context("pocket"))
                 assert run.round.enhanced is not None  # it is what the stage is for
                 yield judge.present(run.round.enhanced, name)
+
+    def drawn_from_two(
+        self, what: str, cases: Sequence[Case], several: str, halves: bool = False
+    ) -> list[Drawn]:
+        """The enhancing stage alone, given the right pictures of both objects.
+
+        Args:
+            several: what serves the two pictures, see `AdapterProfile`.
+            halves: each may fill its half only, the first named the left one, where scenes have it.
+        """
+        regions = (LEFT, RIGHT) if halves else (WHOLE, WHOLE)
+        with self._served(several) as context, self._meter.over(what, cases) as steps:
+            return [self._drawn(case, regions, context) for case in steps]
+
+    def drawn_by_loop(self, what: str, cases: Sequence[Case], concepts: int, rounds: int) -> list[Drawn]:
+        """Whole runs that look up so many concepts a round."""
+        drawn = []
+        with self._meter.over(what, cases) as steps:
+            for case in steps:
+                request = Request(
+                    case.prompt, seed=case.seed, library="pocket", max_concepts=concepts, rounds=rounds
+                )
+                run = self.pipeline(request)
+                drawn.append(Drawn(self._both(run.result, case), _seconds_drawing(run)))
+        return drawn
 
     def first_by_clip(self, library: str) -> list[bool]:
         """For each name of the world, whether its own picture is the most similar of the library."""
@@ -186,13 +226,38 @@ class Workbench:
         best = [column.search(vector, "", 1)[0].file for vector in vectors]
         return [file == icon.file_name for file, icon in zip(best, world.icons(), strict=True)]
 
-    def _given(self, case: Case, reference: Reference) -> Run:
-        """A run that has come as far as this reference."""
+    @contextmanager
+    def _served(self, several: str) -> Iterator[Context]:
+        """A context whose generator gives several pictures to one adapter, or to one each."""
+        profile, context = self.pipeline.profile, self._context("pocket")
+        if several == profile.adapter.several:
+            yield context
+            return
+        other = self._make(replace(profile, adapter=replace(profile.adapter, several=several)))
+        try:
+            yield replace(context, residency=other.residency)
+        finally:
+            other.residency.release()
+
+    def _drawn(self, case: Case, regions: tuple[Box, Box], context: Context) -> Drawn:
+        references = [
+            replace(_right(name, self.pictures[name]), region=region)
+            for name, region in zip(case.objects, regions, strict=True)
+        ]
+        begun = time.perf_counter()
+        run = enhance(self._given(case, *references), context)
+        return Drawn(self._both(run.round.enhanced, case), time.perf_counter() - begun)
+
+    def _both(self, image: Image.Image | None, case: Case) -> bool:
+        return image is not None and all(self.judge.present(image, name) for name in case.objects)
+
+    def _given(self, case: Case, *references: Reference) -> Run:
+        """A run that has come as far as these references."""
         request = Request(case.prompt, seed=case.seed)
         profile = self.pipeline.profile
         return Run(
             "bench", request, profile.name, "pocket", "", settings(request, profile),
-            rounds=(Round(references=(reference,)),),
+            rounds=(Round(references=references),),
         )  # fmt: skip
 
     def _context(self, library: str) -> Context:
@@ -201,8 +266,25 @@ class Workbench:
             residency=self.pipeline.residency,
             library=open_library(library, self.pipeline.libraries, self._folder / "cache"),
             enhancing_prompt=profile.generator.enhancing_prompt,
+            layout=profile.generator.layout,
             query=profile.retrieval.query,
             candidates=profile.retrieval.candidates,
             emit=lambda preview: None,
             check=lambda: None,
+            note=lambda text: None,
         )
+
+
+def _right(name: str, picture: Image.Image) -> Reference:
+    """The picture that a faultless search would find."""
+    return Reference(name, Candidate(f"{name}.png", 1.0, name), picture)
+
+
+def _seconds_drawing(run: Run) -> float:
+    """From the first references to the last image: what lies between two rounds counts."""
+    drawings = [
+        i for i, report in enumerate(run.stages) if report.name == "enhanced" and report.status == "done"
+    ]
+    if not drawings:
+        return 0.0
+    return sum(report.seconds for report in run.stages[drawings[0] : drawings[-1] + 1])
