@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
+from imgrag import logs
+from imgrag.checkpoints import download
 from imgrag.errors import ImgragError
 from imgrag.pipeline import ImageRAGPipeline
-from imgrag.profile import profile_names
+from imgrag.profile import load_profile, profile_names
 from imgrag.ui import build_demo, launch
+from imgrag.zerogpu import LeasedPipeline, on_zero_gpu
 
 HERE = ("127.0.0.1", "localhost", "::1")
+AUTH = "IMGRAG_AUTH"  # the environment variable that --auth reads
+UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 
 
 def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="ImageRAG in a browser: draw, check, look up, draw again.")
     known = ", ".join(profile_names())
-    parser.add_argument("--profile", default="pocket", help=f"{known}, or a .toml file (default: pocket)")
+    parser.add_argument(
+        "--profile",
+        default=os.environ.get("IMGRAG_PROFILE", "pocket"),  # a Space has variables and no command line
+        help=f"{known}, or a .toml file (default: the variable IMGRAG_PROFILE, else pocket)",
+    )
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     parser.add_argument(
@@ -34,7 +44,48 @@ def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
         default="sequential",
         help="free models when memory is short (default), or keep them all",
     )
+    parser.add_argument(
+        "--auth", action="store_true",
+        help=f"ask for a name and a password: {AUTH}=name:password in the environment, several with commas",
+    )  # fmt: skip
+    parser.add_argument(
+        "--results-cap", type=parse_size, default="2 GB", metavar="SIZE",
+        help='drop the oldest runs that nobody kept above this, such as "500 MB"; none to keep all (default: 2 GB)',
+    )  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of a size such as "500 MB" or "1.5GB"; `None` for "none".
+
+    Raises:
+        argparse.ArgumentTypeError: it is no size above zero.
+    """
+    if text.strip().lower() == "none":
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]B)\s*", text, re.ASCII | re.IGNORECASE)
+    size = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no size; write one such as "500 MB", or none')
+    return size
+
+
+def logins(text: str | None) -> list[tuple[str, str]]:
+    """The names and passwords in `text`, "name:password" with commas between them.
+
+    Raises:
+        SystemExit: there is none, or one that cannot be read; the sentence holds no password.
+    """
+    pairs = [
+        (name.strip(), word) for name, _, word in (one.partition(":") for one in (text or "").split(","))
+    ]
+    names = [name for name, _ in pairs]
+    if not all(name and word for name, word in pairs) or len(set(names)) < len(names):
+        raise SystemExit(
+            f"--auth takes its users from the environment: set {AUTH} to name:password, "
+            "several with commas between them, each name once."
+        )
+    return pairs
 
 
 def only_here(flags: argparse.Namespace) -> bool:
@@ -49,12 +100,18 @@ def main() -> None:
         raise SystemExit(
             "--folders is for a page that only this machine opens: leave out --host and --share."
         )
+    auth = logins(os.environ.get(AUTH)) if flags.auth else None
     try:
-        pipeline = ImageRAGPipeline(flags.profile, policy=flags.policy)
+        if os.environ.get("SPACE_ID"):  # a Space: nobody can run the command that fetches checkpoints
+            download(load_profile(flags.profile))
+        kind = LeasedPipeline if on_zero_gpu() else ImageRAGPipeline
+        pipeline = kind(flags.profile, policy=flags.policy, results_cap=flags.results_cap)
+        pipeline.tidy()
         demo = build_demo(pipeline, library=flags.library, folders=flags.folders)
     except ImgragError as error:
         raise SystemExit(str(error)) from None
-    launch(demo, server_name=flags.host, server_port=flags.port, share=flags.share)
+    logs.configure()  # from here on nobody reads along: what a person must know before was said in words
+    launch(demo, server_name=flags.host, server_port=flags.port, share=flags.share, auth=auth)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,15 @@ the imports under way are through; the page itself never does.
 
 from __future__ import annotations
 
+import logging
 import threading
 
+from imgrag.logs import log_event
 from imgrag.models.clip import import_clip
 
+log = logging.getLogger(__name__)
 _under_way = threading.Lock()
+_failed = threading.Event()
 
 
 def announce() -> None:
@@ -29,6 +33,11 @@ def wait() -> None:
         return
 
 
+def ready() -> bool:
+    """Whether a run could begin at once; never again after imports that failed."""
+    return not (_under_way.locked() or _failed.is_set())
+
+
 def _import() -> None:
     """Classes are named because these packages import a module only when something of it is asked for."""
     try:
@@ -41,5 +50,8 @@ def _import() -> None:
         )
 
         import_clip()
+    except Exception as error:  # noqa: BLE001  the page stays up and tells it to whoever asks
+        _failed.set()
+        log_event(log, "imports_failed", level=logging.ERROR, error=error)
     finally:
         _under_way.release()

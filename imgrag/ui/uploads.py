@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio_client.utils import is_http_url_like
 from PIL import Image
 
 from imgrag.errors import LibraryError
@@ -16,20 +15,10 @@ from imgrag.library.pictures import UnreadablePicture, read_picture
 def picture_upload(**settings: Any) -> gr.Image:
     """An image whose file is handed on as it is, as a path.
 
-    Gradio's own would fail with a word that helps nobody where a picture is no picture or too large,
-    and it would fetch an address that a program sends instead of a file. Both are changed on the
-    instance: Gradio writes a file of its own beside any module that defines a component's class.
+    Gradio's own would fail with a word that helps nobody where a picture is no picture or too large. It is
+    changed on the instance: Gradio writes a file of its own beside any module that defines a component's class.
     """
     image = gr.Image(type="filepath", **settings)
-    move = image.async_move_resource_to_block_cache
-
-    async def keep(place: str | Path | None) -> str | None:
-        if place is not None and is_http_url_like(str(place)):
-            raise gr.Error("Send the picture itself: addresses are not fetched.", print_exception=False)
-        moved: str | None = await move(place)
-        return moved
-
-    image.async_move_resource_to_block_cache = keep
     image.preprocess = lambda payload: payload.path if payload is not None else None
     return image
 
@@ -45,9 +34,7 @@ def read_upload(path: str | None) -> Image.Image | None:
     try:
         return read_picture(Path(path))
     except UnreadablePicture as error:
-        raise LibraryError(
-            f"The picture to search by cannot be used: {error}. Choose another one."
-        ) from error
+        raise LibraryError(f"This picture cannot be used: {error}. Choose another one.") from error
 
 
 def folder_below(root: Path, text: str) -> Path:

@@ -1,0 +1,176 @@
+"""`app.py`: its flags, and the server they make: who may come in, and how it is."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import sys
+
+import httpx
+import pytest
+
+import app
+from imgrag.logs import JsonLines
+from imgrag.ui import imports
+from tests.test_guard import API, served_here
+
+
+class TestSizes:
+    @pytest.mark.parametrize(
+        ("text", "size"),
+        [
+            ("2 GB", 2 * 2**30),
+            ("500 MB", 500 * 2**20),
+            ("500MB", 500 * 2**20),
+            (" 1.5gb ", 3 * 2**29),
+            ("64 kb", 64 * 2**10),
+            ("1 TB", 2**40),
+            ("none", None),
+            ("None", None),
+        ],
+    )
+    def test_a_size_is_bytes(self, text, size):
+        assert app.parse_size(text) == size
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "2",
+            "GB",
+            "0 GB",
+            "-1 GB",
+            "1,5 GB",
+            "2 GBs",
+            "two GB",
+            "1e3 MB",
+            "nan GB",
+            "٢ GB",
+            "0.0001 KB",
+        ],
+    )
+    def test_anything_else_is_told_what_to_write(self, text):
+        with pytest.raises(argparse.ArgumentTypeError, match="is no size; write one such as"):
+            app.parse_size(text)
+
+    def test_the_cap_has_a_default_and_can_be_lifted(self):
+        assert app.parse_flags([]).results_cap == 2 * 2**30
+        assert app.parse_flags(["--results-cap", "10 MB"]).results_cap == 10 * 2**20
+        assert app.parse_flags(["--results-cap", "none"]).results_cap is None
+
+    def test_a_wrong_one_ends_in_a_sentence(self, capsys):
+        with pytest.raises(SystemExit) as ended:
+            app.parse_flags(["--results-cap", "lots"])
+        assert ended.value.code != 0
+        assert "'lots' is no size" in capsys.readouterr().err
+
+
+class TestLogins:
+    @pytest.mark.parametrize(
+        ("text", "pairs"),
+        [
+            ("ann:secret", [("ann", "secret")]),
+            ("ann:secret,bob:word", [("ann", "secret"), ("bob", "word")]),
+            ("ann:a:b", [("ann", "a:b")]),
+            ("ann: spaces kept ", [("ann", " spaces kept ")]),
+            ("ann:x, bob:y", [("ann", "x"), ("bob", "y")]),
+        ],
+    )
+    def test_names_and_passwords_are_read(self, text, pairs):
+        assert app.logins(text) == pairs
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            None,
+            "",
+            "ann",
+            "ann:",
+            ":hidden",
+            "ann:hidden,",
+            "ann:hidden,bob",
+            "ann:hidden,ann:other",
+            ",",
+            "  :hidden",
+        ],
+    )
+    def test_what_cannot_be_read_is_one_sentence_without_a_password(self, text):
+        with pytest.raises(SystemExit, match="set IMGRAG_AUTH to name:password") as ended:
+            app.logins(text)
+        assert "hidden" not in str(ended.value)
+
+    def test_without_the_variable_the_server_does_not_start(self, monkeypatch):
+        monkeypatch.delenv("IMGRAG_AUTH", raising=False)
+        monkeypatch.setattr(sys, "argv", ["app.py", "--auth"])
+        with pytest.raises(SystemExit, match="--auth takes its users from the environment"):
+            app.main()
+
+    def test_only_who_is_known_comes_in_and_health_stays_open(self, tmp_path):
+        with served_here(tmp_path, auth=app.logins("ann:secret")) as page:
+            assert page.get("/healthz").json() == {"live": True, "ready": True}
+            assert page.get("/healthz/ready").status_code == 200
+            assert '"auth_required":true' in page.get("/").text.replace(" ", "")
+            asked = [page.get("/config"), page.get(f"{API}/info"), page.get(f"{API}/file=x")]
+            asked += [
+                page.post(f"{API}/{path}", json={"data": []})
+                for path in ("queue/join", "run/run", "call/run")
+            ]
+            assert {answer.status_code for answer in asked} <= {401, 404}
+            assert page.get(f"{API}/mcp/schema").status_code == 404  # it would ask nobody to log in
+            assert page.post("/login", data={"username": "ann", "password": "wrong"}).status_code == 400
+            assert page.get("/config").status_code == 401
+            assert page.post("/login", data={"username": "ann", "password": "secret"}).is_success
+            assert page.get("/config").json()["username"] == "ann"
+
+    def test_the_login_form_may_come_in_pieces_as_the_page_sends_it(self, tmp_path):
+        with served_here(tmp_path, auth=[("ann", "secret")]) as page:
+            form = {"username": (None, "ann"), "password": (None, "secret")}
+            assert page.post("/login", files=form).is_success
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    with served_here(tmp_path_factory.mktemp("page")) as client:
+        yield client
+
+
+def health(page: httpx.Client) -> tuple[int, bool, int, bool]:
+    live, ready = page.get("/healthz"), page.get("/healthz/ready")
+    assert live.json()["live"] is True
+    return live.status_code, live.json()["ready"], ready.status_code, ready.json()["ready"]
+
+
+class TestHealth:
+    def test_ready_is_told_from_live(self, page, monkeypatch):
+        assert health(page) == (200, True, 200, True)
+        imports.announce()
+        assert health(page) == (200, False, 503, False)
+        for name in ("diffusers", "transformers"):
+            monkeypatch.setitem(sys.modules, name, None)  # an import of it fails at once
+        monkeypatch.setattr(imports, "_failed", type(imports._failed)())
+        imports._import()
+        assert imports._under_way.locked() is False
+        assert health(page) == (200, False, 503, False)
+
+    def test_imports_that_fail_leave_a_line_and_let_runs_go(self, monkeypatch):
+        written = io.StringIO()
+        handler = logging.StreamHandler(written)
+        handler.setFormatter(JsonLines())
+        monkeypatch.setattr(imports, "_failed", type(imports._failed)())
+        monkeypatch.setitem(sys.modules, "diffusers", None)
+        imports.log.addHandler(handler)
+        try:
+            imports.announce()
+            imports._import()
+        finally:
+            imports.log.removeHandler(handler)
+        line = json.loads(written.getvalue())
+        assert (line["event"], line["level"]) == ("imports_failed", "error")
+        assert "diffusers" in line["trace"]
+        imports.wait()
+
+    def test_it_names_nothing(self, page):
+        for path in ("/healthz", "/healthz/ready"):
+            assert set(page.get(path).json()) <= {"live", "ready"}
