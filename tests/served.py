@@ -2,50 +2,168 @@
 
 In the fakes' world "a dog and a toolbox" lacks the toolbox until it is fetched, "a car" matches at
 once, a "slow" prompt takes five seconds a step, and a "broken" one raises what nobody foresaw.
+`Faults` lists what a prompt can ask to go wrong in one stage.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import ipaddress
+import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 from PIL import Image
 
+from imgrag import logs
 from imgrag.models import OnStep
 from imgrag.pipeline import ImageRAGPipeline
-from tests.fakes import COLOURS, Cast, FakeGenerator, make_pipeline
+from tests.fakes import COLOURS, Cast, FakeEmbedder, FakeGenerator, FakeJudge, FakeListener, make_pipeline
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 ROOT = Path(__file__).parent.parent
+LINGER = 1.0  # seconds; of a step, or of a stage that has none
+STARVED_BYTES = 32 * 2**20  # what a stage holds while the memory runs out
+
+
+def _torch_error() -> RuntimeError:
+    import torch
+
+    return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+FAULTS: Mapping[str, Callable[[], BaseException]] = {
+    "fails": lambda: FileNotFoundError(2, "No such file", "/secret/place/model.bin"),
+    "starves": MemoryError,
+    "chokes": lambda: RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory"
+    ),
+    "drowns": _torch_error,
+}
+
+
+class Faults:
+    """What the prompt of the run at work asks of its stages, as in "a dog and a toolbox [verdict: fails]".
+
+    "lingers" makes a stage take its time. The others raise while they hold memory: "fails" what nobody
+    foresaw, with a path in it; "starves", "chokes" and "drowns" what running out of memory looks like.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, str] = {}
+        self._held: list[weakref.ref[np.ndarray]] = []
+
+    def read(self, prompt: str) -> None:
+        self._wanted = dict(re.findall(r"\[(\w+): (\w+)\]", prompt))
+
+    def lingering(self, stage: str) -> bool:
+        return self._wanted.get(stage) == "lingers"
+
+    def meet(self, stage: str) -> None:
+        kind = self._wanted.get(stage, "")
+        if kind in FAULTS:
+            held = np.ones(STARVED_BYTES, np.uint8)
+            self._held.append(weakref.ref(held))
+            raise FAULTS[kind]()
+
+    def held_bytes(self) -> int:
+        return sum(array.nbytes for ref in self._held if (array := ref()) is not None)
 
 
 class PageGenerator(FakeGenerator):
-    """Slow enough for a page to show its steps. Fails on a "broken" prompt with a path in the message."""
+    """Slow enough for a page to show its steps. Remembers when each drawing began and ended."""
+
+    def __init__(self, cast: Cast, faults: Faults) -> None:
+        super().__init__(cast.crowd)
+        self.drawings: deque[tuple[str, float, float]] = deque(maxlen=400)  # prompt, time.time() twice
+        self._faults = faults
 
     def draw(self, prompt: str, *, on_step: OnStep | None = None, **settings: Any) -> Image.Image:
         if "broken" in prompt:
-            raise FileNotFoundError(2, "No such file", "/secret/place/model.bin")
+            raise FAULTS["fails"]()
+        stage = "enhanced" if settings.get("guides") or settings.get("references") else "initial"
+        self._faults.read(prompt)
+        self._faults.meet(stage)
+        pause = 5.0 if "slow" in prompt else LINGER if self._faults.lingering(stage) else 0.06
+        pause = 0.001 if "quick" in prompt else pause
 
         def slowly(step: int, steps: int, preview: Callable[[], Image.Image]) -> None:
-            time.sleep(5.0 if "slow" in prompt else 0.06)
+            time.sleep(pause)
             if on_step:
                 on_step(step, steps, preview)
 
-        return super().draw(prompt, on_step=slowly, **settings)
+        begun = time.time()
+        try:
+            return super().draw(prompt, on_step=slowly, **settings)
+        finally:
+            self.drawings.append((prompt, begun, time.time()))
 
 
-def page_pipeline(folder: Path) -> ImageRAGPipeline:
+class PageJudge(FakeJudge):
+    """A VLM that meets the faults of its stage."""
+
+    faults: Faults
+
+    def reply(self, question: str, images: Sequence[Image.Image] = (), **settings: Any) -> str:
+        _meet(self.faults, "verdict" if len(images) == 1 else "second_verdict", self._crowd)
+        return super().reply(question, images, **settings)
+
+
+class PageListener(FakeListener):
+    """An LLM that does."""
+
+    faults: Faults
+
+    def reply(self, question: str, images: Sequence[Image.Image] = (), **settings: Any) -> str:
+        _meet(self.faults, "concepts", self._crowd)
+        return super().reply(question, images, **settings)
+
+
+class PageEmbedder(FakeEmbedder):
+    """A CLIP that does."""
+
+    faults: Faults
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        _meet(self.faults, "references", self._crowd)
+        return super().embed_texts(texts)
+
+
+def _meet(faults: Faults, stage: str, crowd: Any) -> None:
+    if faults.lingering(stage):
+        with crowd:
+            time.sleep(LINGER)
+    faults.meet(stage)
+
+
+class PageCast(Cast):
+    """The fakes of a page, which share their faults."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults = Faults()
+        self.generator = PageGenerator(self, self.faults)
+        self.vlm, self.llm = PageJudge("", crowd=self.crowd), PageListener("", crowd=self.crowd)
+        self.clip = PageEmbedder(crowd=self.crowd)
+        self.vlm.faults = self.llm.faults = self.clip.faults = self.faults
+
+
+def page_pipeline(folder: Path, cast: Cast | None = None, **options: Any) -> ImageRAGPipeline:
     """The pipeline, with a library that names its source."""
-    cast = Cast()
-    cast.generator = PageGenerator(cast.crowd)
-    pipeline = make_pipeline(folder, cast)
+    pipeline = make_pipeline(folder, cast or PageCast(), **options)
     rows = [f"{name}.png,{name},Noto Color Emoji,OFL-1.1" for name in COLOURS]
     text = "\n".join(["file_name,name,source,licence", *rows])
     (folder / "libraries" / "pocket" / "metadata.csv").write_text(text, encoding="utf-8")
@@ -82,16 +200,74 @@ def _answers(url: str) -> bool:
         return False
 
 
+class Watch:
+    """What a bench wants to know of this process: who is in the models, what they hold, whom it called.
+
+    Args:
+        canary: part of a path; a file whose path holds it should never be opened.
+    """
+
+    def __init__(self, pipeline: ImageRAGPipeline, cast: PageCast, canary: str) -> None:
+        self._pipeline, self._cast, self._canary = pipeline, cast, canary
+        self._reached: list[str] = []
+        sys.addaudithook(self._hear)
+
+    def attach(self, demo: gr.Blocks) -> None:
+        """Give the page an endpoint /watch, outside of the queue."""
+        import gradio as gr
+
+        with demo:
+            shown = gr.JSON(visible=False)
+            gr.Button(visible=False).click(self.report, None, shown, api_name="watch", queue=False)
+
+    def report(self) -> dict[str, Any]:
+        gc.collect()
+        crowd = self._cast.crowd
+        return {
+            "inside": crowd.now,
+            "most_inside": crowd.most,
+            "drawings": list(self._cast.generator.drawings),
+            "resident": sorted([model.name, model.bytes] for model in self._pipeline.residency.resident),
+            "held_bytes": self._cast.faults.held_bytes(),
+            "reached": list(self._reached),
+        }
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and self._canary in str(arguments[0]):
+            self._reached.append(f"opened {arguments[0]}")
+        elif event == "socket.getaddrinfo" and not _local(arguments[0]):
+            self._reached.append(f"looked up {arguments[0]}")
+        elif event == "socket.connect" and isinstance(arguments[1], tuple) and not _local(arguments[1][0]):
+            self._reached.append(f"connected to {arguments[1][0]}")
+
+
+def _local(host: Any) -> bool:
+    try:
+        return host in (None, "", "localhost", b"localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def main() -> None:
-    """Serve the page: `python -m tests.served --folder DIR [--port N] [--folders DIR]`."""
+    """Serve the page: `python -m tests.served --folder DIR [--port N] [--folders DIR] [--watch PART]`."""
     from imgrag.ui import build_demo, launch
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--folders", type=Path)
+    parser.add_argument("--results-cap", type=int, help="bytes that kept runs may take")
+    parser.add_argument("--watch", metavar="PART", help="report on this process, and on files opened by PART")
     flags = parser.parse_args()
-    demo = build_demo(page_pipeline(flags.folder), folders=flags.folders)
+    cast = PageCast()
+    options = {} if flags.results_cap is None else {"results_cap": flags.results_cap}
+    pipeline = page_pipeline(flags.folder, cast, **options)
+    pipeline.tidy()
+    pipeline.tidy()
+    demo = build_demo(pipeline, folders=flags.folders)
+    if flags.watch:
+        logs.configure()
+        Watch(pipeline, cast, flags.watch).attach(demo)
     launch(demo, warm_up=False, server_port=flags.port)
 
 
