@@ -34,6 +34,7 @@ from transformers import (
 
 from imgrag.pocket import world
 from imgrag.pocket.adapter import adapter_state, attach_new_adapter, set_adapter_scale
+from imgrag.pocket.inventions import invent
 from imgrag.pocket.latents import projection
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 from imgrag.pocket.words import nonce_word
@@ -45,9 +46,12 @@ WINDOW = 32  # tokens the text encoder reads
 BATCH = 64
 NAMING = Schedule(steps=2500, lr=1e-3, ema=0.997, warmup=150, save_every=250)
 COPYING = Schedule(steps=2400, lr=8e-4, ema=0.994, seed=1, warmup=40, save_every=150)
+INVENTED = Schedule(steps=2000, lr=6e-4, ema=0.994, seed=2, warmup=40, save_every=100)
 KINDS = ("text", "one", "pair")  # batches without a reference, with one, with two
 NAMING_SHARES = (0.4, 0.5, 0.1)
 COPYING_SHARES = (0.15, 0.75, 0.1)
+INVENTED_SHARES = (0.25, 0.65, 0.1)
+INVENTED_SHARE = 0.6  # of the references, in the last term
 NOISINESS = 0.3  # timesteps are drawn as u ** 0.3: what goes where is decided in the noise
 POSITION_STD = 0.3  # CLIP's own 0.02 is lost beside the patches, and copying is looking up by place
 POSITIONS = "vision_model.embeddings.position_embedding"
@@ -213,9 +217,15 @@ def normalise(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def sample(
-    rng: np.random.Generator, shares: tuple[float, float, float] = NAMING_SHARES, count: int = BATCH
+    rng: np.random.Generator,
+    shares: tuple[float, float, float] = NAMING_SHARES,
+    count: int = BATCH,
+    invented: float = 0.0,
 ) -> Batch:
-    """One batch of a kind drawn by `shares`: text alone, one reference, or two references."""
+    """One batch of a kind drawn by `shares`: text alone, one reference, or two references.
+
+    Of the references, `invented` are of things that are no icon.
+    """
     kind = rng.choice(KINDS, p=shares)
     known, shown = world.indices("known"), world.indices("shown")
     chosen = rng.choice(known, (count, 2))
@@ -238,12 +248,22 @@ def sample(
         vary(world.icon_slots()[chosen[:, i]], referred[:, i] & (rng.random(count) < 0.6), rng)
         for i in (0, 1)
     ]
+    if invented:
+        _put_inventions(slots, referred & (rng.random((count, 2)) < invented), rng)
     colour = rng.integers(len(world.COLOURS), size=count)
     scenes = world.compose(slots[0], slots[1], torch.from_numpy(two), world.colour_values()[colour])
     prompts = _prompts(chosen, referred, two, colour, rng)
     references = _references(kind, slots, referred, rng)
     _drop(prompts, references, rng)
     return Batch(projection().encode(scenes), prompts, references)
+
+
+def _put_inventions(slots: list[torch.Tensor], which: np.ndarray, rng: np.random.Generator) -> None:
+    """In place; `which` is [b, 2]. Their names are no matter: those of shown icons are `<unk>` too."""
+    for i, pictures in enumerate(slots):
+        rows = which[:, i].nonzero()[0]
+        if len(rows):
+            pictures[torch.from_numpy(rows)] = invent(len(rows), rng)
 
 
 def _prompts(
@@ -291,6 +311,8 @@ def _drop(prompts: list[str], references: torch.Tensor | None, rng: np.random.Ge
 def train(folder: Path, device: torch.device) -> Fitted:
     """Train generator and adapter, names first, then mostly copying, and write both below `folder`.
 
+    The last term copies inventions as well: icons alone are too few shapes for what nobody drew yet.
+
     The autoencoder has its own recipe; `recipes.assemble` joins them.
     """
     torch.manual_seed(NAMING.seed)
@@ -304,16 +326,20 @@ def train(folder: Path, device: torch.device) -> Fitted:
         module.to(device)
     alphas = build_scheduler().alphas_cumprod.to(device)
 
-    def term(name: str, schedule: Schedule, shares: tuple[float, float, float]) -> Fitted:
+    def term(
+        name: str, schedule: Schedule, shares: tuple[float, float, float], invented: float = 0.0
+    ) -> Fitted:
         def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
-            return batch_loss(sample(rng, shares), modules, alphas, rng, device)
+            return batch_loss(sample(rng, shares, invented=invented), modules, alphas, rng, device)
 
         return fit(name, modules, loss, schedule, device)
 
     naming = term("generator-naming", NAMING, NAMING_SHARES)
     copying = term("generator-copying", COPYING, COPYING_SHARES)
+    inventing = term("generator-invented", INVENTED, INVENTED_SHARES, INVENTED_SHARE)
     save(folder, modules)
-    return Fitted(naming.steps + copying.steps, naming.seconds + copying.seconds, copying.loss)
+    terms = (naming, copying, inventing)
+    return Fitted(sum(t.steps for t in terms), sum(t.seconds for t in terms), inventing.loss)
 
 
 def batch_loss(
