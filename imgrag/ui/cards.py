@@ -1,4 +1,4 @@
-"""Pictures of a library -> HTML: cards, the line above them, reports. Pure functions.
+"""Pictures of a library -> HTML in the language in force: cards, the line above them, reports.
 
 Every text that comes from outside goes through `escape`. Thumbnails arrive as data URIs.
 """
@@ -11,7 +11,8 @@ from html import escape
 from typing import Any
 
 from imgrag.library import Skipped
-from imgrag.ui.markup import duration, icon, origin, score
+from imgrag.ui.language import say, told
+from imgrag.ui.markup import countdown, duration, icon, line, origin, score
 
 PAGE = 48  # cards on a page
 SHOWN_SKIPPED = 100  # files named in a report
@@ -55,44 +56,58 @@ def grid(cards: Sequence[Card]) -> str:
 
 def heading(words: str, reason: str = "", note: str = "") -> str:
     """What the cards are, why the first result is the first, and what did not go as asked."""
-    because = f'<p class="ir-reason">First because: {escape(reason)}</p>' if reason else ""
-    noted = f'<p class="ir-note">{icon("absent")}{escape(note)}</p>' if note else ""
+    first = escape(say("First because: {reason}", reason=reason))
+    because = f'<p class="ir-reason">{first}</p>' if reason else ""
+    noted = f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' if note else ""
     return f'<div class="ir-head"><h2>{escape(words)}</h2></div>{because}{noted}'
 
 
 def browsed(count: int, offset: int, shown: int, where: str) -> str:
     """The heading of a page of pictures, in words."""
-    passing = " that pass the filter" if where.strip() else ""
     if not count:
-        return f"No pictures{passing}" if passing else "No pictures yet. Add some on this page."
-    total = counted(count, "picture")
-    place = "" if shown == count else f"{offset + 1:,} to {offset + shown:,} of "
-    return f"{place}{total}{passing}"
+        return (
+            say("No pictures that pass the filter")
+            if where.strip()
+            else say("No pictures yet. Add some on this page.")
+        )
+    total = pictures(count)
+    if shown < count:
+        total = say("{first:,} to {last:,} of {total}", first=offset + 1, last=offset + shown, total=total)
+    return say("{total} that pass the filter", total=total) if where.strip() else total
 
 
 def stats(values: Mapping[str, Any]) -> str:
     """What a library holds, in one line, and the files left out of it below."""
+    folders = ", ".join(values["folders"])
     parts = [
-        counted(int(values["images"]), "picture"),
-        f"also from {', '.join(values['folders'])}" if values["folders"] else "",
-        f"{values['removed']:,} taken out" if values["removed"] else "",
-        {"faiss": "searched in memory", "milvus": "searched by Milvus"}.get(values["engine"], ""),
+        pictures(int(values["images"])),
+        say("also from {folders}", folders=folders) if folders else "",
+        say("{count:,} taken out", count=values["removed"]) if values["removed"] else "",
+        {"faiss": say("searched in memory"), "milvus": say("searched by Milvus")}.get(values["engine"], ""),
     ]
-    line = escape(" · ".join(part for part in parts if part))
+    whole = escape(" · ".join(part for part in parts if part))
     skipped = [Skipped(item["file"], item["reason"]) for item in values["skipped"]]
-    return f'<p class="ir-stats">{line}</p>{left_out(skipped)}'
+    return f'<p class="ir-stats">{whole}</p>{left_out(skipped)}'
 
 
-def report(counts: Mapping[str, int], seconds: float, skipped: Sequence[Skipped]) -> str:
-    """What adding did. `counts` are files by what became of them: "added", "changed", ..."""
-    done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    said = _said("done", f"{done or 'No pictures there'}, in {duration(seconds)}.")
+def report(
+    added: int, changed: int, removed: int, unchanged: int, seconds: float, skipped: Sequence[Skipped]
+) -> str:
+    """What adding did: how many files became what."""
+    parts = [
+        say("{count:,} added", count=added) if added else "",
+        say("{count:,} changed", count=changed) if changed else "",
+        say("{count:,} removed", count=removed) if removed else "",
+        say("{count:,} unchanged", count=unchanged) if unchanged else "",
+    ]
+    done = say(", ").join(part for part in parts if part) or say("No pictures there")
+    said = _said("done", say("{done}, in {time}.", done=done, time=duration(seconds)))
     return said + left_out(skipped, unfolded=True)
 
 
 def stopped(words: str) -> str:
     """Adding was stopped."""
-    return _said("stopped", words)
+    return _said("stopped", told(words))
 
 
 def left_out(skipped: Sequence[Skipped], unfolded: bool = False) -> str:
@@ -100,40 +115,39 @@ def left_out(skipped: Sequence[Skipped], unfolded: bool = False) -> str:
     if not skipped:
         return ""
     rows = "".join(
-        f"<li><strong>{escape(item.file)}</strong> {escape(item.reason)}</li>"
+        f"<li><strong>{escape(item.file)}</strong> {escape(told(item.reason))}</li>"
         for item in skipped[:SHOWN_SKIPPED]
     )
     rest = len(skipped) - SHOWN_SKIPPED
-    more = f"<li>and {rest:,} more</li>" if rest > 0 else ""
-    noun = "file was" if len(skipped) == 1 else "files were"
+    more = f"<li>{say('and {count:,} more', count=rest)}</li>" if rest > 0 else ""
+    count = len(skipped)
+    total = (
+        say("{count} file was left out", count=count)
+        if count == 1
+        else say("{count:,} files were left out", count=count)
+    )
     return (
-        f'<details class="ir-skipped"{" open" * unfolded}><summary>{len(skipped):,} {noun} left out</summary>'
+        f'<details class="ir-skipped"{" open" * unfolded}><summary>{total}</summary>'
         f"<ul>{rows}{more}</ul></details>"
     )
 
 
 def working(words: str, part: float = 0.0, left: float | None = None) -> str:
     """The progress of adding: words, how far it is (0 to 1), how many seconds it will still take."""
-    clock = ""
-    if left is not None:
-        whole = max(1, round(left))
-        clock = f'<span data-left="{whole}">about {duration(whole)} left</span>'
-    return (
-        f'<div class="ir-strip" data-phase="running"><div class="ir-strip-words"><span>{escape(words)}</span>'
-        f'<span class="ir-eta" aria-hidden="true">{clock}</span></div>'
-        f'<div class="ir-bar" role="progressbar" aria-label="Progress of adding" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{round(part * 100)}"><i style="width:{part:.1%}"></i></div></div>'
-    )
+    clock = "" if left is None else countdown(left)
+    return line("running", escape(words), clock, part, say("Progress of adding"))
 
 
 def found(count: int) -> str:
     """The heading of results, in words."""
-    return counted(count, "result") if count else "Nothing found"
+    if not count:
+        return say("Nothing found")
+    return say("{count} result", count=count) if count == 1 else say("{count:,} results", count=count)
 
 
-def counted(count: int, noun: str) -> str:
+def pictures(count: int) -> str:
     """ "1 picture", "1,234 pictures"."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+    return say("{count} picture", count=count) if count == 1 else say("{count:,} pictures", count=count)
 
 
 def _said(kind: str, words: str) -> str:
@@ -146,14 +160,15 @@ def _card(card: Card, rank: int) -> str:
     picture = (
         f'<img src="{card.thumbnail}" alt="{alt}">'
         if card.thumbnail
-        else f'<span class="ir-unread" role="img" aria-label="{alt}">cannot be read</span>'
+        else f'<span class="ir-unread" role="img" aria-label="{alt}">{say("cannot be read")}</span>'
     )
     caption = card.caption if card.caption != card.title else ""
-    told = f'<p class="ir-caption" title="{escape(caption)}">{escape(caption)}</p>' if caption else ""
+    below = f'<p class="ir-caption" title="{escape(caption)}">{escape(caption)}</p>' if caption else ""
+    select = escape(say("Select {name}", name=card.title))
     return (
         f'<li class="ir-card"><label>{picture}{number}'
-        f'<input type="checkbox" data-file="{escape(card.file)}" aria-label="Select {title}"></label>'
-        f'<strong title="{escape(card.file)}">{title}</strong>{told}'
+        f'<input type="checkbox" data-file="{escape(card.file)}" aria-label="{select}"></label>'
+        f'<strong title="{escape(card.file)}">{title}</strong>{below}'
         f"{score(card.score) if card.score is not None else ''}{_fields(card.fields or {})}"
         f"{origin(card.source, card.licence)}</li>"
     )

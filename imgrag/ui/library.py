@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -10,11 +11,12 @@ import gradio as gr
 from imgrag.library.pictures import SUFFIXES
 from imgrag.ui import cards
 from imgrag.ui.cards import PAGE
+from imgrag.ui.language import both, label, say
 from imgrag.ui.shelves import Shelves
 from imgrag.ui.uploads import picture_upload
 
-TITLE = """# Library
-Your own pictures, found by words, by a picture, or by both."""
+TITLE = label("""# Library
+Your own pictures, found by words, by a picture, or by both.""")
 FILTER = "category = 'vehicle' and price < 300"
 TO_TOP = "() => document.querySelector('#ir-lib-heading').scrollIntoView({block: 'start'})"
 
@@ -110,10 +112,12 @@ class LibraryTab:
 
 def build_library(names: list[str], folders: bool, max_upload: str) -> LibraryTab:
     """Lay the tab out. `folders`: whether folders of the server's machine may be named."""
-    with gr.Tab("Library", id="library", elem_id="ir-library") as tab, gr.Row(elem_classes="ir-two"):
+    with gr.Tab(label("Library"), id="library", elem_id="ir-library") as tab, gr.Row(elem_classes="ir-two"):
         with gr.Column(scale=3, min_width=300, elem_id="ir-lib-left"):
             gr.Markdown(TITLE, elem_classes="ir-title")
-            name = gr.Dropdown(names, value=next(iter(names), None), label="Library", elem_id="ir-lib-name")
+            name = gr.Dropdown(
+                names, value=next(iter(names), None), label=label("Library"), elem_id="ir-lib-name"
+            )
             stats = gr.HTML("", elem_id="ir-lib-stats")
             adding = _build_adding(folders, max_upload)
             shelf = _build_shelf(name, stats)
@@ -154,19 +158,21 @@ def wire_library_api(shelves: Shelves, library: str, gpu: dict[str, Any]) -> Non
 
 
 def _build_adding(folders: bool, max_upload: str) -> Adding:
-    with gr.Accordion("Add pictures", open=True, elem_id="ir-lib-add"):
+    with gr.Accordion(label("Add pictures"), open=True, elem_id="ir-lib-add"):
         files = gr.File(
             file_count="multiple", file_types=[*sorted(SUFFIXES), ".zip"], height=170,
-            label=f"Images or zips, up to {max_upload} each", elem_id="ir-lib-files",
+            label=both(partial(say, "Images or zips, up to {size} each", size=max_upload)), elem_id="ir-lib-files",
         )  # fmt: skip
         folder = gr.Textbox(
-            label="Folder on this machine", placeholder="photos/cats", info="It stays where it is",
+            label=label("Folder on this machine"), placeholder="photos/cats", info=label("It stays where it is"),
             lines=1, max_lines=1, visible=folders, elem_id="ir-lib-folder",
         )  # fmt: skip
         with gr.Row(elem_classes="ir-buttons"):
-            add = gr.Button("Add", variant="primary", min_width=80, scale=3, elem_id="ir-lib-add-button")
-            again = gr.Button("Look again", min_width=100, scale=2, elem_id="ir-lib-again")
-            stop = gr.Button("Stop", min_width=70, scale=1, elem_id="ir-lib-stop")
+            add = gr.Button(
+                label("Add"), variant="primary", min_width=80, scale=3, elem_id="ir-lib-add-button"
+            )
+            again = gr.Button(label("Look again"), min_width=100, scale=2, elem_id="ir-lib-again")
+            stop = gr.Button(label("Stop"), min_width=70, scale=1, elem_id="ir-lib-stop")
         banner = gr.HTML("", elem_classes="ir-said")
         strip = gr.HTML("", elem_id="ir-lib-strip")
         report = gr.HTML("", elem_id="ir-lib-report")
@@ -174,17 +180,19 @@ def _build_adding(folders: bool, max_upload: str) -> Adding:
 
 
 def _build_shelf(name: gr.Dropdown, stats: gr.HTML) -> Shelf:
-    with gr.Accordion("New, rename, delete", open=False, elem_id="ir-lib-manage"):
-        new = gr.Textbox(label="Name", placeholder="my pictures", lines=1, max_lines=1, elem_id="ir-lib-new")
+    with gr.Accordion(label("New, rename, delete"), open=False, elem_id="ir-lib-manage"):
+        new = gr.Textbox(
+            label=label("Name"), placeholder=label("my pictures"), lines=1, max_lines=1, elem_id="ir-lib-new"
+        )
         with gr.Row(elem_classes="ir-buttons"):
-            create = gr.Button("Create", min_width=80, elem_id="ir-lib-create")
-            rename = gr.Button("Rename", min_width=80, elem_id="ir-lib-rename")
-            delete = gr.Button("Delete…", min_width=80, elem_id="ir-lib-delete")
+            create = gr.Button(label("Create"), min_width=80, elem_id="ir-lib-create")
+            rename = gr.Button(label("Rename"), min_width=80, elem_id="ir-lib-rename")
+            delete = gr.Button(label("Delete…"), min_width=80, elem_id="ir-lib-delete")
         with gr.Column(visible=False, elem_id="ir-lib-sure", elem_classes="ir-sure") as row:
             question = gr.HTML("")
             with gr.Row(elem_classes="ir-buttons"):
-                yes = gr.Button("Delete it", variant="stop", min_width=80, elem_id="ir-lib-yes")
-                no = gr.Button("Keep it", min_width=80, elem_id="ir-lib-no")
+                yes = gr.Button(label("Delete it"), variant="stop", min_width=80, elem_id="ir-lib-yes")
+                no = gr.Button(label("Keep it"), min_width=80, elem_id="ir-lib-no")
         banner = gr.HTML("", elem_classes="ir-said", elem_id="ir-lib-manage-banner")
     return Shelf(name, stats, new, create, rename, delete, question, row, yes, no, banner)
 
@@ -193,26 +201,38 @@ def _build_search() -> Search:
     with gr.Row(elem_id="ir-lib-form", elem_classes="ir-panel"):
         with gr.Column(scale=4, min_width=240):
             words = gr.Textbox(
-                label="Words", placeholder="a red toolbox", lines=1, max_lines=1, elem_id="ir-lib-words"
+                label=label("Words"),
+                placeholder=label("a red toolbox"),
+                lines=1,
+                max_lines=1,
+                elem_id="ir-lib-words",
             )
             where = gr.Textbox(
-                label="Filter", placeholder=FILTER, info="Over names, captions and any other metadata",
+                label=label("Filter"), placeholder=FILTER, info=label("Over names, captions and any other metadata"),
                 lines=1, max_lines=1, elem_id="ir-lib-where",
             )  # fmt: skip
             with gr.Row(elem_classes="ir-options"):
-                k = gr.Slider(1, PAGE, 12, step=1, precision=0, label="Results", min_width=150)
+                k = gr.Slider(1, PAGE, 12, step=1, precision=0, label=label("Results"), min_width=150)
                 weight = gr.Slider(
-                    0, 1, 0.5, step=0.05, label="The picture's share", min_width=150, elem_id="ir-lib-weight"
+                    0,
+                    1,
+                    0.5,
+                    step=0.05,
+                    label=label("The picture's share"),
+                    min_width=150,
+                    elem_id="ir-lib-weight",
                 )
-            rerank = gr.Checkbox(False, label="Re-rank with the vision model (slower)", container=False)
+            rerank = gr.Checkbox(
+                False, label=label("Re-rank with the vision model (slower)"), container=False
+            )
             with gr.Row(elem_classes="ir-buttons"):
                 search = gr.Button(
-                    "Search", variant="primary", min_width=120, scale=3, elem_id="ir-lib-search"
+                    label("Search"), variant="primary", min_width=120, scale=3, elem_id="ir-lib-search"
                 )
-                clear = gr.Button("Clear", min_width=80, scale=1, elem_id="ir-lib-clear")
+                clear = gr.Button(label("Clear"), min_width=80, scale=1, elem_id="ir-lib-clear")
         with gr.Column(scale=2, min_width=180):
             picture = picture_upload(
-                sources=["upload", "clipboard"], label="Picture", height=260,
+                sources=["upload", "clipboard"], label=label("Picture"), height=260,
                 alt_text="The picture to search by", elem_id="ir-lib-picture",
             )  # fmt: skip
     return Search(words, picture, weight, where, k, rerank, search, clear)
@@ -223,16 +243,18 @@ def _build_gallery() -> Gallery:
     with gr.Row(elem_classes="ir-found-row"):
         heading = gr.HTML("", elem_id="ir-lib-heading")
         with gr.Row(visible=False, elem_id="ir-lib-picked", elem_classes="ir-buttons") as row:
-            remove = gr.Button("Remove", variant="stop", size="sm", min_width=120, elem_id="ir-lib-remove")
+            remove = gr.Button(
+                label("Remove"), variant="stop", size="sm", min_width=120, elem_id="ir-lib-remove"
+            )
     grid = gr.HTML("", elem_id="ir-lib-grid", js_on_load=cards.SELECT)
     with gr.Row(visible=False, elem_id="ir-lib-pager", elem_classes="ir-pager") as pager:
-        previous = gr.Button("Previous", min_width=90, scale=0, elem_id="ir-lib-previous")
+        previous = gr.Button(label("Previous"), min_width=90, scale=0, elem_id="ir-lib-previous")
         number = gr.Number(
-            1, label="Page", show_label=False, container=False, precision=0, min_width=70, scale=0,
+            1, label=label("Page"), show_label=False, container=False, precision=0, min_width=70, scale=0,
             elem_id="ir-lib-number",
         )  # fmt: skip
         of = gr.HTML("")
-        following = gr.Button("Next", min_width=90, scale=0, elem_id="ir-lib-next")
+        following = gr.Button(label("Next"), min_width=90, scale=0, elem_id="ir-lib-next")
     return Gallery(banner, heading, grid, pager, number, of, previous, following, gr.State([]), row, remove)
 
 

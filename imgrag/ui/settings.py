@@ -5,14 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from imgrag.run import MAX_CONCEPTS, MAX_ROUNDS, MAX_SEED, Request
+from imgrag.ui.language import both, label, say
 
-TITLE = """# ImageRAG
-It draws your prompt, checks what is missing, looks it up, and draws again."""
+TITLE = label("""# ImageRAG
+It draws your prompt, checks what is missing, looks it up, and draws again.""")
 
 EXAMPLES = (
     "a dog and a toolbox",
@@ -31,13 +33,17 @@ class Controls:
     prompt: gr.Textbox
     run: gr.Button
     stop: gr.Button
+    pause: gr.Checkbox
 
 
 def build_controls(settings: Mapping[str, Any], libraries: list[str], library: str) -> Controls:
     """`settings` are the profile's own values under the request's names; `library` is chosen first."""
-    gr.Markdown(TITLE, elem_id="ir-title")
+    gr.Markdown(
+        TITLE,
+        elem_id="ir-title",
+    )
     prompt = gr.Textbox(
-        label="Prompt",
+        label=label("Prompt"),
         placeholder="a dog and a toolbox",
         lines=1,
         max_lines=5,
@@ -45,12 +51,13 @@ def build_controls(settings: Mapping[str, Any], libraries: list[str], library: s
         elem_id="ir-prompt",
     )
     with gr.Row(elem_classes="ir-buttons"):
-        run = gr.Button("Run", variant="primary", min_width=120, scale=3, elem_id="ir-run")
-        stop = gr.Button("Stop", variant="secondary", min_width=80, scale=1, elem_id="ir-stop")
-    gr.Examples([[text] for text in EXAMPLES], prompt, label="Try one of these")
-    with gr.Accordion("Settings", open=False, elem_id="ir-settings"):
+        run = gr.Button(label("Run"), variant="primary", min_width=120, scale=3, elem_id="ir-run")
+        stop = gr.Button(label("Stop"), variant="secondary", min_width=80, scale=1, elem_id="ir-stop")
+    pause = gr.Checkbox(False, label=label("Pause after each step"), container=False, elem_id="ir-pause")
+    gr.Examples([[text] for text in EXAMPLES], prompt, label=label("Try one of these"))
+    with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
         others = _build_settings(settings, libraries, library)
-    return Controls({"prompt": prompt, **others}, prompt, run, stop)
+    return Controls({"prompt": prompt, **others}, prompt, run, stop, pause)
 
 
 def _build_settings(
@@ -58,47 +65,55 @@ def _build_settings(
 ) -> dict[str, gr.components.Component]:
     negative = gr.Textbox(
         settings["negative_prompt"],
-        label="Negative prompt",
-        info="What should not be in the image",
+        label=label("Negative prompt"),
+        info=label("What should not be in the image"),
         lines=1,
         max_lines=3,
     )
     with gr.Row(elem_classes="ir-seed"):
         seed = gr.Number(
             0,
-            label="Seed",
-            info="Same seed, same image",
+            label=label("Seed"),
+            info=label("Same seed, same image"),
             precision=0,
             minimum=0,
             maximum=MAX_SEED,
             min_width=120,
         )
-        shuffle = gr.Button("New seed", size="sm", min_width=80, scale=0)
+        shuffle = gr.Button(label("New seed"), size="sm", min_width=80, scale=0)
     shuffle.click(lambda: secrets.randbelow(2**31), None, seed, queue=False, api_visibility="private")
-    steps = gr.Slider(1, 150, settings["steps"], step=1, precision=0, label="Steps")
+    steps = gr.Slider(1, 150, settings["steps"], step=1, precision=0, label=label("Steps"))
     guidance = gr.Slider(
         0,
         30,
         settings["guidance_scale"],
         step=0.5,
-        label="Guidance scale",
-        info="How closely to follow the words",
+        label=label("Guidance scale"),
+        info=label("How closely to follow the words"),
     )
     scale = gr.Slider(
         0,
         2,
         settings["adapter_scale"],
         step=0.05,
-        label="Adapter scale",
-        info="How strongly references guide",
+        label=label("Adapter scale"),
+        info=label("How strongly references guide"),
+    )
+    share = gr.Slider(
+        0,
+        1,
+        settings["guided_share"],
+        step=0.05,
+        label=label("Guided share"),
+        info=label("Of the steps, the first, that they guide"),
     )
     floor = gr.Slider(
         -1,
         1,
         settings["similarity_floor"],
         step=0.01,
-        label="Similarity floor",
-        info="A less similar reference is not used",
+        label=label("Similarity floor"),
+        info=label("A less similar reference is not used"),
     )
     count = gr.Slider(
         1,
@@ -106,15 +121,15 @@ def _build_settings(
         settings["max_concepts"],
         step=1,
         precision=0,
-        label="Number of concepts",
-        info="Missing things to look up, at most",
+        label=label("Number of concepts"),
+        info=label("Missing things to look up, at most"),
     )
     with gr.Row(elem_classes="ir-weights"):
         weights = [
             gr.Number(
                 1.0,
-                label=f"Weight {n}",
-                info=f"of reference {n}",
+                label=both(partial(say, "Weight {number}", number=n)),
+                info=both(partial(say, "of reference {number}", number=n)),
                 minimum=0,
                 maximum=2,
                 step=0.1,
@@ -123,15 +138,24 @@ def _build_settings(
             for n in range(1, MAX_CONCEPTS + 1)
         ]
     rounds = gr.Slider(
-        1, MAX_ROUNDS, 1, step=1, precision=0, label="Rounds", info="Judge and draw again until it matches"
+        1,
+        MAX_ROUNDS,
+        1,
+        step=1,
+        precision=0,
+        label=label("Rounds"),
+        info=label("Judge and draw again until it matches"),
     )
-    shelf = gr.Dropdown(libraries, value=library, label="Library", info="Where references come from")
+    shelf = gr.Dropdown(
+        libraries, value=library, label=label("Library"), info=label("Where references come from")
+    )
     return {
         "negative_prompt": negative,
         "seed": seed,
         "steps": steps,
         "guidance_scale": guidance,
         "adapter_scale": scale,
+        "guided_share": share,
         "similarity_floor": floor,
         "max_concepts": count,
         **{f"weight_{n}": weight for n, weight in enumerate(weights, start=1)},
@@ -154,6 +178,7 @@ def request_from(
     weight_3: float | None = 1.0,
     rounds: int | None = 1,
     library: str | None = None,
+    guided_share: float | None = None,
 ) -> Request:
     """The request these values make; a field that was emptied counts as not touched.
 
@@ -172,4 +197,5 @@ def request_from(
         weights=tuple(1.0 if weight is None else weight for weight in (weight_1, weight_2, weight_3)),
         rounds=1 if rounds is None else rounds,
         library=library,
+        guided_share=guided_share,
     )

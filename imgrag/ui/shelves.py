@@ -18,6 +18,7 @@ from imgrag.library.queries import Query
 from imgrag.library.sources import has_pictures
 from imgrag.ui import cards, imports, markup
 from imgrag.ui.cards import PAGE, Card
+from imgrag.ui.language import say, told
 from imgrag.ui.runs import detached, explain
 from imgrag.ui.uploads import folder_below, read_upload
 
@@ -87,13 +88,16 @@ class Shelves:
 
     def confirm(self, name: str | None) -> Updates:
         """Ask before a library is deleted: updates of the question and of its row."""
-        words = f"Delete “{name}”? Its copies of pictures and its index go. Folders that were added stay."
+        words = say(
+            "Delete “{name}”? Its copies of pictures and its index go. Folders that were added stay.",
+            name=name,
+        )
         return [cards.heading(words), gr.update(visible=name is not None)]
 
     def open(self, name: str | None) -> Updates:
         """The library's figures, and its first page: updates of `LibraryTab.stats` and `LibraryTab.view`."""
         if not name:
-            return ["", *shown(View("No library yet. Name one and press Create."))]
+            return ["", *shown(View(say("No library yet. Name one and press Create.")))]
         try:
             return [cards.stats(self._librarian.stats(self._chosen(name))), *shown(self._page(name, "", 1))]
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
@@ -110,9 +114,9 @@ class Shelves:
 
         Without words or a picture it only browses, which needs no model and waits for none.
         """
-        if not text.strip() and not picture:
+        if not (text or "").strip() and not picture:
             return [False, *self.turn(name, where, number)]
-        return [True, *shown(View("Searching…"))]
+        return [True, *shown(View(say("Searching…")))]
 
     def find(
         self, wanted: bool, name: str | None, text: str, picture: str | None, weight: float, where: str,
@@ -132,7 +136,7 @@ class Shelves:
     def pick(self, event: gr.EventData) -> Updates:
         """Pictures were ticked: their files, and updates of the row that removes them."""
         files = [str(file) for file in event.files]
-        words = f"Remove {cards.counted(len(files), 'picture')}"
+        words = say("Remove {pictures}", pictures=cards.pictures(len(files)))
         return [files, gr.update(visible=bool(files)), gr.update(value=words)]
 
     def remove(self, name: str | None, files: list[str]) -> str:
@@ -145,7 +149,7 @@ class Shelves:
             self._librarian.remove(self._chosen(name), files)
             return cards.stats(self._librarian.stats(self._chosen(name)))
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
-            raise gr.Error(explain(error, None), print_exception=False) from None
+            raise gr.Error(told(explain(error)), print_exception=False) from None
 
     def begin(self, request: gr.Request, name: str | None, files: list[str] | None, folder: str) -> Updates:
         """Get ready to add what was chosen: updates of `LibraryTab.adding`.
@@ -182,7 +186,7 @@ class Shelves:
                 yield [strip, report, "", gr.skip(), gr.skip(), gr.skip(), False]
             yield ["", gr.skip(), "", *_buttons(True), None, True]
         except Exception as error:  # noqa: BLE001
-            yield ["", "", markup.sentence(explain(error, None)), *_buttons(True), gr.skip(), True]
+            yield ["", "", markup.sentence(explain(error)), *_buttons(True), gr.skip(), True]
         finally:
             self._adding.pop(key, None)
 
@@ -197,7 +201,7 @@ class Shelves:
         if adding is None:
             return gr.skip()
         adding.stop.set()
-        return cards.working("Stopping…")
+        return cards.working(say("Stopping…"))
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
@@ -232,7 +236,7 @@ class Shelves:
         try:
             found = self._search(library, text, image, weight, where, k, rerank)
         except Exception as error:  # noqa: BLE001
-            raise gr.Error(explain(error, None), print_exception=False) from None
+            raise gr.Error(told(explain(error)), print_exception=False) from None
         return [dataclasses.asdict(candidate) for candidate in found.candidates]
 
     def library_list(self) -> list[dict[str, Any]]:
@@ -258,7 +262,7 @@ class Shelves:
         try:
             change()
         except Exception as error:  # noqa: BLE001
-            sentence = markup.sentence(explain(error, None))
+            sentence = markup.sentence(explain(error))
             return [gr.skip(), gr.skip(), gr.skip(), gr.update(visible=False), sentence]
         return [*self._choices(name, drawing), "", gr.update(visible=False), ""]
 
@@ -324,7 +328,7 @@ class Shelves:
             self._adding[key] = Adding(self._chosen(name), paths(), threading.Event())
         except LibraryError as error:
             return [gr.skip(), "", markup.sentence(str(error)), gr.skip(), gr.skip()]
-        return [cards.working("Looking at the pictures…"), "", "", *_buttons(False)]
+        return [cards.working(say("Looking at the pictures…")), "", "", *_buttons(False)]
 
     def _steps(self, adding: Adding) -> Iterator[tuple[str, str]]:
         """The strip and the report as HTML: now and then while it goes on, and at the end."""
@@ -350,7 +354,7 @@ def shown(view: View) -> Updates:
         cards.grid(view.cards),
         gr.update(visible=many),
         view.number,
-        f'<p class="ir-of">of {view.pages:,}</p>',
+        f'<p class="ir-of">{say("of {pages:,}", pages=view.pages)}</p>',
         gr.update(interactive=view.number > 1),
         gr.update(interactive=view.number < view.pages),
         [],
@@ -360,7 +364,7 @@ def shown(view: View) -> Updates:
 
 def failed(error: Exception) -> Updates:
     """Likewise, when there is nothing to show but a sentence."""
-    sentence = markup.sentence(explain(error, None))
+    sentence = markup.sentence(explain(error))
     return [sentence, *[gr.skip()] * 7, [], gr.update(visible=False)]
 
 
@@ -370,10 +374,13 @@ def _buttons(free: bool) -> Updates:
 
 
 def _strip(step: Progress) -> str:
-    words = f"{step.what} · {step.done:,} of {step.total:,}" if step.total else step.what
+    words = told(step.what)
+    if step.total:
+        words = say("{what} · {done:,} of {total:,}", what=words, done=step.done, total=step.total)
     return cards.working(words, step.done / step.total if step.total else 0.0, step.eta)
 
 
 def _report(report: Report) -> str:
-    counts = {kind: getattr(report, kind) for kind in ("added", "changed", "removed", "unchanged")}
-    return cards.report(counts, report.seconds, report.skipped)
+    return cards.report(
+        report.added, report.changed, report.removed, report.unchanged, report.seconds, report.skipped
+    )

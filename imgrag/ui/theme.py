@@ -27,6 +27,9 @@ def build_theme() -> gr.themes.Base:
             fonts.LocalFont("IBM Plex Sans", weights=(400, 700)),
             "ui-sans-serif",
             "system-ui",
+            "PingFang SC",
+            "Microsoft YaHei",
+            "Noto Sans CJK SC",
             "sans-serif",
         ),
         font_mono=(
