@@ -91,7 +91,9 @@ def drawn_anew(run: Run) -> Run:
         state="paused",
         initial=run.initial if own else None,
         rounds=tuple(replace(past, enhanced=None) for past in run.rounds),
-        stages=tuple(r for r in run.stages if r.name not in drawing or r.status == "skipped"),
+        stages=tuple(
+            replace(r, reused=True) for r in run.stages if r.name not in drawing or r.status == "skipped"
+        ),
     )
 
 

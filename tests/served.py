@@ -173,11 +173,11 @@ def page_pipeline(folder: Path, cast: Cast | None = None, **options: Any) -> Ima
 @contextmanager
 def served(*command: str) -> Iterator[str]:
     """A page's address while its process, `python COMMAND --port N`, is alive."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/"
     process = subprocess.Popen([sys.executable, *command, "--port", str(port)], cwd=ROOT)
     try:
-        while not _answers(url):
+        while not answers(url):
             if process.poll() is not None:
                 raise RuntimeError(f"{command} ended with {process.returncode}")
             time.sleep(0.2)
@@ -187,13 +187,13 @@ def served(*command: str) -> Iterator[str]:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=60).is_success
     except httpx.HTTPError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
+from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
 
 import app
@@ -24,7 +23,7 @@ from imgrag.ui import cards, markup
 from imgrag.ui.cards import PAGE, Card
 from imgrag.ui.demo import Offered, build_demo
 from imgrag.ui.shelves import Shelves, View, shown
-from imgrag.ui.uploads import folder_below, picture_upload, read_upload
+from imgrag.ui.uploads import folder_below, read_upload
 from tests.fakes import COLOURS, make_library, tile
 from tests.served import page_pipeline, served
 from tests.test_browser import browser, opened, sync_api  # noqa: F401  browser is a fixture
@@ -121,10 +120,6 @@ class TestUploads:
                 read_upload(str(tmp_path / name))
             assert str(tmp_path) not in str(caught.value)
 
-    def test_an_address_is_not_fetched(self):
-        with pytest.raises(gr.Error, match="not fetched"):
-            asyncio.run(picture_upload().async_move_resource_to_block_cache("http://127.0.0.1:9/a.png"))
-
 
 class TestCards:
     def test_a_card_says_all_that_is_known(self):
@@ -164,7 +159,7 @@ class TestCards:
             cards.stats(stats),
             cards.working(BAD),
             cards.stopped(BAD),
-            cards.report({}, 1, [Skipped(BAD, BAD)]),
+            cards.report(0, 0, 0, 0, 1, [Skipped(BAD, BAD)]),
         ]
         assert not any("<script" in text or 'href="javascript' in text for text in html)
         assert all("&lt;script&gt;" in text for text in html)
@@ -184,9 +179,7 @@ class TestCards:
         assert cards.browsed(*values) == words
 
     def test_a_report_names_what_was_left_out_but_not_all_of_too_many(self):
-        html = cards.report(
-            {"added": 1200, "changed": 0}, 4.2, [Skipped(f"{n}.png", "empty") for n in range(130)]
-        )
+        html = cards.report(1200, 0, 0, 0, 4.2, [Skipped(f"{n}.png", "empty") for n in range(130)])
         assert "1,200 added, in 4.2 s" in html and "changed" not in html
         assert "0.png" in html and "99.png" in html and "100.png" not in html
         assert "130 files were left out" in html and "and 30 more" in html
@@ -204,7 +197,7 @@ class TestReferences:
         reference = Reference("box", self.CHOSEN, tile("toolbox"), candidates=(self.CHOSEN, self.OTHER))
         html = markup.references([reference], thumbnails={"b.png": "data:b"})
         assert '<img src="data:b" alt="briefcase">' in html
-        assert 'title="briefcase, similarity 0.41"' in html and ">0.41<" in html
+        assert 'title="Use briefcase instead, similarity 0.41"' in html and ">0.41<" in html
         assert html.count("ir-other ") + html.count('class="ir-other"') == 1
 
     def test_without_a_thumbnail_the_name_stands_there(self):
@@ -238,6 +231,13 @@ class TestShelves:
         assert row["visible"] is True and button["value"] == "Remove 1 picture"
         assert "1 picture" in page.remove("mine", files)
         assert "owl" not in page.open("mine")[3]
+
+    def test_the_price_stands_with_the_result_for_people_and_programs(self, tmp_path):
+        folder = make_library(tmp_path / "libraries" / "shop", "owl")
+        (folder / "metadata.csv").write_text("file_name,price\nowl.png,12\n")
+        page = shelves(tmp_path)
+        assert "price 12" in page.find(True, "shop", "owl", None, 0.5, "", 5, False)[2]
+        assert [row["fields"] for row in page.library_search("shop", "owl")] == [{"price": 12}]
 
     def test_pages_are_turned_and_never_left(self, tmp_path):
         folder = tmp_path / "libraries" / "many"
@@ -409,12 +409,17 @@ def test_a_program_searches_by_words_by_a_picture_and_with_a_filter(client, plac
         ({"library": "/etc", "text": "owl"}, "no library '/etc'"),
         ({"library": "pocket"}, "nothing to search by"),
         ({"library": "pocket", "text": "owl", "where": "name = "}, "not understood"),
-        ({"library": "pocket", "image": {"path": "http://127.0.0.1:9/a.png", "meta": {"_type": "gradio.FileData"}}}, "not fetched"),
     ],
 )  # fmt: skip
 def test_a_program_is_told_what_is_wrong(client, arguments, words):
     with pytest.raises(AppError, match=words):
         client.predict(**arguments, api_name="/library_search")
+
+
+def test_a_program_that_sends_an_address_is_told_so(client):
+    address = {"path": "http://127.0.0.1:9/a.png", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(ValidationError, match="not fetched"):
+        client.predict(library="pocket", image=address, api_name="/library_search")
 
 
 def test_a_program_that_sends_a_bomb_is_told_so(client, place):

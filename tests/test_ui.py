@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 import app
+from imgrag.corrections import keep
 from imgrag.errors import LibraryError, RequestError
 from imgrag.events import Preview, StageDone, StageStarted
-from imgrag.run import Candidate, Concept, Reference, Rejection, Request, Verdict
+from imgrag.run import Box, Candidate, Concept, Reference, Rejection, Request, Verdict
 from imgrag.ui import imports, markup
 from imgrag.ui.board import (
     GUESSED_PACE,
@@ -27,12 +28,14 @@ from imgrag.ui.board import (
     PanelState,
     advance,
     begin,
+    board_of,
     halt,
     progress,
     remaining,
     timed_pace,
 )
 from imgrag.ui.demo import build_demo, choose_library, sweep
+from imgrag.ui.forms import BUTTONS, box_from, concepts_from, percent
 from imgrag.ui.panels import Panels, Results, build_panels, updates
 from imgrag.ui.runs import Runs, explain
 from imgrag.ui.sessions import Sessions
@@ -200,29 +203,103 @@ class TestMarkup:
 class TestUpdates:
     def test_one_value_for_each_output(self, tmp_path):
         seen = boards(tmp_path)
-        outputs = len(_panels().outputs)
+        outputs = len(laid_out().outputs)
         assert len(updates(None, seen[0])) == outputs
         assert len(updates(seen[0], seen[1])) == outputs
-        results = Results("image.png", "run.json", ["a", "b"])
+        results = Results("image.png", "run.json", "run.zip", ["a", "b"])
         assert len(updates(seen[-2], seen[-1], results=results)) == outputs
 
     def test_a_preview_touches_its_head_its_picture_and_the_strip(self, tmp_path):
-        seen = boards(tmp_path)
-        values = updates(seen[1], seen[2])
-        touched = [index for index, value in enumerate(values) if value != gr.skip()]
-        assert touched == [0, 2, 8, 10]
+        seen, panels = boards(tmp_path), laid_out()
+        shown = zip(panels.outputs, updates(seen[1], seen[2]), strict=True)
+        touched = [part for part, value in shown if value != gr.skip()]
+        body = panels.bodies["initial"]
+        assert touched == [panels.strip, panels.heads["initial"], panels.images["initial"], body]
 
     def test_the_slider_stands_only_where_there_are_two_images(self, tmp_path):
-        results = Results("image.png", "run.json", [])
+        results = Results("image.png", "run.json", "run.zip", [])
         two, one = boards(tmp_path)[-1], boards(tmp_path, "a car")[-1]
-        assert updates(None, two, results=results)[-5]["visible"] is True
-        assert updates(None, one, results=results)[-5]["visible"] is False
-        assert updates(None, one, results=results)[-4]["visible"] is True
+        panels = laid_out()
+        slider, single = (panels.outputs.index(part) for part in (panels.slider, panels.single))
+        assert updates(None, two, results=results)[slider]["visible"] is True
+        assert updates(None, one, results=results)[slider]["visible"] is False
+        assert updates(None, one, results=results)[single]["visible"] is True
+
+    def test_the_forms_are_filled_when_a_run_ends_and_locked_while_it_goes(self, tmp_path):
+        seen, panels = boards(tmp_path), laid_out()
+        begun = named(panels, updates(None, seen[0]))
+        ended = named(panels, updates(seen[-2], seen[-1]))
+        assert not any(begun[name]["interactive"] for name in BUTTONS)
+        assert all(ended[name]["interactive"] for name in BUTTONS)
+        assert (begun["missing"], ended["missing"]) == (gr.skip(), "toolbox")
+        assert ended["concepts"] == "toolbox: a picture of toolbox"
+        assert ended["result"] == gr.update(choices=[("Initial image", 0), ("Enhanced image", 1)], value=1)
+
+    def test_only_what_makes_sense_can_be_corrected(self, tmp_path):
+        last = boards(tmp_path, "a car")[-1]
+        buttons = named(laid_out(), updates(None, last))
+        able = {name for name in BUTTONS if buttons[name]["interactive"]}
+        assert able == {"use_image", "draw", "overrule", "judge", "name", "extract"}
+
+    def test_a_run_from_the_history_looks_as_it_did(self, tmp_path):
+        last = boards(tmp_path)[-1]
+        again = board_of(last.run)
+        assert [(p.status, p.seconds, p.model) for p in again.panels] == [
+            (p.status, p.seconds, p.model) for p in last.panels
+        ]
+        seconds = sum(report.seconds for report in last.run.stages)
+        assert f"took {markup.duration(seconds)}" in markup.strip(again)
+
+    def test_what_was_taken_over_is_not_counted_as_time(self, tmp_path):
+        run = boards(tmp_path)[-1].run
+        board = board_of(keep(run, 0))
+        assert "took" not in markup.strip(replace(board, phase="finished"))
 
 
-def _panels() -> Panels:
+def named(panels: Panels, values: list) -> dict:
+    """The updates of the forms by name."""
+    names = [*panels.forms.fields, *panels.forms.buttons]
+    return dict(zip(names, values[-len(names) :], strict=True))
+
+
+def laid_out() -> Panels:
     with gr.Blocks():
         return build_panels()
+
+
+class TestForms:
+    @pytest.mark.parametrize(
+        ("text", "box"),
+        [
+            ("0 0 50 100", Box(0, 0, 0.5, 1)),
+            ("12.5, 0, 100%, 50%", Box(0.125, 0, 1, 0.5)),
+            ("", Box()),
+            (None, Box()),
+        ],
+    )
+    def test_a_box_is_read_as_people_write_it(self, text, box):
+        assert box_from(text) == box
+        assert box_from(percent(box)) == box
+
+    @pytest.mark.parametrize(
+        "text", ["1 2", "a b c d", "0 0 0 100", "50 0 40 100", "0 0 101 100", "nan 0 1 1"]
+    )
+    def test_what_is_no_box_is_said_in_a_sentence(self, text):
+        with pytest.raises(RequestError, match="box"):
+            box_from(text)
+
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("owl", [Concept("owl", "a picture of owl")]),
+            ("- owl: a grey owl\n\n* toolbox", [Concept("owl", "a grey owl"), Concept("toolbox", "a picture of toolbox")]),
+            (" owl :", [Concept("owl", "a picture of owl")]),
+            ("  \n", []),
+        ],
+    )  # fmt: skip
+    def test_concepts_are_read_a_line_each(self, text, found):
+        assert [c.name for c in concepts_from(text)] == [c.name for c in found]
+        assert all(c.caption for c in concepts_from(text))
 
 
 class TestRuns:
@@ -254,9 +331,31 @@ class TestRuns:
         frames.close()
         assert runs.sessions.get("me").ended.is_set()
         *shown, button = runs.settle(Page())
-        assert "Stopped." in shown[0] and button["interactive"] is True
-        assert runs.sessions.get("me").board.panel("initial").status == "stopped"
+        assert "Stopped before anything was done" in shown[0] and button["interactive"] is True
+        board = runs.sessions.get("me").board
+        assert board.panel("initial").status == "stopped"
+        assert not any(model.pinned for model in board.usage.models)
         assert runs.stop(Page()) == [gr.skip()] * 2
+
+    def test_a_run_that_ended_while_it_was_told_to_stop_has_ended(self, tmp_path):
+        class Page:
+            session_hash = "me"
+
+        runs = Runs(page_pipeline(tmp_path), {"pocket": "pocket"})
+        list(runs.stream(Page(), prompt="a car", steps=2))
+        runs.sessions.get("me").stop.set()
+        *shown, button = runs.settle(Page())
+        assert "Done." in shown[0] and button["interactive"] is True
+        assert runs.run_of(Page()).state == "finished"
+
+    def test_a_page_whose_run_is_gone_is_told_so(self, tmp_path):
+        class Page:
+            session_hash = "of another server"
+
+        runs = Runs(page_pipeline(tmp_path), {"pocket": "pocket"})
+        (shown,) = runs.go_on(Page())
+        assert "There is no run on this page." in shown[1]
+        assert len(runs.sessions) == 0
 
     def test_closing_a_page_stops_and_forgets(self):
         sessions = Sessions()
@@ -266,8 +365,8 @@ class TestRuns:
         assert len(sessions) == 0
 
     def test_a_known_error_is_shown_and_an_unknown_one_is_not(self, caplog):
-        assert explain(RequestError("The prompt is empty."), None) == "The prompt is empty."
-        shown = explain(OSError(2, "No such file", "/secret/place"), None)
+        assert explain(RequestError("The prompt is empty.")) == "The prompt is empty."
+        shown = explain(OSError(2, "No such file", "/secret/place"))
         assert "our side" in shown and "secret" not in shown and "OSError" not in shown
         assert "secret" in caplog.text
 
@@ -307,7 +406,7 @@ class TestRuns:
 
             def stream(self, request, stop):
                 order.append("run")
-                return iter(())
+                yield from ()
 
         def through():
             order.append("imported")
@@ -364,13 +463,13 @@ class TestDemo:
     def test_everything_that_runs_models_waits_in_one_line(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
         heavy = [fn for fn in demo.fns.values() if fn.name in ("stream", "call")]
-        assert len(heavy) == 2
+        assert len(heavy) == 3  # the page's, and a program's for one and for many
         assert {(fn.concurrency_id, fn.concurrency_limit) for fn in heavy} == {("gpu", 1)}
 
     def test_only_the_named_endpoints_are_public(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
         named = set(demo.get_api_info()["named_endpoints"])
-        assert named == {"/run", "/libraries", "/library_search", "/library_list"}
+        assert named == {"/run", "/batch", "/libraries", "/library_search", "/library_list"}
 
 
 def test_flags():

@@ -12,11 +12,16 @@ from typing import Literal
 
 from PIL import Image
 
-from imgrag.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
-from imgrag.run import STAGES, Run, StageName
+from imgrag.events import Event, Finished, Paused, Preview, StageDone, StageSkipped, StageStarted
+from imgrag.residency import Usage
+from imgrag.run import STAGES, Run, StageName, State
 
-PanelStatus = Literal["waiting", "running", "done", "skipped", "stopped", "failed"]
-Phase = Literal["idle", "running", "stopping", "finished", "stopped", "failed"]
+PanelStatus = Literal["waiting", "running", "done", "corrected", "skipped", "stopped", "failed"]
+Phase = Literal["idle", "running", "stopping", "paused", "finished", "stopped", "failed"]
+PHASES: Mapping[State, Phase] = {
+    "running": "stopped", "paused": "paused", "stopped": "stopped", "failed": "stopped", "finished": "finished",
+}  # fmt: skip
+"""What a page shows of a run that it takes up. Nothing of such a run is at work yet."""
 
 DRAWING: tuple[StageName, ...] = ("initial", "enhanced")
 
@@ -54,7 +59,10 @@ class PanelState:
 
 @dataclass(frozen=True)
 class Board:
-    """All panels and what stands above them. `started` and `now` are seconds of one clock."""
+    """All panels and what stands above them. `started` and `now` are seconds of one clock.
+
+    `base` is the part of the run that was known before it began, `usage` what the models take by now.
+    """
 
     panels: tuple[PanelState, ...] = tuple(PanelState(stage) for stage in STAGES)
     phase: Phase = "idle"
@@ -62,7 +70,11 @@ class Board:
     started: float = 0.0
     now: float = 0.0
     run: Run | None = field(default=None, repr=False)
+    run_id: str = ""  # known from the first stage on
     message: str = ""  # the sentence shown when a run has failed
+    notice: str = ""  # a good word on the result
+    base: float = 0.0
+    usage: Usage | None = None
 
     def panel(self, stage: StageName) -> PanelState:
         return self.panels[STAGES.index(stage)]
@@ -78,15 +90,28 @@ def begin(prompt: str, now: float) -> Board:
     return Board(phase="running", prompt=prompt, started=now, now=now)
 
 
-def advance(board: Board, event: Event, now: float) -> Board:
+def board_of(run: Run) -> Board:
+    """The board of a run that is known already: from a history, a file, or as it was corrected."""
+    board = Board(
+        tuple(_known(stage, run) for stage in STAGES), PHASES[run.state], run.request.prompt, run=run
+    )
+    return replace(board, base=progress(replace(board, phase="running")))
+
+
+def take_up(run: Run, now: float) -> Board:
+    """The board of a known run that is about to go on."""
+    return replace(board_of(run), phase="running", started=now, now=now)
+
+
+def advance(board: Board, event: Event, now: float, usage: Usage | None = None) -> Board:
     """The board after this event. Panels the event says nothing of are the same objects as before."""
-    board = replace(board, now=now)
+    board = replace(board, now=now, usage=usage or board.usage)
     if isinstance(event, StageStarted):
-        return _started(board, event)
+        return _started(replace(board, run_id=event.run), event)
     if isinstance(event, Preview):
         return _changed(board, event.stage, step=event.step, steps=event.steps, image=event.image)
-    if isinstance(event, Finished):
-        return replace(board, run=event.run, phase="finished")
+    if isinstance(event, (Paused, Finished)):
+        return replace(board, run=event.run, phase=PHASES[event.run.state])
     return _ended(board, event)
 
 
@@ -98,7 +123,7 @@ def illustrated(board: Board, thumbnails: Mapping[str, str]) -> Board:
 def halt(board: Board, phase: Literal["stopped", "failed"], message: str = "") -> Board:
     """The board of a run that was stopped or broke: nothing on it runs any longer."""
     panels = tuple(replace(p, status=phase) if p.status == "running" else p for p in board.panels)
-    return replace(board, panels=panels, phase=phase, message=message)
+    return replace(board, panels=panels, phase=phase, message=message, usage=_idle(board.usage))
 
 
 def progress(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> float:
@@ -115,9 +140,10 @@ def progress(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> fl
 def remaining(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> float | None:
     """Seconds the run will still take, `None` while there is too little to tell by."""
     part = progress(board, pace)
-    if board.phase != "running" or part < 0.05:
+    gone = part - board.base
+    if board.phase != "running" or gone < 0.05:
         return None
-    return board.elapsed * (1 - part) / part
+    return board.elapsed * (1 - part) / gone
 
 
 def timed_pace(run: Run, pace: Mapping[StageName, float]) -> dict[StageName, float]:
@@ -126,6 +152,27 @@ def timed_pace(run: Run, pace: Mapping[StageName, float]) -> dict[StageName, flo
     known = sum(pace[name] for name in seconds)
     scale = sum(seconds.values()) / known if known else 1.0
     return {name: seconds.get(name, weight * scale) for name, weight in pace.items()}
+
+
+def _idle(usage: Usage | None) -> Usage | None:
+    """The usage with no model at work; the one that was ends its step."""
+    if usage is None:
+        return None
+    return replace(usage, models=tuple(replace(model, pinned=False) for model in usage.models))
+
+
+def _known(stage: StageName, run: Run) -> PanelState:
+    """A panel as the run left it; the first two show the first round, the others the last."""
+    number = 1 if stage in STAGES[:2] else max(1, len(run.rounds))
+    report = run.report(stage, number)
+    if report is None:
+        return PanelState(stage, round=number)
+    then = replace(run, rounds=run.rounds[:number])
+    images = {"initial": run.initial, "enhanced": then.round.enhanced}
+    return PanelState(
+        stage, report.status, report.model, report.seconds, report.peak_bytes, report.reason, number,
+        image=images.get(stage), run=then,
+    )  # fmt: skip
 
 
 def _started(board: Board, event: StageStarted) -> Board:
@@ -166,6 +213,6 @@ def _changed(board: Board, stage: StageName, **changes: object) -> Board:
 
 
 def _part(panel: PanelState) -> float:
-    if panel.status in ("done", "skipped"):
+    if panel.status in ("done", "corrected", "skipped"):
         return 1.0
     return 0.9 * panel.step / panel.steps if panel.steps else 0.0

@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
+from starlette.middleware import Middleware
 
 from imgrag.errors import LibraryError
 from imgrag.librarian import Librarian
 from imgrag.library import library_names
-from imgrag.ui import imports
+from imgrag.ui import health, imports
+from imgrag.ui.batches import Batches, wire_batch_api
+from imgrag.ui.changes import Changes, wire_changes
+from imgrag.ui.forms import choices
+from imgrag.ui.guard import Guard, file_arguments
+from imgrag.ui.history import build_history
+from imgrag.ui.language import label, words
 from imgrag.ui.library import build_library, wire_library, wire_library_api
-from imgrag.ui.panels import build_panels
+from imgrag.ui.owners import browser_key, kept_or_new
+from imgrag.ui.panels import Panels, build_panels
+from imgrag.ui.past import Past, wire_history
 from imgrag.ui.runs import Runs
 from imgrag.ui.settings import Controls, build_controls
 from imgrag.ui.shelves import Shelves
+from imgrag.ui.skips import spare_skipped
 from imgrag.ui.theme import build_theme
 
 if TYPE_CHECKING:
@@ -31,6 +41,7 @@ HERE = Path(__file__).parent
 CACHE_SECONDS = (3600, 86400)  # look every hour, keep a day
 MAX_PIXELS = 40_000_000  # of any image that is decoded; a bomb is refused
 MAX_UPLOAD = "100 MB"  # of a file; a zip holds many pictures
+MAX_WAITING = 8  # in the queue, besides those that are served; whoever comes then is told to come back
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 
 
@@ -80,23 +91,36 @@ def build_demo(
     with gr.Blocks(
         title="ImageRAG", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as demo:
-        with gr.Tabs(elem_id="ir-tabs"):
-            with gr.Tab("Create", id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
+        with gr.Tabs(elem_id="ir-tabs") as tabs:
+            with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
                     controls = build_controls(_defaults(pipeline.profile), list(offered), chosen)
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
                     panels = build_panels()
+            past_tab = build_history()
             tab = build_library(librarian.names(), folders is not None, MAX_UPLOAD)
+        key = browser_key()
         drawing = controls.inputs["library"]
-        _wire(runs, controls, [*panels.outputs, controls.run])
+        past = Past(runs, pipeline)
+        outputs = [*panels.outputs, controls.run]
+        ending = wire_changes(Changes(runs, pipeline), panels, controls.pause, outputs, GPU)
+        ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, GPU)
+        _wire(runs, controls, panels, key, ending)
         wire_library(tab, shelves, drawing, GPU)
         _wire_api(runs, controls, chosen)
+        batches = Batches(pipeline, offered)
+        wire_batch_api(batches, chosen, GPU)
+        demo.unload(batches.leave)
         wire_library_api(shelves, chosen, GPU)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+        demo.load(kept_or_new, key, key, **quiet).then(past.arrive, key, outputs, **quiet)
+        fields = panels.forms.fields
+        demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
-    demo.queue(api_open=False, max_size=20)
+    spare_skipped(demo)
+    demo.queue(api_open=False, max_size=MAX_WAITING)
     return demo
 
 
@@ -116,8 +140,12 @@ def launch(demo: gr.Blocks, *, warm_up: bool = True, **options: Any) -> None:
         css_paths=HERE / "page.css",
         head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
         footer_links=["api", "settings"],
+        i18n=words(),
         max_file_size=MAX_UPLOAD.replace(" ", "").lower(),
-        mcp_server=find_spec("mcp") is not None,  # an optional package
+        # An optional package. Gradio asks nobody who talks to its MCP server to log in.
+        mcp_server=find_spec("mcp") is not None and not options.get("auth"),
+        run_history=False,  # Gradio's own, which would speak to the hub
+        app_kwargs=app_settings(demo),
         prevent_thread_lock=True,
         ssr_mode=False,
         _frontend=False,  # no second look at localhost: it gives up after 3 s, which a busy machine may take
@@ -126,6 +154,14 @@ def launch(demo: gr.Blocks, *, warm_up: bool = True, **options: Any) -> None:
     if warm_up:
         imports.begin()
     demo.block_thread()
+
+
+def app_settings(demo: gr.Blocks) -> dict[str, Any]:
+    """What the page's web application gets besides Gradio's own: the guard and the health routes."""
+    return {
+        "middleware": [Middleware(Guard, pictures=file_arguments(demo))],
+        "routes": health.routes(),
+    }
 
 
 def sweep(folder: Path) -> None:
@@ -159,29 +195,35 @@ def _defaults(profile: Profile) -> dict[str, Any]:
         "steps": profile.generator.steps,
         "guidance_scale": profile.generator.guidance_scale,
         "adapter_scale": profile.adapter.scale,
+        "guided_share": profile.adapter.guided_share,
         "similarity_floor": profile.retrieval.similarity_floor,
         "max_concepts": profile.retrieval.max_concepts,
     }
 
 
-def _wire(runs: Runs, controls: Controls, outputs: list[Any]) -> None:
-    """Run by button or Enter, and Stop. `cancels` takes a waiting run out of the queue as well."""
+def _wire(runs: Runs, controls: Controls, panels: Panels, key: gr.BrowserState, ending: list[Any]) -> None:
+    """Run by button or Enter, go on, and Stop, which ends the events of `ending` too.
+
+    `cancels` takes a waiting run out of the queue as well.
+    """
+    outputs: list[Any] = [*panels.outputs, controls.run]
+    heavy: dict[str, Any] = {
+        "trigger_mode": "once", "show_progress": "minimal", "show_progress_on": outputs[0],
+        "api_visibility": "private", **GPU,
+    }  # fmt: skip
     running = gr.on(
         [controls.run.click, controls.prompt.submit],
         runs.stream,
         None,
         outputs,
-        inputs_kwargs=dict(controls.inputs),
-        trigger_mode="once",
-        show_progress="minimal",
-        show_progress_on=outputs[0],
-        api_visibility="private",
-        **GPU,
+        inputs_kwargs={**controls.inputs, "pause": controls.pause, "key": key},
+        **heavy,
     )
+    going_on = panels.go_on.click(runs.go_on, controls.pause, outputs, **heavy)
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    controls.stop.click(runs.stop, None, [outputs[0], outputs[-1]], cancels=[running], **quiet).then(
-        runs.settle, None, outputs, **quiet
-    )
+    controls.stop.click(
+        runs.stop, None, [outputs[0], outputs[-1]], cancels=[running, going_on, *ending], **quiet
+    ).then(runs.settle, None, outputs, **quiet)
 
 
 def _wire_api(runs: Runs, controls: Controls, library: str) -> None:

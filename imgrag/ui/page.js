@@ -21,17 +21,59 @@
     if (strip && !strip.hasAttribute("aria-live")) strip.setAttribute("aria-live", "polite");
   };
 
-  const tidy = () => { nameImages(); announce(); };
+  // A saved PNG or zip that is dropped anywhere else than on a field is a run that should come back.
+  const isRun = (event) => [...(event.dataTransfer?.items ?? [])].some((item) => item.kind === "file")
+    && !event.target.closest("input, textarea, .ir-correct, #ir-lib-left, #ir-lib-right, #ir-past-file");
+
+  const handOver = (files, tries) => {
+    const field = document.querySelector("#ir-past-file input[type=file]");
+    if (!field) return void (tries && setTimeout(handOver, 100, files, tries - 1));
+    field.files = files;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  const bringBack = () => {
+    document.addEventListener("dragover", (event) => { if (isRun(event)) event.preventDefault(); });
+    document.addEventListener("drop", (event) => {
+      if (!isRun(event)) return;
+      event.preventDefault();  // or the browser would leave the page to show the file
+      const files = event.dataTransfer.files;
+      if (files.length !== 1 || !/\.(png|zip)$/i.test(files[0].name)) return;
+      document.querySelector("#ir-past-button")?.click();  // a tab is built when it is first opened
+      handOver(files, 50);
+    });
+  };
+
+  // The server knows no time zones.
+  const tellTimes = () => document.querySelectorAll("time[datetime]").forEach((time) => {
+    const then = new Date(time.dateTime);
+    const year = then.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
+    const words = then.toLocaleString(document.documentElement.lang || undefined, {
+      month: "short", day: "numeric", hour: "numeric", minute: "2-digit", ...year,
+    });
+    if (time.textContent !== words) time.textContent = words;
+  });
+
+  const tidy = () => { nameImages(); announce(); tellTimes(); };
+
+  // The server says its texts in the language that Gradio shows its own in.
+  const speak = () => {
+    const site = location.protocol === "https:" ? "None; Secure; Partitioned" : "Lax";
+    document.cookie = `imgrag-language=${document.documentElement.lang}; path=/; SameSite=${site}`;
+  };
 
   const start = () => {
+    speak();
+    new MutationObserver(speak).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
     new MutationObserver(tidy).observe(document.body, {
       childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt"],
     });
     tidy();
+    bringBack();
     setInterval(() => document.querySelectorAll("[data-left]").forEach((clock) => {
       const left = Math.max(1, Number(clock.dataset.left) - 1);
       clock.dataset.left = left;
-      if (left < 90) clock.textContent = `about ${left} s left`;
+      if (left < 90) clock.textContent = clock.dataset.words.replace("{left}", left);
     }), 1000);
   };
 

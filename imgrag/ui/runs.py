@@ -1,12 +1,13 @@
-"""What the page's and the API's events do: run, stop, leave. Knows the pipeline, not its models."""
+"""What the page's and the API's events do: run, go on, stop, leave. Knows the pipeline, not its models."""
 
 from __future__ import annotations
 
 import logging
 import secrets
+import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,24 @@ from gradio.utils import get_upload_folder
 from imgrag import records
 from imgrag.errors import Cancelled, ImgragError, LibraryError, RequestError
 from imgrag.events import Event, Finished, Preview, StageDone, StageStarted
+from imgrag.logs import log_event
+from imgrag.restoring import write_zip
 from imgrag.run import STAGES, Request, Run, StageName
+from imgrag.trace import trace
 from imgrag.ui import imports, markup
-from imgrag.ui.board import GUESSED_PACE, Board, advance, begin, halt, illustrated, timed_pace
+from imgrag.ui.board import (
+    GUESSED_PACE,
+    Board,
+    advance,
+    begin,
+    board_of,
+    halt,
+    illustrated,
+    take_up,
+    timed_pace,
+)
+from imgrag.ui.language import say
+from imgrag.ui.owners import owner_of
 from imgrag.ui.panels import Results, updates
 from imgrag.ui.sessions import Session, Sessions
 from imgrag.ui.settings import request_from
@@ -33,13 +49,17 @@ PREVIEW_EVERY = 0.1  # seconds; each update of the page costs the drawing a few 
 THUMBNAIL = 64  # px; of a candidate among the references
 
 T = TypeVar("T")
+Updates = list[Any]
+Begin = Callable[[threading.Event], Generator[Event, None, None]]
+"""Starts a stream of events that ends once its argument is set."""
 log = logging.getLogger(__name__)
 
 
 class Runs:
     """The handlers of one page. `libraries` maps the names the browser knows to what a request takes.
 
-    It may change while the page is up.
+    It may change while the page is up. What a handler returns is updates of the panels, then of the
+    Run button.
     """
 
     def __init__(self, pipeline: ImageRAGPipeline, libraries: Mapping[str, str]) -> None:
@@ -48,22 +68,80 @@ class Runs:
         self._pace: Mapping[StageName, float] = GUESSED_PACE
         self.sessions = Sessions()
 
-    def stream(self, request: gr.Request, **values: Any) -> Iterator[list[Any]]:
-        """Run for the page: one list of updates (panels, then the Run button) a step."""
-        session = self.sessions.open(
-            request.session_hash or "", begin(values.get("prompt") or "", time.monotonic())
-        )
-        before: Board | None = None
-        try:
-            for board in self._boards(session, values):
-                done = board.run if board.phase == "finished" else None
-                results = self._results(done) if done is not None else None
-                yield [*updates(before, board, self._pace, results), _run_button(board)]
-                before = board
-        finally:
-            session.ended.set()
+    def stream(
+        self, request: gr.Request, pause: bool = False, key: str | None = None, **values: Any
+    ) -> Iterator[Updates]:
+        """Run for the page: one list of updates a step. `key` is what only this browser holds."""
+        board = begin(values.get("prompt") or "", time.monotonic())
 
-    def stop(self, request: gr.Request) -> list[Any]:
+        def events(stop: threading.Event) -> Generator[Event, None, None]:
+            wanted = self._request(values)
+            return self._pipeline.stream(wanted, stop, pause=pause, owner=owner_of(key))
+
+        yield from self._followed(request, board, events)
+
+    def go_on(self, request: gr.Request, pause: bool = False) -> Iterator[Updates]:
+        """Go on with the page's run after a pause, a stop or a failure."""
+        yield from self.changed(request, pause, lambda run: run)
+
+    def changed(self, request: gr.Request, pause: bool, change: Callable[[Run], Run]) -> Iterator[Updates]:
+        """Change the page's run, and go on with it from there.
+
+        What cannot be changed so is said, and everything stays as it was.
+        """
+        known = self.run_of(request)
+        try:
+            if known is None:
+                raise RequestError("There is no run on this page. Press Run, or open one from the history.")
+            run = change(known)
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            yield self.refused(request, error)
+            return
+        yield from self.taken_up(request, run, pause)
+
+    def taken_up(
+        self, request: gr.Request, run: Run, pause: bool = False, like: str = ""
+    ) -> Iterator[Updates]:
+        """Go on with a run that is known.
+
+        Args:
+            like: the hash of the result's pixels, if it is drawn again and should be the same.
+        """
+        board = take_up(run, time.monotonic())
+        board = illustrated(board, self._thumbnails(run)) if run.round.references else board
+        yield from self._followed(
+            request, board, lambda stop: self._pipeline.resume(run, stop, pause=pause), like
+        )
+
+    def show(self, request: gr.Request, run: Run, notice: str = "") -> Updates:
+        """Put a run that is known on the page as it is; updates of everything."""
+        board = replace(board_of(run), notice=notice)
+        board = illustrated(board, self._thumbnails(run)) if run.round.references else board
+        session = self.sessions.open(request.session_hash or "", board)
+        session.ended.set()
+        results = self._results(run) if board.phase == "finished" else None
+        return [*updates(None, board, self._pace, results), _run_button(board)]
+
+    def run_of(self, request: gr.Request) -> Run | None:
+        """The run on this page, as far as it is known."""
+        session = self.sessions.get(request.session_hash or "")
+        return session.board.run if session is not None else None
+
+    def offered(self, library: str) -> str | None:
+        """What a request takes for a library of this name; `None` if it is not offered here."""
+        return self._libraries.get(library)
+
+    def as_it_is(self, request: gr.Request) -> Updates:
+        """Updates that change nothing."""
+        return [gr.skip()] * (len(updates(Board(), Board())) + 1)
+
+    def refused(self, request: gr.Request, error: Exception) -> Updates:
+        """Updates that say what was wrong; the run on the page stays."""
+        session = self.sessions.get(request.session_hash or "")
+        board = session.board if session is not None else Board()
+        return self._said(replace(board, message=explain(error, board.run_id)))
+
+    def stop(self, request: gr.Request) -> Updates:
         """Tell the page's run to stop, and the page that it was told: updates of the strip and the Run button."""
         session = self.sessions.stop(request.session_hash or "")
         if session is None:
@@ -78,11 +156,14 @@ class Runs:
         """
         session = self.sessions.get(request.session_hash or "")
         if session is None or not session.stop.is_set():
-            return [gr.skip()] * (len(updates(None, Board())) + 1)
+            return self.as_it_is(request)
         session.ended.wait()
-        session.board = halt(session.board, "stopped")
+        board = session.board
+        if board.phase != "finished":  # it may have come to its end while it was told to stop
+            board = self._end(session, "stopped")
         # Everything anew: what changed last may have been under way to the page and lost by the stop.
-        return [*updates(None, session.board, self._pace), _run_button(session.board)]
+        results = self._results(board.run) if board.phase == "finished" and board.run is not None else None
+        return [*updates(None, board, self._pace, results), _run_button(board)]
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
@@ -94,14 +175,16 @@ class Runs:
         Raises:
             gr.Error: with the sentence a person would read.
         """
-        run: Run | None = None
+        run, run_id = None, ""
         try:
-            for event in self._events(values, threading.Event()):
+            wanted = self._request(values)
+            for event in self._events(lambda stop: self._pipeline.stream(wanted, stop), threading.Event()):
                 if isinstance(event, StageStarted):
+                    run_id = event.run
                     yield None, {"status": "running", "stage": event.stage, "of": len(STAGES)}
                 run = event.run if isinstance(event, Finished) else run
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a sentence
-            raise gr.Error(explain(error, run), print_exception=False) from None
+            raise gr.Error(explain(error, run_id), print_exception=False) from None
         if run is not None:
             yield cached(self._folder(run) / "result.png"), records.record(run)
 
@@ -109,15 +192,30 @@ class Runs:
         """The libraries a request can name."""
         return list(self._libraries)
 
-    def _boards(self, session: Session, values: dict[str, Any]) -> Iterator[Board]:
+    def _followed(self, request: gr.Request, board: Board, begin: Begin, like: str = "") -> Iterator[Updates]:
+        """The updates of a run from its first board to its last."""
+        session = self.sessions.open(request.session_hash or "", board)
+        before: Board | None = None
+        try:
+            for now in self._boards(session, begin, like):
+                done = now.run if now.phase == "finished" else None
+                results = self._results(done) if done is not None else None
+                yield [*updates(before, now, self._pace, results), _run_button(now)]
+                before = now
+        finally:
+            session.ended.set()
+
+    def _said(self, board: Board) -> Updates:
+        """The board with its message and nothing else new."""
+        return [*updates(replace(board, message=""), board, self._pace), _run_button(board)]
+
+    def _boards(self, session: Session, begin: Begin, like: str) -> Iterator[Board]:
         """The boards of a run, first to last; previews that come faster than a page can show are left out."""
         shown = 0.0
         yield session.board
         try:
-            for event in self._events(values, session.stop):
-                board = advance(session.board, event, time.monotonic())
-                found = event.run if isinstance(event, StageDone) and event.stage == "references" else None
-                session.board = illustrated(board, self._thumbnails(found)) if found else board
+            for event in self._events(begin, session.stop):
+                session.board = self._advanced(session.board, event, like)
                 if not isinstance(event, Preview) or time.monotonic() - shown > PREVIEW_EVERY:
                     yield session.board
                     shown = time.monotonic()
@@ -125,20 +223,36 @@ class Runs:
         except Cancelled:
             yield self._end(session, "stopped")
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
-            yield self._end(session, "failed", explain(error, session.board.run))
+            yield self._end(session, "failed", explain(error, session.board.run_id))
 
-    def _events(self, values: dict[str, Any], stop: threading.Event) -> Iterator[Event]:
+    def _advanced(self, board: Board, event: Event, like: str) -> Board:
+        board = advance(board, event, time.monotonic(), self._pipeline.residency.usage())
+        if isinstance(event, StageDone) and event.stage == "references":
+            return illustrated(board, self._thumbnails(event.run))
+        if isinstance(event, Finished) and like and event.run.result is not None:
+            same = records.pixel_hash(event.run.result) == like
+            words = (
+                say("Drawn again: the same image, pixel for pixel.")
+                if same
+                else say("Drawn again, but not the same image: other weights, another library or machine.")
+            )
+            return replace(board, notice=words)
+        return board
+
+    def _events(self, begin: Begin, stop: threading.Event) -> Iterator[Event]:
         """The pipeline's stream. Closing it returns at once: Gradio does so on its event loop."""
-        request = self._request(values)
+        events = begin(stop)
         imports.wait()
-        yield from detached(self._pipeline.stream(request, stop), stop)
+        yield from detached(events, stop)
 
     def _thumbnails(self, run: Run) -> dict[str, str]:
         """Pictures of the candidates, as data URIs by file. The run does not wait for them."""
-        library = self._pipeline.library(run.request.library or self._pipeline.profile.retrieval.library)
-        shown = {}
+        shown: dict[str, str] = {}
         for file in {c.file for found in run.round.references or () for c in found.candidates}:
             with suppress(LibraryError):  # it vanished since it was found; its name stands there instead
+                library = self._pipeline.library(
+                    run.request.library or self._pipeline.profile.retrieval.library
+                )
                 shown[file] = markup.data_uri(library.thumbnail(file, THUMBNAIL), THUMBNAIL, "webp")
         return shown
 
@@ -160,7 +274,9 @@ class Runs:
 
     def _results(self, run: Run) -> Results:
         folder = self._folder(run)
-        return Results(cached(folder / "result.png"), cached(folder / "run.json"), records.trace(run))
+        with tempfile.TemporaryDirectory() as place:
+            bundle = cached(write_zip(run, folder, Path(place) / f"imgrag-{run.id}.zip"))
+        return Results(cached(folder / "result.png"), cached(folder / "run.json"), bundle, trace(run))
 
     def _folder(self, run: Run) -> Path:
         return Path(self._pipeline.results) / run.id
@@ -178,12 +294,12 @@ def detached(steps: Generator[T, None, Any], stop: threading.Event) -> Iterator[
         raise
 
 
-def explain(error: Exception, run: Run | None) -> str:
+def explain(error: Exception, run_id: str = "") -> str:
     """One sentence for the person. What nobody foresaw is logged with a number that finds it again."""
     if isinstance(error, ImgragError):
         return str(error)
-    number = run.id if run is not None else secrets.token_hex(4)
-    log.error("run %s failed", number, exc_info=error)
+    number = run_id or secrets.token_hex(4)
+    log_event(log, "unexpected", run=number, level=logging.ERROR, error=error)
     return f"Something went wrong on our side (run {number}). Please try again; the server's log tells more."
 
 
@@ -193,5 +309,5 @@ def cached(file: Path) -> str:
 
 
 def _run_button(board: Board) -> Any:
-    label = {"running": "Running…", "stopping": "Stopping…"}.get(board.phase, "Run")
-    return gr.update(value=label, interactive=label == "Run")
+    words = {"running": say("Running…"), "stopping": say("Stopping…")}.get(board.phase)
+    return gr.update(value=words or say("Run"), interactive=words is None)
