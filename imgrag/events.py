@@ -11,12 +11,12 @@ from imgrag.run import Run, StageName, StageReport
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins; `model` names the checkpoint that will serve it, `run` is the run's id."""
+    """A stage begins; `model` names the checkpoint that will serve it, `run_id` is the run's."""
 
     stage: StageName
     model: str
     round: int = 1
-    run: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def advance(board: Board, event: Event, now: float, usage: Usage | None = None) 
     """The board after this event. Panels the event says nothing of are the same objects as before."""
     board = replace(board, now=now, usage=usage or board.usage)
     if isinstance(event, StageStarted):
-        return _started(replace(board, run_id=event.run), event)
+        return _started(replace(board, run_id=event.run_id), event)
     if isinstance(event, Preview):
         return _changed(board, event.stage, step=event.step, steps=event.steps, image=event.image)
     if isinstance(event, (Paused, Finished)):

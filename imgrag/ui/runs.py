@@ -180,7 +180,7 @@ class Runs:
             wanted = self._request(values)
             for event in self._events(lambda stop: self._pipeline.stream(wanted, stop), threading.Event()):
                 if isinstance(event, StageStarted):
-                    run_id = event.run
+                    run_id = event.run_id
                     yield None, {"status": "running", "stage": event.stage, "of": len(STAGES)}
                 run = event.run if isinstance(event, Finished) else run
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a sentence

@@ -124,17 +124,16 @@ def narrow(server: Server, count: int) -> Figures:
 
 def markup(server: Server, count: int) -> Figures:
     """Prompts that are markup, in a browser; how often something of them was executed."""
-    executed = 0
+    executed, dialogs = 0, list[Any]()
     with chromium() as browser:
         for _ in range(count):
             page = _opened(browser, server)
-            dialogs: list[Any] = []
-            page.on("dialog", dialogs.append)
+            page.on("dialog", lambda dialog: dialogs.append(dialog))
             _run(page, f"a dog {MARKUP}")
             _finished(page)
-            executed += page.title() == "pwned" or bool(dialogs)
+            executed += page.title() == "pwned"
             page.close()
-    return {"prompts_run": Figure(executed, count)}
+    return {"prompts_run": Figure(executed + len(dialogs), count)}
 
 
 def _opened(browser: Browser, server: Server, theme: str = "light", width: int = 1280) -> Page:

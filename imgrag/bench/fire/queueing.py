@@ -85,6 +85,7 @@ def joins(server: Server, count: int) -> Figures:
     untold = sum(not _told(answer) for answer in answers if not answer.is_success)
     for visitor, answer in zip(visitors, answers, strict=True):
         if answer.is_success:
+            visitor.fire(visitor.pressed("ir-stop"))  # as the page does: Gradio alone waits for a step to end
             _cancel(visitor, answer.json()["event_id"])
         visitor.http.close()
     _idle(server)
