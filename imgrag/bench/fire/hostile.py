@@ -234,8 +234,11 @@ def _prompted(visitor: Visitor, who: str, text: str) -> Answer:
 
 
 def _well_met(answer: Answer, text: str, fine: bool) -> bool:
-    """A drawable prompt was drawn, another refused in a sentence; none comes back as markup."""
-    shown = [value for value in _texts(answer.data) if "<" in value]
+    """A drawable prompt was drawn, another refused in a sentence; none comes back as part of our markup.
+
+    A record or an alternative text holds a prompt as it is: they are values, which no page takes for markup.
+    """
+    shown = [value for value in _texts(answer.data) if 'class="ir-' in value]
     safe = not any("<script" in value or "<img src=x" in value for value in shown)
     bounded = len(answer.text) < 5 * MEGABYTE
     told = "ir-banner" in str(answer.data)

@@ -19,7 +19,6 @@ from typing import Any
 from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
 from imgrag.bench.fire import browser, faults, hostile, queueing
 from imgrag.bench.fire.server import Server, serving
-from imgrag.errors import ImgragError
 
 Figures = dict[str, Figure]
 
@@ -143,8 +142,8 @@ def run(
                     shared = shared or [stack.enter_context(serving(folder / "shared"))]
                     place = shared[0]
                 figures |= experiment.measure(place, experiment.quick if quick else experiment.count)
-            except ImgragError as error:  # the other rows are worth having
-                skipped.update(dict.fromkeys(experiment.keys, str(error)))
+            except Exception as error:  # noqa: BLE001  the other rows are worth having
+                skipped.update(dict.fromkeys(experiment.keys, str(error) or type(error).__name__))
     return {key: figure for key, figure in figures.items() if key in wanted}, skipped
 
 

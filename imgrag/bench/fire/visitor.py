@@ -135,7 +135,7 @@ class Visitor:
 
     def join(self, event: Mapping[str, Json], changes: Mapping[int, Json] | None = None) -> httpx.Response:
         """Ask for a place in the queue and do not wait for anything."""
-        return self.http.post(f"{API}/queue/join", json=self.body(event, changes or {}))
+        return self._post(f"{API}/queue/join", self.body(event, changes or {}))
 
     @contextmanager
     def messages(self) -> Iterator[Iterator[dict[str, Json]]]:
@@ -149,8 +149,13 @@ class Visitor:
         name = name or (file.name if isinstance(file, Path) else "file")
         return self.http.post(f"{API}/upload", files={"files": (name, content)})
 
+    def _post(self, path: str, body: Mapping[str, Json]) -> httpx.Response:
+        """In ASCII: httpx has no way to write half of a character pair, which a program may well send."""
+        content = json.dumps(body).encode()
+        return self.http.post(path, content=content, headers={"content-type": "application/json"})
+
     def _direct(self, body: Mapping[str, Json]) -> Answer:
-        response = self.http.post(f"{API}/run/predict", json=body)
+        response = self._post(f"{API}/run/predict", body)
         answer = Answer(response.is_success, response.status_code, text=response.text)
         if response.is_success:
             answer.data = response.json().get("data") or []
@@ -159,7 +164,7 @@ class Visitor:
         return answer
 
     def _queued(self, body: Mapping[str, Json]) -> Answer:
-        response = self.http.post(f"{API}/queue/join", json=body)
+        response = self._post(f"{API}/queue/join", body)
         answer = Answer(status=response.status_code, text=response.text)
         if not response.is_success:
             answer.error = sentence(response)
