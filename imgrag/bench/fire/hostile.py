@@ -121,7 +121,7 @@ def paths(server: Server, count: int) -> Figures:
             for what, text, landed in _asked_paths(visitor, path):
                 fired += 1
                 strayed = landed and not Path(landed).resolve().is_relative_to(server.uploads.resolve())
-                if secret in text or strayed or told_paths(text.replace(path, ""), server.uploads):
+                if secret in text or strayed or told_paths(_without(text, path), server.uploads):
                     got.append(f"{what} {path!r}")
         got += server.watch()["reached"][before:]
     got += [str(file) for file in _outside(server) - outside]
@@ -142,6 +142,14 @@ def prompts(server: Server, count: int) -> Figures:
     wrong += [] if server.alive() else ["the server is gone"]
     _explain("prompts", wrong)
     return {"prompts": Figure(len(wrong), len(made) * 2)}
+
+
+def _without(text: str, path: str) -> str:
+    """An answer without what was sent, which may come back in it: as it is, or as JSON writes it."""
+    plain = path.split("\0")[0]
+    for form in (json.dumps(plain)[1:-1], plain):
+        text = text.replace(form, "")
+    return text
 
 
 def weights(folder: Path, count: int) -> Figures:
