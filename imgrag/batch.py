@@ -192,9 +192,7 @@ def _line(
 
 
 def _matches(run: Run) -> bool | None:
-    if not run.rounds:
-        return None
-    verdict = run.rounds[run.kept - 1].second_verdict if run.kept else run.rounds[0].verdict
+    verdict = run.verdict
     return verdict.matches if verdict is not None and verdict.readable else None
 
 

@@ -14,7 +14,7 @@ def keep_better(run: Run) -> Run:
     Fewer missing things win. On a tie the earlier image stays, unless the enhanced one shows what
     was fetched for it: the person asked for that.
     """
-    old = run.rounds[run.kept - 1].second_verdict if run.kept else run.rounds[0].verdict
+    old = run.verdict
     new = run.round.second_verdict
     assert old is not None and new is not None
     earlier = "initial image" if not run.kept else "earlier enhanced image"

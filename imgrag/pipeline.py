@@ -167,6 +167,10 @@ class ImageRAGPipeline:
                 self._opened[name] = open_library(name, self.libraries, self._cache)
             return self._opened[name]
 
+    def library_of(self, request: Request) -> ImageLibrary:
+        """The library that a request takes its references from. Raises LibraryError: there is none."""
+        return self.library(request.library or self.profile.retrieval.library)
+
     def close_library(self, name: str) -> None:
         """Let go of a library's files, so that it can be renamed or deleted. Waits for the run at work."""
         with self._lock, self._opening:
@@ -220,7 +224,7 @@ class ImageRAGPipeline:
 
     def _begin(self, request: Request, owner: str) -> Run:
         now = datetime.now(timezone.utc)
-        library = self._library(request)
+        library = self.library_of(request)
         library.require_pictures()
         return Run(
             id=new_id(now),
@@ -245,7 +249,7 @@ class ImageRAGPipeline:
     def _context(self, run: Run, stop: threading.Event, put: Put) -> Context:
         return Context(
             residency=self.residency,
-            library=self._library(run.request),
+            library=self.library_of(run.request),
             enhancing_prompt=self.profile.generator.enhancing_prompt,
             layout=self.profile.generator.layout,
             query=self.profile.retrieval.query,
@@ -254,9 +258,6 @@ class ImageRAGPipeline:
             note=lambda note: None,
             check=lambda: _check(stop),
         )
-
-    def _library(self, request: Request) -> ImageLibrary:
-        return self.library(request.library or self.profile.retrieval.library)
 
 
 def settings(request: Request, profile: Profile) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -247,7 +247,7 @@ def _create(run: Run, folder: Path) -> None:
     """Write the folder beside its place and rename it."""
     partial = Path(tempfile.mkdtemp(prefix=_partial(), dir=folder.parent))
     try:
-        for name, write in _files(run):
+        for name, write in _files(run, record(run)):
             write(partial / name)
         partial.chmod(0o755)  # mkdtemp's folders are private
         partial.rename(folder)
@@ -261,10 +261,14 @@ def _complete(run: Run, folder: Path) -> None:
     before = open_record(folder.parent, run.id)
     if before.get("state") == "finished":
         raise RecordError(f"The run {run.id} is already there, and finished. Open it again from the history.")
-    known, now = before.get("pixels", {}), record(run)["pixels"]
+    found = record(run)
+    known, now = before.get("pixels", {}), found["pixels"]
     if any(name in known and known[name] != pixels for name, pixels in now.items()):
-        _put(folder, RECORD, dict(_files(_emptied(run)))[RECORD])  # names nothing that is about to change
-    for name, write in _files(run):
+        empty = _emptied(run)
+        _put(
+            folder, RECORD, dict(_files(empty, record(empty)))[RECORD]
+        )  # names nothing that is about to change
+    for name, write in _files(run, found):
         lacks_text = run.state == "finished" and not name.startswith("reference-")
         if name in known and known[name] == now[name] and not lacks_text:
             continue
@@ -289,27 +293,25 @@ def _emptied(run: Run) -> Run:
     return replace(run, initial=None, rounds=(), stages=(), corrections=(), kept=0, why="", state="running")
 
 
-def _files(run: Run) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    """The names of a run's files and what writes them, the record last."""
+def _files(run: Run, found: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """The names of a run's files and what writes them, the record last; `found` is what it holds."""
     text = PngInfo()
     if run.state == "finished":
-        text.add_text(TEXT_KEY, json.dumps(reproducible(run)))
+        text.add_text(TEXT_KEY, json.dumps(_reproducible(run, found)))
     for name, image in images(run).items():
         info = None if name.startswith("reference-") else text
         yield name, lambda path, image=image, info=info: image.save(path, format="PNG", pnginfo=info)  # type: ignore[misc]
-    found = record(run)
-    if run.state == "running":
-        found["worker"] = _this_process()
-    yield RECORD, lambda path: _write_text(path, json.dumps(found, indent=2) + "\n")
+    worker = {"worker": _this_process()} if run.state == "running" else {}
+    yield RECORD, lambda path: _write_text(path, json.dumps({**found, **worker}, indent=2) + "\n")
 
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def reproducible(run: Run) -> dict[str, Any]:
+def _reproducible(run: Run, found: Mapping[str, Any]) -> dict[str, Any]:
     """The record without what differs between two runs of the same request."""
-    kept = {key: value for key, value in record(run).items() if key not in PASSING}
+    kept = {key: value for key, value in found.items() if key not in PASSING}
     return {**kept, "stages": [_lasting(report) for report in run.stages]}
 
 

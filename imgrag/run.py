@@ -290,6 +290,13 @@ class Run:
         return replace(self, stages=tuple(ordered))
 
     @property
+    def verdict(self) -> Verdict | None:
+        """What is said of the better image, `None` while nothing is."""
+        if self.kept:
+            return self.rounds[self.kept - 1].second_verdict
+        return self.rounds[0].verdict if self.rounds else None
+
+    @property
     def result(self) -> Image.Image | None:
         """The better image."""
         return self.rounds[self.kept - 1].enhanced if self.kept else self.initial

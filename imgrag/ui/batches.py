@@ -13,11 +13,10 @@ import gradio as gr
 
 from imgrag.batch import Line, run_batch
 from imgrag.contact_sheet import contact_sheets
-from imgrag.errors import RequestError
 from imgrag.events import StageStarted
 from imgrag.prompt_files import parse_prompts
 from imgrag.ui import imports
-from imgrag.ui.runs import cached, detached, explain
+from imgrag.ui.runs import cached, chosen, detached, explain
 
 if TYPE_CHECKING:
     from imgrag.pipeline import ImageRAGPipeline
@@ -78,10 +77,7 @@ class Batches:
         yield from detached(run_batch(self._pipeline, requests, stop), stop)
 
     def _requests(self, prompts: str, seed: float | None, library: str | None) -> list[Request]:
-        if library and library not in self._libraries:
-            known = ", ".join(self._libraries)
-            raise RequestError(f"There is no library {library!r} here. Choose one of: {known}.")
-        usual = {"seed": seed or 0, "library": self._libraries[library] if library else None}
+        usual = {"seed": seed or 0, "library": chosen(self._libraries, library)}
         return parse_prompts(prompts or "", usual, MAX_PROMPTS, suffix=".txt")
 
     def _sheet(self, lines: Sequence[Line]) -> str:

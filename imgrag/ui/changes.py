@@ -103,8 +103,7 @@ class Changes:
         return [gr.skip(), gr.update(value=edges, choices=places())]
 
     def _opened(self, run: Run, file: str) -> Image.Image:
-        library = self._pipeline.library(run.request.library or self._pipeline.profile.retrieval.library)
-        return library.open(file)
+        return self._pipeline.library_of(run.request).open(file)
 
 
 def _needed(path: str | None) -> Image.Image:

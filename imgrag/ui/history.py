@@ -168,10 +168,7 @@ def _column(run: Run) -> str:
         if result is not None
         else ""
     )
-    verdict = (
-        run.rounds[run.kept - 1].second_verdict if run.kept else run.rounds[0].verdict if run.rounds else None
-    )
-    chips = verdict_chips(verdict) if verdict is not None else ""
+    chips = verdict_chips(run.verdict) if run.verdict is not None else ""
     lines = "".join(f"<li>{escape(told(line))}</li>" for line in trace(run))
     return (
         f'<div><strong>{escape(run.request.prompt)}</strong>{picture}<div class="ir-chips">{chips}</div>'

@@ -250,9 +250,7 @@ class Runs:
         shown: dict[str, str] = {}
         for file in {c.file for found in run.round.references or () for c in found.candidates}:
             with suppress(LibraryError):  # it vanished since it was found; its name stands there instead
-                library = self._pipeline.library(
-                    run.request.library or self._pipeline.profile.retrieval.library
-                )
+                library = self._pipeline.library_of(run.request)
                 shown[file] = markup.data_uri(library.thumbnail(file, THUMBNAIL), THUMBNAIL, "webp")
         return shown
 
@@ -266,11 +264,7 @@ class Runs:
             self._pace = timed_pace(board.run, self._pace)
 
     def _request(self, values: dict[str, Any]) -> Request:
-        library = values.get("library")
-        if library and library not in self._libraries:
-            known = ", ".join(self._libraries)
-            raise RequestError(f"There is no library {library!r} here. Choose one of: {known}.")
-        return request_from(**{**values, "library": self._libraries[library] if library else None})
+        return request_from(**{**values, "library": chosen(self._libraries, values.get("library"))})
 
     def _results(self, run: Run) -> Results:
         folder = self._folder(run)
@@ -301,6 +295,17 @@ def explain(error: Exception, run_id: str = "") -> str:
     number = run_id or secrets.token_hex(4)
     log_event(log, "unexpected", run=number, level=logging.ERROR, error=error)
     return f"Something went wrong on our side (run {number}). Please try again; the server's log tells more."
+
+
+def chosen(libraries: Mapping[str, str], name: str | None) -> str | None:
+    """What a request takes for the library of this name, `None` for the profile's own.
+
+    Raises:
+        RequestError: it is not offered here.
+    """
+    if name and name not in libraries:
+        raise RequestError(f"There is no library {name!r} here. Choose one of: {', '.join(libraries)}.")
+    return libraries[name] if name else None
 
 
 def cached(file: Path) -> str:
