@@ -134,7 +134,7 @@ def test_names_and_pictures_must_agree():
 
 def packed(folder, leave_out=""):
     """An archive as npm packs it, with a two-coloured picture for every name but one."""
-    with tarfile.open(folder / f"{twemoji.PACKAGE}-{twemoji.VERSION}.tgz", "w:gz") as archive:
+    with tarfile.open(folder / twemoji.PACKAGE.archive, "w:gz") as archive:
         for number, icon in enumerate(world.icons()):
             if icon.name == leave_out:
                 continue
