@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from imgrag.decisions import folded, listed, rekept
 from imgrag.errors import RequestError
-from imgrag.models.pictures import border_colour, bounded, opaque
+from imgrag.models.pictures import border_colour, bounded, upright
 from imgrag.prompts import verdict_reply
 from imgrag.run import (
     MAX_CONCEPTS,
@@ -160,7 +160,7 @@ def own_picture(run: Run, concept: str, image: Image.Image, name: str) -> Run:
     file = " ".join(name.replace("\x00", "").split())[:MAX_NAME] or "picture"
     chosen = Candidate(file=file, score=0.0, name=spelt, source="your own picture")
     base = old or Reference(spelt, chosen, image)
-    new = replace(base, chosen=chosen, image=opaque(image), own=True, crop=WHOLE)
+    new = replace(base, chosen=chosen, image=upright(image), own=True, crop=WHOLE)
     return _with_reference(run, old, new, old.chosen.file if old else "none", f"{file} (one's own)")
 
 

@@ -12,6 +12,8 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from PIL import ImageColor
+
 from imgrag.errors import ProfileError
 from imgrag.layout import FREE, LAYOUTS
 from imgrag.run import MAX_CONCEPTS
@@ -31,6 +33,14 @@ SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
 def _require(holds: bool, what: str) -> None:
     if not holds:
         raise ProfileError(what)
+
+
+def _is_colour(name: str) -> bool:
+    try:
+        ImageColor.getrgb(name)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +123,7 @@ class AdapterProfile:
         scale: how strongly references guide.
         guided_share: of the denoising steps, the first ones, that they guide.
         several: what serves several references: "one" adapter with all pictures, or an adapter "each".
+        background: the colour that transparent references stand on, as the adapter learned it.
     """
 
     checkpoint: Checkpoint
@@ -122,6 +133,7 @@ class AdapterProfile:
     scale: float = 1.0
     guided_share: float = 1.0
     several: str = "one"
+    background: str = "white"
 
     def __post_init__(self) -> None:
         _require(0 <= self.scale <= 2, f"adapter.scale is {self.scale}, not from 0 to 2")
@@ -133,6 +145,7 @@ class AdapterProfile:
             self.weight_name.endswith(".safetensors"),
             f"adapter.weight_name {self.weight_name!r} is no safetensors",
         )
+        _require(_is_colour(self.background), f"adapter.background {self.background!r} is no colour")
 
 
 @dataclass(frozen=True, kw_only=True)

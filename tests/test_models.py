@@ -191,6 +191,19 @@ def test_the_whole_image_is_the_region_unless_another_is_given(generator: Diffus
     assert "cross_attention_kwargs" not in arguments  # as published: one adapter, all pictures at once
 
 
+def test_a_transparent_reference_stands_on_the_adapter_s_background(casting: Profile) -> None:
+    blot = Image.new("RGBA", (64, 64))
+    blot.paste("white", (20, 20, 40, 40))
+    drawn = {}
+    for colour in ("white", "magenta"):
+        profile = replace(casting, adapter=replace(casting.adapter, background=colour))
+        generator = load_roles(profile)["generator"].load()
+        drawn[colour] = draw(generator, guides=[Guide(blot, 1.0)])
+        on_it = Image.alpha_composite(Image.new("RGBA", blot.size, colour), blot)
+        assert same(drawn[colour], draw(generator, guides=[Guide(on_it, 1.0)]))
+    assert not same(drawn["white"], drawn["magenta"])
+
+
 def test_a_share_of_the_steps_is_guided(generator: DiffusionGenerator) -> None:
     shares = {share: draw(generator, steps=4, guides=[Guide(RED, 1.0)], guided_share=share)
               for share in (0.0, 0.5, 1.0)}  # fmt: skip
@@ -496,6 +509,15 @@ def test_a_reference_fills_its_square() -> None:
     assert square.size == (106, 106)
     assert square.getpixel((53, 53)) == (255, 255, 0)
     assert square.getpixel((1, 53)) == square.getpixel((53, 1)) == (0, 128, 0)
+
+
+def test_what_is_transparent_stands_on_the_adapter_s_own_colour() -> None:
+    image = Image.new("RGBA", (300, 200))
+    image.paste("white", (120, 20, 160, 120))
+    square = square_reference(image, "magenta")
+    assert square.size == (106, 106)
+    assert square.getpixel((53, 53)) == (255, 255, 255) and square.getpixel((1, 53)) == (255, 0, 255)
+    assert square_reference(Image.new("RGB", (30, 20), "red"), "magenta").getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_a_picture_without_a_border_keeps_all_of_itself() -> None:

@@ -200,7 +200,8 @@ class DiffusionGenerator:
         """
         import torch
 
-        pictures = [[square_reference(guide.image) for guide in served] for served in adapters]
+        background = self._adapter.background
+        pictures = [[square_reference(guide.image, background) for guide in served] for served in adapters]
         arguments: dict[str, Any] = {"ip_adapter_image": pictures}
         everywhere = all(guide.region == WHOLE for served in adapters for guide in served)
         if not everywhere or any(isinstance(_adapter_scale(served), list) for served in adapters):

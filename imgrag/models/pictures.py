@@ -9,13 +9,18 @@ MAX_RATIO = 20
 """Longer shapes are padded: qwen-vl-utils raises above 200, and CLIP would scale the short side up."""
 
 
-def opaque(image: Image.Image) -> Image.Image:
-    """RGB, turned as its EXIF orientation says, transparency on white."""
+def upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF orientation says, RGB or (where it is transparent) RGBA."""
     image = ImageOps.exif_transpose(image)
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    pixels = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels).convert("RGB")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def opaque(image: Image.Image, background: str = "white") -> Image.Image:
+    """`upright`, with what is transparent laid on a plain colour, RGB."""
+    image = upright(image)
+    if image.mode == "RGB":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
 
 
 def bounded(image: Image.Image, ratio: float = MAX_RATIO) -> Image.Image:
@@ -25,7 +30,9 @@ def bounded(image: Image.Image, ratio: float = MAX_RATIO) -> Image.Image:
     return _padded(image, int(max(image.width, shortest)), int(max(image.height, shortest)))
 
 
-def square_reference(image: Image.Image, margin: float = 0.03, tolerance: int = 12) -> Image.Image:
+def square_reference(
+    image: Image.Image, background: str = "white", margin: float = 0.03, tolerance: int = 12
+) -> Image.Image:
     """A reference as the adapter's image encoder wants it: square, its subject filling the frame.
 
     The encoder's processor crops the middle, so a wide picture would lose its ends. A border of
@@ -33,9 +40,10 @@ def square_reference(image: Image.Image, margin: float = 0.03, tolerance: int = 
     short side is padded with that colour.
 
     Args:
+        background: what its transparent parts stand on.
         tolerance: how far, out of 255, a pixel may be from the border's colour and still be border.
     """
-    image = opaque(image)
+    image = opaque(image, background)
     colour = border_colour(image)
     difference = np.asarray(ImageChops.difference(image, Image.new("RGB", image.size, colour))).max(axis=2)
     framed = max(difference[0].max(), difference[-1].max(), difference[:, 0].max(), difference[:, -1].max())
