@@ -50,7 +50,7 @@ class Past:
             entry for entry in self._history.entries(owner_of(key), SHOWN) if entry.state == "interrupted"
         ]
         if not left:
-            return self._runs.as_it_is(request)
+            return self._runs.as_it_is()
         prompt = shorten(left[0].prompt, 60, placeholder="…")
         return self._runs.refused(
             request,
@@ -76,7 +76,7 @@ class Past:
     def open(self, request: gr.Request, key: str | None, event: gr.EventData) -> Updates:
         """A card's "Open": the tab to show, then updates of `Runs`."""
         if event.act != "open":
-            return [gr.skip()] * (1 + len(self._runs.as_it_is(request)))
+            return [gr.skip()] * (1 + len(self._runs.as_it_is()))
         return [gr.Tabs(selected="create"), *self._opened(request, key, str(event.id))]
 
     def compare(self, key: str | None, event: gr.EventData) -> Any:
@@ -120,7 +120,7 @@ class Past:
         """Draw the page's run again from its decisions alone, to see that it gives the same image."""
         run = self._runs.run_of(request)
         if run is None or run.result is None or run.state != "finished":
-            yield self._runs.as_it_is(request)
+            yield self._runs.as_it_is()
             return
         again = taken_in(drawn_anew(run), owner_of(key))
         yield from self._runs.taken_up(request, again, like=records.pixel_hash(run.result))

@@ -131,7 +131,7 @@ class Runs:
         """What a request takes for a library of this name; `None` if it is not offered here."""
         return self._libraries.get(library)
 
-    def as_it_is(self, request: gr.Request) -> Updates:
+    def as_it_is(self) -> Updates:
         """Updates that change nothing."""
         return [gr.skip()] * (len(updates(Board(), Board())) + 1)
 
@@ -156,7 +156,7 @@ class Runs:
         """
         session = self.sessions.get(request.session_hash or "")
         if session is None or not session.stop.is_set():
-            return self.as_it_is(request)
+            return self.as_it_is()
         session.ended.wait()
         board = session.board
         if board.phase != "finished":  # it may have come to its end while it was told to stop
