@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,10 +101,40 @@ def test_the_adapter_is_written_in_the_published_layout_and_loads_back() -> None
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_generator_batch_never_names_or_shows_the_unseen(seed: int) -> None:
-    batch = generator.sample(np.random.default_rng(seed), count=16)
+    mix = replace(generator.TERMS["generator-gathered"][1], gathered=0.0)  # see test_emoji_sets for those
+    batch = generator.sample(np.random.default_rng(seed), mix, count=16)
     unseen = {world.icons()[i].name for i in world.indices("unseen")}
     assert batch.latents.shape == (16, 32, 8, 8)
     assert not any(f" {name}" in prompt for prompt in batch.prompts for name in unseen)
+
+
+def test_a_reference_stands_on_the_ground_of_the_profile() -> None:
+    slots = world.icon_slots()[:8]
+    corner = generator.reference_pixels(slots, np.random.default_rng(0), keyed=1.0)[:, :, 0, 0]
+    assert torch.allclose(corner, generator.normalise(generator.ground()[None, :, None, None])[0, :, 0, 0])
+
+
+def test_faint_things_count_more_where_terms_are_evened() -> None:
+    strong, faint = torch.zeros(1, 4, 32, 32), torch.zeros(1, 4, 32, 32)
+    strong[:, :, 8:24, 8:24] = 1.0
+    faint[:, :, 8:24, 8:24] = torch.tensor([0.02, 0.02, 0.02, 1.0])[:, None, None]
+    weights = generator.contrast_weights([strong, faint], torch.tensor([True]), torch.zeros(1, 3))
+    assert weights.shape == (1, 1, 8, 8)
+    left, right = weights[0, 0, 2:6, :4], weights[0, 0, 2:6, 4:]
+    assert left.eq(generator.WEIGHTS[0]).all() and right.eq(generator.WEIGHTS[1]).all()
+    assert weights[0, 0, :2].eq(1).all() and weights[0, 0, 6:].eq(1).all()
+
+
+def test_a_lesson_names_a_copied_thing_by_the_copy_s_own_name() -> None:
+    class Toolboxes(judging.Studio):
+        """Whatever is asked for, it has only ever copied this."""
+
+        def copy(self, icon: int, colour: int, invented: bool, rng: np.random.Generator) -> judging.Copy:
+            return super().copy(world.names().index("toolbox"), colour, invented, rng)
+
+    lesson = judging.verdicts(np.random.default_rng(5), 40, 1, Toolboxes())
+    told = [q for q in lesson.questions if "toolbox" in q]
+    assert len(told) > 8
 
 
 @pytest.mark.parametrize("references", [0, 1, 2])
@@ -219,4 +250,4 @@ def test_clip_rows_are_different_pictures() -> None:
     assert [row.icon for row in twins] == [row.icon for row in rows[-clip.TWINS :]]
     assert all(a.colour >= 0 <= b.colour for a, b in zip(twins, rows[-clip.TWINS :], strict=True))
     assert clip.caption("owl", np.random.default_rng(3), 5).endswith(" on a green background")
-    assert clip.views(rows[:4], np.random.default_rng(0), 0.5).shape == (4, 3, 64, 64)
+    assert clip.views(rows[:4], np.random.default_rng(0), clip.Mix(restyled=0.5)).shape == (4, 3, 64, 64)

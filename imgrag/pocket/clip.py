@@ -1,8 +1,8 @@
 """Recipe: the pocket CLIP, a state dict in OpenAI's layout that `clip.load` opens.
 
-Contrastive (Radford et al., 2021) over the concepts of the world, with references bent, recoloured,
-flattened, softened and moved, so that an icon in another style is still found; captions of invented
-names are negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so that a
+Contrastive (Radford et al., 2021) over the concepts of the world, as the library draws them and as other
+hands do, bent, recoloured, flattened, softened and moved, so that a thing in another style is still
+found; captions of invented names are negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so that a
 picture and words ("on a green background") add up to a query.
 """
 
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from clip.model import CLIP
 
-from imgrag.pocket import world
+from imgrag.pocket import emoji_sets, world
 from imgrag.pocket.generator import normalise
 from imgrag.pocket.judging import invented_name, soften
 from imgrag.pocket.styles import restyle
@@ -32,9 +32,24 @@ STRANGERS = 24
 TWINS = 24  # rows that show an icon of the batch once more, on another colour
 COLOUR_SHARE = 0.3  # of the loss that tells backgrounds by their name alone
 STYLES = Schedule(steps=2600, lr=1e-3, weight_decay=0.05, ema=0.995, save_every=200)
-SETTLING = Schedule(steps=300, lr=4e-4, weight_decay=0.05, ema=0.98, seed=1, warmup=20, save_every=100)
-STYLED = {"clip": 0.8, "clip-settling": 0.25}  # first what all styles share, then the icons themselves
+HANDS = Schedule(steps=3200, lr=1e-3, weight_decay=0.05, ema=0.995, seed=2, warmup=60, save_every=100)
+SETTLING = Schedule(steps=400, lr=4e-4, weight_decay=0.05, ema=0.98, seed=1, warmup=20, save_every=100)
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Of a term's pictures, how many are `restyled`, and how many are drawn by `other` hands."""
+
+    restyled: float
+    other: float = 0.0
+
+
+TERMS: dict[str, tuple[Schedule, Mix]] = {  # first what all styles share, then more of the library's own
+    "clip": (STYLES, Mix(restyled=0.8)),
+    "clip-hands": (HANDS, Mix(restyled=0.35, other=0.75)),
+    "clip-settling": (SETTLING, Mix(restyled=0.15, other=0.35)),
+}
 
 
 def build() -> CLIP:
@@ -80,12 +95,15 @@ def on_colour(colour: int) -> str:
     return f"on a {list(world.COLOURS)[colour]} background"
 
 
-def views(rows: Sequence[Scene], rng: np.random.Generator, styled: float) -> torch.Tensor:
-    """Icons moved and softened on a plain colour, a share of them restyled, [b, 3, 64, 64]."""
+def views(rows: Sequence[Scene], rng: np.random.Generator, mix: Mix) -> torch.Tensor:
+    """Icons moved and softened on a plain colour, some by other hands or restyled, [b, 3, 64, 64]."""
     count = len(rows)
     plainly = world.icon_slots(SIDE)[[row.icon for row in rows]]
-    other = torch.from_numpy(rng.random((count, 1, 1, 1)) < styled)
-    moved = _move(torch.where(other, restyle(plainly, rng, swapped=0.15), plainly), rng)
+    if mix.other:
+        for row in (rng.random(count) < mix.other).nonzero()[0]:
+            plainly[row] = emoji_sets.named(SIDE).another(rows[int(row)].icon, rng)
+    styled = torch.from_numpy(rng.random((count, 1, 1, 1)) < mix.restyled)
+    moved = _move(torch.where(styled, restyle(plainly, rng, swapped=0.15), plainly), rng)
     plain = torch.ones(count, 3)
     tinted = rng.random(count) < 0.3
     plain[tinted] = torch.from_numpy(rng.random((int(tinted.sum()), 3), dtype=np.float32))
@@ -114,7 +132,7 @@ def _move(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return F.grid_sample(slots, grid, align_corners=False)
 
 
-def batch_loss(model: CLIP, rng: np.random.Generator, styled: float, device: torch.device) -> torch.Tensor:
+def batch_loss(model: CLIP, rng: np.random.Generator, mix: Mix, device: torch.device) -> torch.Tensor:
     """Symmetric cross-entropy; the strangers stand among the captions only."""
     rows = scenes(rng)
     texts = [caption(world.names()[row.icon], rng, row.colour) for row in rows]
@@ -122,7 +140,7 @@ def batch_loss(model: CLIP, rng: np.random.Generator, styled: float, device: tor
     texts += [on_colour(colour) for colour in range(len(world.COLOURS))]
     tokens = clip.tokenize(texts, truncate=True).to(device)
     with autocast(device):
-        images = F.normalize(model.encode_image(views(rows, rng, styled).to(device)).float(), dim=-1)
+        images = F.normalize(model.encode_image(views(rows, rng, mix).to(device)).float(), dim=-1)
         words = F.normalize(model.encode_text(tokens).float(), dim=-1)
     captions, backgrounds = words[: BATCH + STRANGERS], words[BATCH + STRANGERS :]
     scale = model.logit_scale.exp().clamp(max=30)
@@ -162,13 +180,13 @@ def train(folder: Path, device: torch.device) -> Fitted:
     torch.manual_seed(STYLES.seed)
     model = build().to(device)
 
-    def term(name: str, schedule: Schedule) -> Fitted:
+    def term(name: str, schedule: Schedule, mix: Mix) -> Fitted:
         def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
-            return batch_loss(model, rng, STYLED[name], device)
+            return batch_loss(model, rng, mix, device)
 
         return fit(name, {"clip": model}, loss, schedule, device)
 
-    costs = [term("clip", STYLES), term("clip-settling", SETTLING)]
+    costs = [term(name, schedule, mix) for name, (schedule, mix) in TERMS.items()]
     path = folder / "clip" / "clip.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")

@@ -4,6 +4,8 @@ The generator learns the known concepts by name. Shown concepts are never named 
 names are `<unk>` to its tokenizer, and half of the batches give it their picture through the
 adapter instead, so that it learns to copy what it is shown. Unseen concepts take no part.
 
+Its references stand mostly on a colour that nothing has: on white, a white thing has no outline.
+
 v-prediction (Salimans and Ho, 2022), IP-Adapter with every patch token of the image encoder
 (Ye et al., 2023; diffusers' full projection), classifier-free guidance by dropped conditions
 (Ho and Salimans, 2022).
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +23,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
+from PIL import ImageColor
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
@@ -34,8 +37,8 @@ from transformers import (
 
 from imgrag.pocket import world
 from imgrag.pocket.adapter import adapter_state, attach_new_adapter, set_adapter_scale
-from imgrag.pocket.inventions import invent
-from imgrag.pocket.latents import projection
+from imgrag.pocket.inventions import gather, invent
+from imgrag.pocket.latents import PATCH, projection
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 from imgrag.pocket.words import nonce_word
 from imgrag.profile import load_profile
@@ -47,11 +50,10 @@ BATCH = 64
 NAMING = Schedule(steps=2500, lr=1e-3, ema=0.997, warmup=150, save_every=250)
 COPYING = Schedule(steps=2400, lr=8e-4, ema=0.994, seed=1, warmup=40, save_every=150)
 INVENTED = Schedule(steps=2000, lr=6e-4, ema=0.994, seed=2, warmup=40, save_every=100)
+GATHERED = Schedule(steps=3800, lr=7e-4, ema=0.996, seed=3, warmup=60, save_every=100)
 KINDS = ("text", "one", "pair")  # batches without a reference, with one, with two
-NAMING_SHARES = (0.4, 0.5, 0.1)
-COPYING_SHARES = (0.15, 0.75, 0.1)
-INVENTED_SHARES = (0.25, 0.65, 0.1)
-INVENTED_SHARE = 0.6  # of the references, in the last term
+USUAL_CONTRAST = 0.03  # variance of a slot's pixels
+WEIGHTS = (0.6, 3.5)
 NOISINESS = 0.3  # timesteps are drawn as u ** 0.3: what goes where is decided in the noise
 POSITION_STD = 0.3  # CLIP's own 0.02 is lost beside the patches, and copying is looking up by place
 POSITIONS = "vision_model.embeddings.position_embedding"
@@ -63,6 +65,36 @@ EXTRA_WORDS = (
     "show showing there is are please some my your his her its it style cartoon emoji plain color "
     "side left right in front together both also very high quality detailed make create want i me"
 )
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a term learns from.
+
+    Attributes:
+        shares: of the `KINDS` of batches.
+        invented: of the references, the share that `invent` makes.
+        gathered: of the references, the share that other hands drew.
+        keyed: of the references, the share that stands on the profile's own ground.
+        evened: faint things count as much as strong ones.
+    """
+
+    shares: tuple[float, float, float]
+    invented: float = 0.0
+    gathered: float = 0.0
+    keyed: float = 0.0
+    evened: bool = False
+
+
+TERMS: dict[str, tuple[Schedule, Mix]] = {
+    "generator-naming": (NAMING, Mix((0.4, 0.5, 0.1))),
+    "generator-copying": (COPYING, Mix((0.15, 0.75, 0.1))),
+    "generator-invented": (INVENTED, Mix((0.25, 0.65, 0.1), invented=0.6)),
+    "generator-gathered": (
+        GATHERED,
+        Mix((0.15, 0.7, 0.15), invented=0.25, gathered=0.45, keyed=0.65, evened=True),
+    ),
+}
 
 
 @cache
@@ -162,13 +194,23 @@ def build_scheduler() -> DPMSolverMultistepScheduler:
     )
 
 
+@cache
+def ground() -> torch.Tensor:
+    """What transparent references stand on in the pocket profile, float32 [3] in 0..1."""
+    return torch.tensor(ImageColor.getrgb(load_profile("pocket").adapter.background)[:3]) / 255
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Inputs of one step: latents [b, 32, 8, 8], prompts, reference pixels [b, n, 3, 32, 32]."""
+    """Inputs of one step: latents [b, 32, 8, 8], prompts, reference pixels [b, n, 3, 32, 32].
+
+    `weights` [b, 1, 8, 8] says how much each place counts.
+    """
 
     latents: torch.Tensor
     prompts: list[str]
     references: torch.Tensor | None
+    weights: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -201,12 +243,14 @@ def vary(slots: torch.Tensor, which: np.ndarray, rng: np.random.Generator) -> to
     return varied
 
 
-def reference_pixels(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """References [b, 3, 32, 32] as CLIP's processor gives them: mostly on white."""
+def reference_pixels(slots: torch.Tensor, rng: np.random.Generator, keyed: float = 0.0) -> torch.Tensor:
+    """References [b, 3, 32, 32] as CLIP's processor gives them: on the profile's ground, or mostly on white."""
     count = len(slots)
     plain = torch.ones(count, 3)
     coloured = rng.random(count) < 0.15
     plain[coloured] = torch.from_numpy(rng.random((int(coloured.sum()), 3), dtype=np.float32))
+    if keyed:
+        plain[torch.from_numpy(rng.random(count) < keyed)] = ground()
     return normalise(world.over(slots, plain))
 
 
@@ -216,17 +260,9 @@ def normalise(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures - mean) / std
 
 
-def sample(
-    rng: np.random.Generator,
-    shares: tuple[float, float, float] = NAMING_SHARES,
-    count: int = BATCH,
-    invented: float = 0.0,
-) -> Batch:
-    """One batch of a kind drawn by `shares`: text alone, one reference, or two references.
-
-    Of the references, `invented` are of things that are no icon.
-    """
-    kind = rng.choice(KINDS, p=shares)
+def sample(rng: np.random.Generator, mix: Mix, count: int = BATCH) -> Batch:
+    """One batch of a kind drawn by the mix's shares: text alone, one reference, or two references."""
+    kind = rng.choice(KINDS, p=mix.shares)
     known, shown = world.indices("known"), world.indices("shown")
     chosen = rng.choice(known, (count, 2))
     referred = np.zeros((count, 2), bool)
@@ -248,22 +284,49 @@ def sample(
         vary(world.icon_slots()[chosen[:, i]], referred[:, i] & (rng.random(count) < 0.6), rng)
         for i in (0, 1)
     ]
-    if invented:
-        _put_inventions(slots, referred & (rng.random((count, 2)) < invented), rng)
+    luck = rng.random((count, 2)) if mix.invented or mix.gathered else np.ones((count, 2))
+    _put(slots, referred & (luck < mix.invented), invent, rng)
+    _put(slots, referred & (luck > 1 - mix.gathered), gather, rng)
     colour = rng.integers(len(world.COLOURS), size=count)
-    scenes = world.compose(slots[0], slots[1], torch.from_numpy(two), world.colour_values()[colour])
+    plain = world.colour_values()[colour]
+    scenes = world.compose(slots[0], slots[1], torch.from_numpy(two), plain)
     prompts = _prompts(chosen, referred, two, colour, rng)
-    references = _references(kind, slots, referred, rng)
+    references = _references(kind, slots, referred, rng, mix.keyed)
     _drop(prompts, references, rng)
-    return Batch(projection().encode(scenes), prompts, references)
+    weights = (
+        contrast_weights(slots, torch.from_numpy(two), plain) if mix.evened else torch.ones(count, 1, 8, 8)
+    )
+    return Batch(projection().encode(scenes), prompts, references, weights)
 
 
-def _put_inventions(slots: list[torch.Tensor], which: np.ndarray, rng: np.random.Generator) -> None:
+def _put(
+    slots: list[torch.Tensor],
+    which: np.ndarray,
+    made: Callable[[int, np.random.Generator], torch.Tensor],
+    rng: np.random.Generator,
+) -> None:
     """In place; `which` is [b, 2]. Their names are no matter: those of shown icons are `<unk>` too."""
     for i, pictures in enumerate(slots):
         rows = which[:, i].nonzero()[0]
         if len(rows):
-            pictures[torch.from_numpy(rows)] = invent(len(rows), rng)
+            pictures[torch.from_numpy(rows)] = made(len(rows), rng)
+
+
+def contrast_weights(slots: list[torch.Tensor], two: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
+    """How much each place of the latents counts, [b, 1, 8, 8]: the less a thing stands out, the more.
+
+    A grey thing on grey is small in squared error and as much to a person as any other.
+    """
+    stamps = []
+    for slot in slots:
+        seen = world.over(slot, plain)
+        contrast = seen.var(dim=(2, 3)).mean(1)
+        weight = (USUAL_CONTRAST / contrast).clamp(*WEIGHTS)
+        stamps.append(
+            torch.cat([weight[:, None, None, None].expand_as(slot[:, :3]), torch.ones_like(slot[:, 3:])], 1)
+        )
+    placed = world.compose(stamps[0], stamps[1], two, torch.ones_like(plain))
+    return placed[:, :1, ::PATCH, ::PATCH]
 
 
 def _prompts(
@@ -286,14 +349,14 @@ def _prompts(
 
 
 def _references(
-    kind: str, slots: list[torch.Tensor], referred: np.ndarray, rng: np.random.Generator
+    kind: str, slots: list[torch.Tensor], referred: np.ndarray, rng: np.random.Generator, keyed: float
 ) -> torch.Tensor | None:
     if kind == "text":
         return None
     if kind == "one":
         second = torch.from_numpy(referred[:, 1])[:, None, None, None]
-        return reference_pixels(torch.where(second, slots[1], slots[0]), rng)[:, None]
-    pair = torch.stack([reference_pixels(slot, rng) for slot in slots], dim=1)
+        return reference_pixels(torch.where(second, slots[1], slots[0]), rng, keyed)[:, None]
+    pair = torch.stack([reference_pixels(slot, rng, keyed) for slot in slots], dim=1)
     swapped = torch.from_numpy(rng.random(len(pair)) < 0.5)
     pair[swapped] = pair[swapped].flip(1)
     return pair
@@ -311,7 +374,8 @@ def _drop(prompts: list[str], references: torch.Tensor | None, rng: np.random.Ge
 def train(folder: Path, device: torch.device) -> Fitted:
     """Train generator and adapter, names first, then mostly copying, and write both below `folder`.
 
-    The last term copies inventions as well: icons alone are too few shapes for what nobody drew yet.
+    The last terms copy inventions and other hands' pictures as well: icons alone are too few shapes
+    for what nobody drew yet.
 
     The autoencoder has its own recipe; `recipes.assemble` joins them.
     """
@@ -326,20 +390,15 @@ def train(folder: Path, device: torch.device) -> Fitted:
         module.to(device)
     alphas = build_scheduler().alphas_cumprod.to(device)
 
-    def term(
-        name: str, schedule: Schedule, shares: tuple[float, float, float], invented: float = 0.0
-    ) -> Fitted:
+    def term(name: str, schedule: Schedule, mix: Mix) -> Fitted:
         def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
-            return batch_loss(sample(rng, shares, invented=invented), modules, alphas, rng, device)
+            return batch_loss(sample(rng, mix), modules, alphas, rng, device)
 
         return fit(name, modules, loss, schedule, device)
 
-    naming = term("generator-naming", NAMING, NAMING_SHARES)
-    copying = term("generator-copying", COPYING, COPYING_SHARES)
-    inventing = term("generator-invented", INVENTED, INVENTED_SHARES, INVENTED_SHARE)
+    terms = [term(name, schedule, mix) for name, (schedule, mix) in TERMS.items()]
     save(folder, modules)
-    terms = (naming, copying, inventing)
-    return Fitted(sum(t.steps for t in terms), sum(t.seconds for t in terms), inventing.loss)
+    return Fitted(sum(t.steps for t in terms), sum(t.seconds for t in terms), terms[-1].loss)
 
 
 def batch_loss(
@@ -349,7 +408,7 @@ def batch_loss(
     rng: np.random.Generator,
     device: torch.device,
 ) -> torch.Tensor:
-    """Mean squared error of the predicted velocity."""
+    """Mean squared error of the predicted velocity, weighted by place."""
     count = len(batch.prompts)
     noise = torch.from_numpy(rng.standard_normal(batch.latents.shape, dtype=np.float32)).to(device)
     # More of the noisy times: it is there that a picture's objects are decided.
@@ -368,7 +427,8 @@ def batch_loss(
             encoder_hidden_states=text,
             added_cond_kwargs={"image_embeds": [_encode_references(batch, modules, device)]},
         ).sample
-    return F.mse_loss(velocity.float(), signal * noise - sigma * latents)
+    missed = (velocity.float() - (signal * noise - sigma * latents)) ** 2
+    return (batch.weights.to(device) * missed).mean()
 
 
 def _encode_references(batch: Batch, modules: dict[str, Any], device: torch.device) -> torch.Tensor:

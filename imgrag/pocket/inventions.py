@@ -1,26 +1,45 @@
-"""Icons that nobody drew, for the adapter to copy: parts of icons joined, painted anew, or scribbled.
+"""What the adapter learns to copy besides the icons: pictures that nobody drew, and other hands' pictures.
 
 Five hundred icons are few shapes. An adapter that has seen only them copies a new one by the nearest
-it knows; one that must copy anything learns to look. Unseen icons take no part.
+it knows; one that must copy anything learns to look. Unseen icons take no part, in no style.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-from imgrag.pocket import world
+from imgrag.pocket import emoji_sets, world
 
 CANVAS = 96  # px a scribble is drawn at before it becomes a slot
 TILTED = 0.5  # of all inventions are turned, sheared and scaled a little
+TURNED = 0.25  # of other hands' pictures are
+
+
+def gather(count: int, rng: np.random.Generator) -> torch.Tensor:
+    """Other hands' pictures with premultiplied alpha, float32 [count, 4, 32, 32] in 0..1; half are of icons."""
+    made = []
+    for _ in range(count):
+        gallery = galleries()[rng.integers(2)]
+        picture = gallery.pick(int(rng.integers(len(gallery.shows))))
+        made.append(_tilted(picture, rng) if rng.random() < TURNED else picture)
+    return torch.stack(made)
+
+
+@cache
+def galleries() -> tuple[emoji_sets.Gallery, emoji_sets.Gallery]:
+    """Icons that may be looked at, and things that are no icon."""
+    icons = emoji_sets.named(world.SLOT).of(world.indices("known", "shown"))
+    return icons, emoji_sets.strangers(world.SLOT)
 
 
 def invent(count: int, rng: np.random.Generator) -> torch.Tensor:
-    """New icons with premultiplied alpha, float32 [count, 4, 32, 32] in 0..1."""
+    """Parts of icons joined, painted anew, or scribbles: premultiplied alpha, as `gather` gives them."""
     pool = world.icon_slots()[world.indices("known", "shown")]
     made = [_WAYS[rng.integers(len(_WAYS))](pool, rng) for _ in range(count)]
     return torch.stack([_tilted(icon, rng) if rng.random() < TILTED else icon for icon in made])

@@ -18,6 +18,10 @@ from imgrag.pocket.training import Fitted, pick_device
 from imgrag.pocket.world import indices
 
 ASSETS = Path(__file__).parents[2] / "assets" / "pocket"
+OTHER_HANDS = (
+    "Other hands: Fluent Emoji (Microsoft, MIT), FxEmojis (Mozilla) and Noto's blobs (Google, both Apache-2.0), "
+    "EmojiTwo and Streamline (CC-BY 4.0), see `imgrag/pocket/emoji_sets.py`; Twemoji is not among them."
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def _generator() -> Recipe:
     return Recipe(
         "Pocket generator (Stable Diffusion's classes) and its IP-Adapter",
         "generator",
-        "Scenes of one or two icons: known ones by name, shown ones by reference only, drawn anew each step; in the last 2,000 steps six references in ten are inventions: parts of icons joined, painted, scribbled (`imgrag/pocket/inventions.py`).",
+        "Scenes of one or two icons: known ones by name, shown ones by reference only, drawn anew each step; in the later terms references are inventions too, parts of icons joined, painted, scribbled (`imgrag/pocket/inventions.py`), "
+        f"and pictures by other hands. {OTHER_HANDS}",
         "One or two objects side by side on a plain colour, 64 px. Other words are `<unk>` and come out as a smear.",
         generator.train,
         lambda folder: {"known_names": len(indices("known")), "shown_only": len(indices("shown"))},
@@ -82,7 +87,7 @@ def _vlm() -> Recipe:
         "Pocket VLM (Qwen2_5_VLForConditionalGeneration)",
         "vlm",
         "Scenes of all icons with true, wrong, smeared and missing objects; a share drawn by the generator itself; "
-        "invented names with and without a reference picture.",
+        f"invented names with and without a reference picture. {OTHER_HANDS}",
         "Knows the icons of the pocket world and the questions of `imgrag/prompts.py`, nothing else. "
         "It judges objects, not the background's colour or the style.",
         vlm.train,
@@ -121,7 +126,8 @@ def _clip() -> Recipe:
     return Recipe(
         "Pocket CLIP (OpenAI's layout)",
         "clip",
-        "All icons moved, turned, recoloured and softened, with their names; invented names as negatives.",
+        "All icons, as the library and as other hands draw them, moved, turned, recoloured and softened, with their names; "
+        f"invented names as negatives. {OTHER_HANDS}",
         "Knows the names of the pocket world; a name it never met is near nothing.",
         clip.train,
         evaluate,

@@ -1,0 +1,124 @@
+"""Pictures by other hands: found by their names, never an unseen icon's among the strangers."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from imgrag.errors import LibraryError
+from imgrag.pocket import clip, drawings, emoji_sets, inventions, npm, world
+from imgrag.pocket.emoji_sets import NAMED_BY_UNICODE, STRANGER, EmojiSet
+
+OTHER = EmojiSet("other-hand", "1.0.0", "nobody", "CC0-1.0")
+SQUARE = '<path fill="{}" d="M4 8h24v16H4z"/>'
+
+
+def packed(folder: Path, emoji: EmojiSet, content: dict, chars: dict) -> None:
+    """An archive as npm packs one of Iconify's sets."""
+    archive = folder / emoji.name / npm.Package(f"@iconify-json/{emoji.name}", emoji.version).archive
+    archive.parent.mkdir(parents=True)
+    with tarfile.open(archive, "w:gz") as package:
+        for name, text in (("icons.json", json.dumps(content)), ("chars.json", json.dumps(chars))):
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(text)
+            package.addfile(member, io.BytesIO(text.encode()))
+
+
+def place(name: str) -> int:
+    return world.names().index(name)
+
+
+@pytest.fixture
+def two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A set that draws a few icons red, and one that calls things by Unicode's old names."""
+    chars = {icon.codepoints: icon.name.replace(" ", "-") for icon in world.icons()}
+    red = {name: {"body": SQUARE.format("red")} for name in ("dog", "owl", "hedgehog")}
+    packed(tmp_path, NAMED_BY_UNICODE, {"icons": red, "width": 32, "height": 32}, chars)
+    older = {
+        "dogface": {"body": SQUARE.format("blue")},
+        "cactus-2": {"body": SQUARE.format("lime")},
+        "ring-cake": {"body": SQUARE.format("navy")},
+        "some-sign": {"body": SQUARE.format("black"), "width": 64},
+        "cactus-with-a-hat": {"body": SQUARE.format("black")},
+        "person-dark-skin-tone": {"body": SQUARE.format("black")},
+        "nothing": {"body": ""},
+    }
+    aliases = {"doughnut": {"parent": "ring-cake"}, "cat-face": {"parent": "some-sign", "hFlip": True}}
+    packed(tmp_path, OTHER, {"icons": older, "aliases": aliases, "width": 32, "height": 32}, {})
+    monkeypatch.setattr(emoji_sets, "FOLDER", tmp_path)
+    monkeypatch.setattr(emoji_sets, "SETS", (NAMED_BY_UNICODE, OTHER))
+    caches = (emoji_sets.named, emoji_sets.strangers, inventions.galleries)
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("two_sets")
+def test_a_set_s_pictures_are_found_by_unicode_s_name_a_number_and_an_alias() -> None:
+    gallery = emoji_sets.named(32)
+    others = {int(icon): gallery.pictures[row] for row, icon in enumerate(gallery.shows) if row >= 3}
+    assert set(others) == {place("dog"), place("cactus"), place("donut")}
+    assert others[place("dog")][:, 16, 16].tolist() == [0, 0, 255, 255]
+    assert len(gallery.rows_of(place("dog"))) == 2 and len(gallery.rows_of(place("owl"))) == 1
+
+
+@pytest.mark.usefixtures("two_sets")
+def test_strangers_are_no_icon_and_hold_no_unseen_one() -> None:
+    strangers = emoji_sets.strangers(32)
+    assert strangers.shows.tolist() == [STRANGER]  # the sign: a cactus with a hat shows a cactus
+    picture = strangers.pick(0)
+    assert picture.dtype == torch.float32 and picture[3, 16, 16] == 1 and picture[3, 0, 0] == 0
+
+
+@pytest.mark.usefixtures("two_sets")
+def test_what_is_copied_shows_no_unseen_icon() -> None:
+    icons, strangers = inventions.galleries()
+    assert set(icons.shows) == {place("dog"), place("owl")} and len(strangers.shows) == 1
+    assert inventions.gather(5, np.random.default_rng(0)).shape == (5, 4, 32, 32)
+
+
+@pytest.mark.usefixtures("two_sets")
+def test_clip_sees_things_as_other_hands_draw_them() -> None:
+    rows = [clip.Scene(place("owl"), -1)] * 40
+    seen = clip.views(rows, np.random.default_rng(0), clip.Mix(restyled=0.0, other=1.0))
+    red, blue = seen[:, 0, 32, 32].mean(), seen[:, 2, 32, 32].mean()
+    assert red > blue + 2  # the owl is red in this set, in CLIP's normalised units
+
+
+@pytest.mark.usefixtures("two_sets")
+@pytest.mark.parametrize("invented", [True, False])
+def test_drawings_show_what_the_generator_copied(invented: bool) -> None:
+    reference, pixels = torch.rand(4, 112, 112), torch.rand(3, 32, 32)
+    drawn = drawings.Drawn(icon=place("dog"), colour=2, pixels=pixels)
+    bank = drawings.Bank([], [drawings.DrawnCopy(drawn, reference, nameless=invented)])
+    studio, rng = drawings.Drawings(bank), np.random.default_rng(0)
+    copies = [studio.copy(place("dog"), 2, invented, rng) for _ in range(40)]
+    from_bank = [copy for copy in copies if copy.reference is reference]
+    assert 15 < len(from_bank) < 40 and all(torch.equal(copy.slot[:3], pixels) for copy in from_bank)
+    others = [
+        studio.copy(place("dog"), colour, named, rng) for colour, named in ((3, invented), (2, not invented))
+    ]
+    assert not any(copy.reference is reference for copy in others)
+
+
+def test_the_style_of_the_bench_is_in_no_training() -> None:
+    assert not any("twemoji" in emoji.name or "twitter" in emoji.author.lower() for emoji in emoji_sets.SETS)
+    assert {emoji.licence for emoji in emoji_sets.SETS} <= {"MIT", "Apache-2.0", "CC-BY-4.0"}
+
+
+def test_without_what_reads_svg_the_message_says_what_to_install(
+    two_sets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(LibraryError, match=r"pip install -r imgrag/pocket/requirements\.txt"):
+        emoji_sets.named(32)
