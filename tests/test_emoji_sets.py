@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from imgrag.errors import LibraryError
-from imgrag.pocket import clip, drawings, emoji_sets, inventions, npm, world
+from imgrag.pocket import clip, emoji_sets, inventions, npm, world
 from imgrag.pocket.emoji_sets import NAMED_BY_UNICODE, STRANGER, EmojiSet
 
 OTHER = EmojiSet("other-hand", "1.0.0", "nobody", "CC0-1.0")
@@ -93,22 +93,6 @@ def test_clip_sees_things_as_other_hands_draw_them() -> None:
     seen = clip.views(rows, np.random.default_rng(0), clip.Mix(restyled=0.0, other=1.0))
     red, blue = seen[:, 0, 32, 32].mean(), seen[:, 2, 32, 32].mean()
     assert red > blue + 2  # the owl is red in this set, in CLIP's normalised units
-
-
-@pytest.mark.usefixtures("two_sets")
-@pytest.mark.parametrize("invented", [True, False])
-def test_drawings_show_what_the_generator_copied(invented: bool) -> None:
-    reference, pixels = torch.rand(4, 112, 112), torch.rand(3, 32, 32)
-    drawn = drawings.Drawn(icon=place("dog"), colour=2, pixels=pixels)
-    bank = drawings.Bank([], [drawings.DrawnCopy(drawn, reference, nameless=invented)])
-    studio, rng = drawings.Drawings(bank), np.random.default_rng(0)
-    copies = [studio.copy(place("dog"), 2, invented, rng) for _ in range(40)]
-    from_bank = [copy for copy in copies if copy.reference is reference]
-    assert 15 < len(from_bank) < 40 and all(torch.equal(copy.slot[:3], pixels) for copy in from_bank)
-    others = [
-        studio.copy(place("dog"), colour, named, rng) for colour, named in ((3, invented), (2, not invented))
-    ]
-    assert not any(copy.reference is reference for copy in others)
 
 
 def test_the_style_of_the_bench_is_in_no_training() -> None:

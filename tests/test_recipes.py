@@ -125,18 +125,6 @@ def test_faint_things_count_more_where_terms_are_evened() -> None:
     assert weights[0, 0, :2].eq(1).all() and weights[0, 0, 6:].eq(1).all()
 
 
-def test_a_lesson_names_a_copied_thing_by_the_copy_s_own_name() -> None:
-    class Toolboxes(judging.Studio):
-        """Whatever is asked for, it has only ever copied this."""
-
-        def copy(self, icon: int, colour: int, invented: bool, rng: np.random.Generator) -> judging.Copy:
-            return super().copy(world.names().index("toolbox"), colour, invented, rng)
-
-    lesson = judging.verdicts(np.random.default_rng(5), 40, 1, Toolboxes())
-    told = [q for q in lesson.questions if "toolbox" in q]
-    assert len(told) > 8
-
-
 @pytest.mark.parametrize("references", [0, 1, 2])
 def test_a_verdict_lesson_teaches_replies_our_parser_reads(references: int) -> None:
     lesson = judging.verdicts(np.random.default_rng(references), 24, references, judging.Studio())

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from imgrag import prompts
-from imgrag.pocket import emoji_sets, world
+from imgrag.pocket import world
 from imgrag.pocket.generator import draw_twist
 from imgrag.pocket.styles import restyle
 from imgrag.pocket.subwords import SOMETHING
@@ -72,17 +72,8 @@ def invented_name(rng: np.random.Generator) -> str:
     return word.capitalize() if rng.random() < 0.15 else word
 
 
-@dataclass(frozen=True)
-class Copy:
-    """A reference [4, 112, 112], the icon it shows, and a slot [4, 32, 32] drawn after it."""
-
-    icon: int
-    reference: torch.Tensor
-    slot: torch.Tensor
-
-
 class Studio:
-    """Where the pictures of a lesson come from: here, the icons themselves and made-up smears.
+    """Where the slots of a lesson come from: here, the icons themselves and made-up smears.
 
     `colour` is the background's place in `world.COLOURS`, for slots that come with theirs.
     """
@@ -91,49 +82,11 @@ class Studio:
         """The slot of an icon, [4, 32, 32]."""
         return world.icon_slots()[icon]
 
-    def picture(self, icon: int, rng: np.random.Generator) -> torch.Tensor:
-        """An icon as large as the VLM sees it, [4, 112, 112]."""
-        return world.icon_slots(VIEW)[icon]
-
-    def copy(self, icon: int, colour: int, invented: bool, rng: np.random.Generator) -> Copy:
-        """A reference and what stands in a scene drawn after it.
-
-        Of an `icon`, or if its name is `invented`, of what may be nobody's icon.
-        """
-        picture = self.picture(icon, rng)
-        if rng.random() < 0.6:
-            picture = draw_twist(rng)(picture) if invented else picture
-            picture = restyle(picture[None], rng)[0]
-            return Copy(icon, picture, to_slot(picture))
-        return Copy(icon, picture, self.icon(icon, colour, rng))
-
     def smear(self, colour: int, rng: np.random.Generator) -> torch.Tensor:
         """A slot [4, 32, 32] such as a generator draws for a word it does not know."""
         slots = world.icon_slots()
         mixed = slots[rng.integers(len(slots), size=int(rng.integers(3, 8)))].mean(0)
         return soften(mixed[None] * float(rng.uniform(0.6, 1.0)), rng, 0.5, 2.0)[0]
-
-
-class Hands(Studio):
-    """Half of the pictures are by other hands than the library's."""
-
-    def icon(self, icon: int, colour: int, rng: np.random.Generator) -> torch.Tensor:
-        if rng.random() < 0.5:
-            return super().icon(icon, colour, rng)
-        return emoji_sets.named(world.SLOT).another(icon, rng)
-
-    def picture(self, icon: int, rng: np.random.Generator) -> torch.Tensor:
-        if rng.random() < 0.5:
-            return super().picture(icon, rng)
-        return emoji_sets.named(VIEW).another(icon, rng)
-
-    def copy(self, icon: int, colour: int, invented: bool, rng: np.random.Generator) -> Copy:
-        picture = self.picture(icon, rng)
-        if invented:
-            picture = draw_twist(rng)(picture)
-        if rng.random() < 0.4:
-            picture = restyle(picture[None], rng)[0]
-        return Copy(icon, picture, to_slot(picture))
 
 
 @dataclass(frozen=True)
@@ -158,7 +111,7 @@ def captions(rng: np.random.Generator, count: int, studio: Studio) -> Lesson:
     names = world.names()
     if rng.random() < 0.25:
         chosen = rng.integers(len(names), size=count)
-        pictures = torch.stack([_on_plain(studio.picture(int(i), rng), rng) for i in chosen])
+        pictures = torch.stack([_on_plain(world.icon_slots(VIEW)[i], rng) for i in chosen])
         replies = [_seen_line([names[i]]) for i in chosen]
         return Lesson(wear(pictures, rng)[:, None], [""] * count, replies, [[names[i]] * 16 for i in chosen])
     colours = rng.integers(len(world.COLOURS), size=count)
@@ -258,14 +211,16 @@ class _Scribe:
         luck = rng.random()
         if not invented and luck < 0.04:  # the reference shows another thing, and so does the picture
             other = self.replaced(name)
-            return replace(other, reference=self.studio.picture(world.names().index(other.seen), rng))
-        copy = self.studio.copy(icon, self.colour, invented, rng)
-        if not invented:
-            name = world.names()[copy.icon]
+            return replace(other, reference=world.icon_slots(VIEW)[world.names().index(other.seen)])
+        reference = world.icon_slots(VIEW)[icon]
+        styled = rng.random() < 0.6
+        if styled:
+            reference = restyle(draw_twist(rng)(reference)[None] if invented else reference[None], rng)[0]
         if luck < 0.55:
-            return Thing(name, copy.slot, name, copy.reference)
+            slot = to_slot(reference) if styled else self.clear(icon).slot
+            return Thing(name, slot, name, reference)
         missed = self.smeared(name) if luck < 0.8 else self.replaced(name)
-        return replace(missed, reference=copy.reference)
+        return replace(missed, reference=reference)
 
 
 def to_slot(picture: torch.Tensor) -> torch.Tensor:

@@ -87,7 +87,7 @@ def _vlm() -> Recipe:
         "Pocket VLM (Qwen2_5_VLForConditionalGeneration)",
         "vlm",
         "Scenes of all icons with true, wrong, smeared and missing objects; a share drawn by the generator itself; "
-        f"invented names with and without a reference picture. {OTHER_HANDS}",
+        "invented names with and without a reference picture.",
         "Knows the icons of the pocket world and the questions of `imgrag/prompts.py`, nothing else. "
         "It judges objects, not the background's colour or the style.",
         vlm.train,

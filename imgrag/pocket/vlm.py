@@ -1,8 +1,8 @@
 """Recipe: the pocket VLM (Qwen2.5-VL's class), asked through `imgrag.prompts` like the big one.
 
-Five terms: seeing (the vision tower learns to call things by their words), copying (the language model
-learns to repeat names it never met), judging pictures against prompts with and without references, the
-same in the styles of other hands, and judging pictures that the generator itself drew.
+Four terms: seeing (the vision tower learns to call things by their words), copying (the language model
+learns to repeat names it never met), judging pictures against prompts with and without references, and
+judging pictures that the generator itself drew.
 """
 
 from __future__ import annotations
@@ -34,15 +34,14 @@ from imgrag.pocket import judging, subwords, world
 from imgrag.pocket.drawings import Drawings, draw_bank
 from imgrag.pocket.drills import drill_loss
 from imgrag.pocket.generator import CLIP_MEAN, CLIP_STD, normalise
-from imgrag.pocket.judging import VIEW, Hands, Lesson, Studio
+from imgrag.pocket.judging import VIEW, Lesson, Studio
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 
 BATCH = 64
 SEEING = Schedule(steps=1100, lr=2e-3, ema=0.99, warmup=60, save_every=200)
 COPYING = Schedule(steps=2000, lr=2e-3, seed=4, warmup=60, save_every=125, last=0.5)
 JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
-HANDS = Schedule(steps=700, lr=1e-3, ema=0.993, seed=3, warmup=40, save_every=100)
-DRAWINGS = Schedule(steps=300, lr=4e-4, ema=0.99, seed=2, warmup=30, save_every=100)
+DRAWINGS = Schedule(steps=200, lr=4e-4, ema=0.99, seed=2, warmup=30, save_every=100)
 SIGHT_SHARE = 0.2
 DRILL_SHARE = 0.12  # of the judging steps: lest copying is forgotten
 PATCH, MERGE = 14, 2
@@ -284,14 +283,14 @@ def judging_lesson(rng: np.random.Generator, studio: Studio) -> Lesson:
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
-    """Train the five terms and write the checkpoint to `folder/vlm`.
+    """Train the four terms and write the checkpoint to `folder/vlm`.
 
     The last needs the generator in `folder`: it judges what that draws.
     """
     torch.manual_seed(SEEING.seed)
     model = build().to(device)
     batch_vision(model)
-    icons, hands = Studio(), Hands()
+    icons = Studio()
 
     def term(name: str, schedule: Schedule, loss: Callable[[np.random.Generator], torch.Tensor]) -> Fitted:
         return fit(name, {"vlm": model}, lambda _, rng: loss(rng), schedule, device)
@@ -313,11 +312,10 @@ def train(folder: Path, device: torch.device) -> Fitted:
         ),
         term("vlm-copying", COPYING, drill),
         term("vlm-judging", JUDGING, lambda rng: judge(rng, (icons,))),
-        term("vlm-hands", HANDS, lambda rng: judge(rng, (hands,))),
     ]
     save(folder / "vlm", model)
     drawings = Drawings(draw_bank(folder, device))
-    costs.append(term("vlm-drawings", DRAWINGS, lambda rng: judge(rng, (drawings, drawings, hands))))
+    costs.append(term("vlm-drawings", DRAWINGS, lambda rng: judge(rng, (drawings, drawings, icons))))
     save(folder / "vlm", model)
     return Fitted(sum(cost.steps for cost in costs), sum(cost.seconds for cost in costs), costs[-1].loss)
 
