@@ -281,10 +281,16 @@ def test_axe_finds_nothing_serious(browser, url, theme):
     assert found == {}
 
 
+RESTING = """() => document.getAnimations().every(
+    (motion) => motion.playState !== "running" || motion.effect.getTiming().iterations === Infinity
+)"""
+
+
 def violations(page: sync_api.Page) -> dict[str, list[str]]:
-    """The serious rules that the page breaks, and where."""
+    """The serious rules that the page breaks, and where; once what fades in or out has come to rest."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.wait_for_function(RESTING)
     results = Axe().run(page).response["violations"]
     serious = [rule for rule in results if rule["impact"] in ("serious", "critical")]
     return {rule["id"]: [node["html"][:160] for node in rule["nodes"]] for rule in serious}
