@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -274,11 +275,21 @@ def test_axe_finds_nothing_serious(browser, url, theme):
         page.click(f"#ir-correct-{stage} > button")
     page.wait_for_timeout(300)
     found = violations(page)
-    page.get_by_role("tab", name="History").click()
-    page.wait_for_selector(".ir-card")
+    open_history(page)
     found |= violations(page)
     page.close()
     assert found == {}
+
+
+def open_history(page: sync_api.Page) -> None:
+    """On a machine at its limit the list was seen to stay empty after the first click (once in some ten runs)."""
+    for patience in (20_000, 120_000):
+        page.get_by_role("tab").first.click()
+        page.get_by_role("tab", name="History").click()
+        with suppress(sync_api.TimeoutError):
+            page.wait_for_selector(".ir-card", timeout=patience)
+            return
+    raise AssertionError("the history shows no run")
 
 
 RESTING = """() => document.getAnimations().every(
