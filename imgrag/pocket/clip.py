@@ -2,8 +2,8 @@
 
 Contrastive (Radford et al., 2021) over the concepts of the world, as the library draws them and as other
 hands do, bent, recoloured, flattened, softened and moved, so that a thing in another style is still
-found; captions of invented names are negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so that a
-picture and words ("on a green background") add up to a query.
+found; captions of invented names are negatives, so that a name nobody knows is near nothing. Backgrounds
+are named too, so that a picture and words ("on a green background") add up to a query.
 """
 
 from __future__ import annotations
