@@ -33,7 +33,7 @@ RECORD = "run.json"
 TEXT_KEY = "imgrag"
 PASSING = ("id", "started", "loads", "state", "parent", "owner")
 """Fields of a record that two runs of the same request do not share."""
-_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
+_ID = re.compile(r"[0-9]{8}-[0-9]{6}(?:[0-9]{6})?-[0-9a-f]{6}")  # earlier ones have no microseconds
 _WRITER = re.compile(rf"{re.escape(PARTIAL)}([0-9]+)-.*")
 
 
@@ -110,7 +110,7 @@ def run_folder(results: Path, run_id: str) -> Path:
         RecordError: the id is none.
     """
     if not is_id(run_id):
-        raise RecordError("This is no id of a run; one looks like 20261122-034416-ab12cd.")
+        raise RecordError("This is no id of a run; one looks like 20261122-034416271828-ab12cd.")
     return results / run_id
 
 

@@ -307,5 +307,8 @@ class Run:
 
 
 def new_id(now: datetime) -> str:
-    """Such as "20261122-034416-ab12cd": the UTC time and a random part."""
-    return f"{now.astimezone(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    """Such as "20261122-034416271828-ab12cd": the UTC time to the microsecond and a random part.
+
+    Ids sort by time, so that a second in which several runs begin has an order too.
+    """
+    return f"{now.astimezone(timezone.utc):%Y%m%d-%H%M%S%f}-{secrets.token_hex(3)}"

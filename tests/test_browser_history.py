@@ -231,7 +231,7 @@ def test_a_link_opens_a_run_for_its_own_browser_only(browser, person, url, resul
 def test_a_link_to_no_run_is_one_sentence(person, url, wanted):
     page = opened(person, f"{url}?run={wanted}")
     banner = page.wait_for_selector(".ir-banner").inner_text()
-    assert banner == "This is no id of a run; one looks like 20261122-034416-ab12cd."
+    assert banner == "This is no id of a run; one looks like 20261122-034416271828-ab12cd."
     assert page.is_enabled("#ir-run")
 
 
@@ -298,6 +298,19 @@ def test_a_page_outlives_its_server(person, tmp_path):
             page.click("#ir-do-rejudge")
             page.wait_for_selector(".ir-banner:has-text('There is no run on this page.')")
         finished(page, results, lambda page: run(page, "quick a cat"))
+
+
+def test_a_run_is_in_the_history_though_the_page_had_no_answer_yet(person, url, results):
+    page = person.new_page()
+    page.route("**/run/predict*", lambda route: None)  # asked what it asks on arrival, the server is silent
+    page.goto(url)
+    page.wait_for_selector(".ir-stage-second_verdict [data-status]")
+    record = finished(page, results, lambda page: run(page, "quick a dog"))
+    page.unroute_all(behavior="ignoreErrors")
+    page.close()
+    page = opened(person, url)
+    look_back(page)
+    assert cards(page, 1) == [record["id"]]
 
 
 def test_the_record_holds_a_hash_of_the_key_and_the_page_no_key_of_others(person, url, results):

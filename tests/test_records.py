@@ -206,7 +206,9 @@ def test_ids_are_new_and_sort_by_time() -> None:
     early, late = datetime(2026, 1, 2, tzinfo=timezone.utc), datetime(2026, 1, 3, tzinfo=timezone.utc)
     ids = {new_id(early) for _ in range(50)}
     assert len(ids) == 50 and max(ids) < new_id(late)
-    assert all(name.startswith("20260102-000000-") for name in ids)
+    assert all(name.startswith("20260102-000000000000-") and records.is_id(name) for name in ids)
+    within_a_second = [new_id(early.replace(microsecond=moment)) for moment in range(50)]
+    assert within_a_second == sorted(within_a_second)
 
 
 def test_the_trace_tells_the_decisions() -> None:
