@@ -24,7 +24,7 @@ from imgrag.ui.guard import Guard, file_arguments
 from imgrag.ui.history import build_history
 from imgrag.ui.language import label, words
 from imgrag.ui.library import build_library, wire_library, wire_library_api
-from imgrag.ui.owners import browser_key, kept_or_new
+from imgrag.ui.owners import KEPT_OR_NEW, browser_key
 from imgrag.ui.panels import Panels, build_panels
 from imgrag.ui.past import Past, wire_history
 from imgrag.ui.runs import Runs
@@ -113,7 +113,7 @@ def build_demo(
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen, GPU)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        demo.load(kept_or_new, key, key, **quiet).then(past.arrive, key, outputs, **quiet)
+        demo.load(None, key, key, js=KEPT_OR_NEW, **quiet).then(past.arrive, key, outputs, **quiet)
         fields = panels.forms.fields
         demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)

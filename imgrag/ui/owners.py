@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 
 import gradio as gr
 
@@ -17,9 +16,10 @@ def browser_key() -> gr.BrowserState:
     return gr.BrowserState("", storage_key="imgrag-key", secret="imgrag")
 
 
-def kept_or_new(key: str | None) -> str:
-    """The browser's key, or a new one for a browser that has none."""
-    return key if isinstance(key, str) and len(key) >= 32 else secrets.token_urlsafe(32)
+KEPT_OR_NEW = """(key) => typeof key === "string" && key.length >= 32 ? key
+    : Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => byte.toString(16).padStart(2, "0")).join("")"""
+"""The browser's key, or a new one for a browser that has none. JavaScript: a key that came from the
+server would come late, and a run begun before it would be in nobody's history."""
 
 
 def owner_of(key: str | None) -> str:
