@@ -239,7 +239,7 @@ def _cleared(run: Run, number: int, stage: StageName) -> Round:
         "concepts": {"concepts": None, "rejected": ()},
         "references": {"references": None, "unfound": ()},
         "enhanced": {"enhanced": None},
-        "second_verdict": {"second_verdict": None},
+        "second_verdict": {"second_verdict": None, "comparison": None},
     }
     gone: dict[str, object] = {}
     for later in STAGES[STAGES.index(stage) :]:

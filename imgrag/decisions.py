@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from imgrag.run import Reference, Rejection, Run, Verdict
+from imgrag.run import Reference, Rejection, Round, Run, Verdict
 
 
 def keep_better(run: Run) -> Run:
     """Keep the image of this round if its verdict is better than that of the image kept so far.
 
-    Fewer missing things win. On a tie the earlier image stays, unless the enhanced one shows what
-    was fetched for it: the person asked for that.
+    Fewer missing things win. On a tie the enhanced image wins if it shows what was fetched for it, for
+    the person asked for that. Where it does not either, the comparison decides; without one, or if both
+    images are as likely, the earlier image stays.
     """
-    old = run.verdict
-    new = run.round.second_verdict
+    old, new, compared = run.verdict, run.round.second_verdict, run.round.comparison
     assert old is not None and new is not None
     earlier = "initial image" if not run.kept else "earlier enhanced image"
-    gained = [c.name for c in run.round.concepts or () if c.name.casefold() not in folded(new.missing)]
+    gained = _gained(run.round, new)
     if new.matches:
         return _kept(
             run, f"The enhanced image shows everything in the prompt; the {earlier} lacked {lacking(old)}."
@@ -29,7 +29,20 @@ def keep_better(run: Run) -> Run:
         )
     if _faults(new) == _faults(old) and new.missing and gained:
         return _kept(run, f"The enhanced image shows {listed(gained)} now, though it lacks {lacking(new)}.")
+    if compared is not None and compared.enhanced > compared.earlier:
+        return _kept(
+            run,
+            f"By name, both images lack {lacking(new)}; the judge finds it likelier that the enhanced one shows it.",
+        )
     return replace(run, why=f"The {earlier} is kept: the enhanced one is no better, it lacks {lacking(new)}.")
+
+
+def is_open(run: Run) -> bool:
+    """Whether the verdicts alone leave it open which image is better: each lacks as much, and nothing is gained."""
+    old, new = run.verdict, run.round.second_verdict
+    if old is None or new is None:
+        return False
+    return _faults(new) == _faults(old) > 0 and not (new.missing and _gained(run.round, new))
 
 
 def rekept(run: Run) -> Run:
@@ -77,6 +90,11 @@ def _same(now: Sequence[Reference], before: Sequence[Reference]) -> bool:
         for new, old in zip(now, before, strict=True)
         if new.own
     )
+
+
+def _gained(now: Round, new: Verdict) -> list[str]:
+    """What was looked up and is not missing any more."""
+    return [c.name for c in now.concepts or () if c.name.casefold() not in folded(new.missing)]
 
 
 def _faults(verdict: Verdict) -> int:

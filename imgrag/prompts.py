@@ -90,6 +90,16 @@ def verdict_reply(seen: Sequence[str], missing: Sequence[str]) -> str:
     )
 
 
+def affirming_reply(prompt: str, names: Sequence[str]) -> str:
+    """Likewise where all of these are seen and nothing is missing; first those of the prompt, as it has them."""
+
+    def place(name: str) -> int:
+        found = re.search(rf"\b{re.escape(name)}\b", prompt, re.IGNORECASE)
+        return found.start() if found else len(prompt)
+
+    return verdict_reply(sorted(names, key=place), ())
+
+
 def concepts_reply(missing: Sequence[str]) -> str:
     """Likewise for the LLM's list of concepts."""
     return "\n".join(f"- {name}: a picture of {with_article(name)}" for name in missing) or "none"

@@ -21,6 +21,7 @@ from imgrag.run import (
     STAGES,
     Box,
     Candidate,
+    Comparison,
     Concept,
     Correction,
     Reference,
@@ -233,6 +234,7 @@ def _round(past: Mapping[str, Any], picture: Picture) -> Round:
         unfound=tuple(_each(Rejection, past["without_reference"])),
         enhanced=picture(text_of(past["enhanced"])) if past["enhanced"] else None,
         second_verdict=_maybe(Verdict, past["second_verdict"]),
+        comparison=_maybe(Comparison, past.get("comparison")),  # earlier records have none
     )
 
 

@@ -204,6 +204,7 @@ def _round(now: Round, number: int, run: Run) -> dict[str, Any]:
         "without_reference": [asdict(rejection) for rejection in now.unfound],
         "enhanced": enhanced_name(number) if now.enhanced is not None else None,
         "second_verdict": _verdict(now.second_verdict),
+        "comparison": None if now.comparison is None else asdict(now.comparison),
     }
 
 

@@ -227,6 +227,14 @@ class StageReport:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """How likely the judge finds it, in nats, that all is there, in the earlier image and in the enhanced one."""
+
+    earlier: float
+    enhanced: float
+
+
+@dataclass(frozen=True)
 class Round:
     """One pass of judging and drawing again. A field is `None` until its stage has run.
 
@@ -241,6 +249,7 @@ class Round:
     unfound: tuple[Rejection, ...] = ()  # concepts without a good reference, and why
     enhanced: Image.Image | None = field(default=None, repr=False, compare=False)
     second_verdict: Verdict | None = None
+    comparison: Comparison | None = None  # made where the verdicts leave it open which image is better
 
 
 @dataclass(frozen=True)

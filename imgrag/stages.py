@@ -13,13 +13,14 @@ from typing import TypeVar
 
 from PIL import Image
 
-from imgrag.decisions import folded, keep_better
+from imgrag.decisions import folded, is_open, keep_better
 from imgrag.errors import LibraryError
 from imgrag.events import Preview
 from imgrag.layout import placed
 from imgrag.library import Library, is_literal
-from imgrag.models import Chat, Generator, Guide, OnStep
+from imgrag.models import Chat, Generator, Guide, Judge, OnStep
 from imgrag.prompts import (
+    affirming_reply,
     concepts_question,
     default_caption,
     enhancing_prompt,
@@ -32,7 +33,18 @@ from imgrag.prompts import (
     verdict_question,
 )
 from imgrag.residency import Residency
-from imgrag.run import MAX_SEED, Candidate, Concept, Reference, Rejection, Round, Run, StageName, Verdict
+from imgrag.run import (
+    MAX_SEED,
+    Candidate,
+    Comparison,
+    Concept,
+    Reference,
+    Rejection,
+    Round,
+    Run,
+    StageName,
+    Verdict,
+)
 
 T = TypeVar("T")
 TEMPERATURES = (0.0, 0.3, 0.7)
@@ -82,7 +94,8 @@ def judge(run: Run, context: Context) -> Run:
     """The VLM's verdict on the initial image. If it gives none, something is taken to be missing."""
     assert run.initial is not None
     question = verdict_question(run.request.prompt)
-    verdict, raw = _verdict_on([run.initial], question, run, context)
+    with context.residency.use("vlm") as vlm:
+        verdict, raw = _verdict_on(vlm, [run.initial], question, run, context)
     if verdict is None:
         verdict = Verdict(matches=False, raw=raw, readable=False)
         context.note("The judge gave no verdict that can be read, so the whole prompt is looked up.")
@@ -151,19 +164,25 @@ def enhance(run: Run, context: Context) -> Run:
 def rejudge(run: Run, context: Context) -> Run:
     """The VLM's verdict on the enhanced image, which it sees beside the references; keep the better one.
 
-    A name that nobody trained on cannot be judged by name; with its picture in view it can.
+    A name that nobody trained on cannot be judged by name; with its picture in view it can. Where the
+    verdicts leave it open which image is better, it is the one that the judge finds likelier to show
+    everything (VQAScore; Lin et al., 2024): more can be told from two images than from one.
     """
     references, enhanced = run.round.references, run.round.enhanced
     assert references and enhanced is not None
     question = second_verdict_question(run.request.prompt, [reference.concept for reference in references])
     images = [enhanced, *(reference.picture for reference in references)]
-    verdict, raw = _verdict_on(images, question, run, context)
+    with context.residency.use("vlm") as vlm:
+        verdict, raw = _verdict_on(vlm, images, question, run, context)
+        judged = run.with_round(second_verdict=verdict)
+        if is_open(judged):
+            judged = judged.with_round(comparison=_compare(vlm, question, judged))
     if verdict is None:
         unjudged = "The enhanced image is not used: the judge gave no verdict on it that can be read."
         return replace(
             run.with_round(second_verdict=Verdict(matches=False, raw=raw, readable=False)), why=unjudged
         )
-    return keep_better(run.with_round(second_verdict=verdict))
+    return keep_better(judged)
 
 
 def _draw(
@@ -223,15 +242,27 @@ def _ask(
 
 
 def _verdict_on(
-    images: Sequence[Image.Image], question: str, run: Run, context: Context
+    vlm: Judge, images: Sequence[Image.Image], question: str, run: Run, context: Context
 ) -> tuple[Verdict | None, str]:
     """The VLM's verdict, its names spelt as in the prompt, and its reply."""
-    with context.residency.use("vlm") as vlm:
-        verdict, raw = _ask(vlm, question, images, parse_verdict, run, context)
+    verdict, raw = _ask(vlm, question, images, parse_verdict, run, context)
     if verdict is not None:
         missing = tuple(spelt_as_in(run.request.prompt, name) for name in verdict.missing)
         verdict = replace(verdict, missing=missing)
     return verdict, raw
+
+
+def _compare(vlm: Judge, question: str, run: Run) -> Comparison:
+    """The same answer to the same question, with each of the two images in the first place."""
+    references, enhanced, verdict = run.round.references, run.round.enhanced, run.round.verdict
+    assert references and enhanced is not None and run.result is not None and verdict is not None
+    words = run.request.prompt.casefold()
+    seen = [name for name in verdict.seen if name.casefold() in words]
+    wanted = dict.fromkeys([*seen, *(reference.concept for reference in references)])
+    reply = affirming_reply(run.request.prompt, list(wanted))
+    pictures = [reference.picture for reference in references]
+    earlier, later = (vlm.likelihood(question, [image, *pictures], reply) for image in (run.result, enhanced))
+    return Comparison(earlier, later)
 
 
 def _whole_prompt(prompt: str) -> Concept:

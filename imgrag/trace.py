@@ -32,6 +32,11 @@ def _round_trace(now: Round, number: int, run: Run) -> list[str]:
         lines.append(f"Drew again, guided by {listed(guides)}.")
     if now.second_verdict is not None:
         lines.append(f"The judge says of the enhanced image: {_in_words(now.second_verdict)}.")
+    if now.comparison is not None:
+        lines.append(
+            f"Log-likelihood that all is there: {now.comparison.earlier:.1f} in the earlier image, "
+            f"{now.comparison.enhanced:.1f} in the enhanced one."
+        )
     return [f"Round {number}: {line}" for line in lines] if len(run.rounds) > 1 else lines
 
 

@@ -99,7 +99,7 @@ class FakeGenerator:
 
 
 class FakeChat:
-    """Replies from a queue; the last reply is given again when it is empty."""
+    """Replies from a queue; the last reply is given again when it is empty. It finds all answers as likely."""
 
     nbytes = 20 * MEGABYTE
 
@@ -115,6 +115,10 @@ class FakeChat:
             self.asked.append((question, len(images), temperature, seed))
             return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
+    def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
+        with self._crowd:
+            return 0.0
+
 
 class FakeJudge(FakeChat):
     """A VLM that really looks: a thing of the prompt whose colour is not in the picture is missing."""
@@ -129,6 +133,16 @@ class FakeJudge(FakeChat):
         missing = [name for name in wanted if name not in seen]
         answer = "no" if missing else "yes"
         return f"Seen: {', '.join(seen)}\nMatches: {answer}\nMissing: {', '.join(missing) or 'none'}"
+
+    def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
+        """The fewer of the things it names can be seen, the less likely a reply is."""
+        return -float(sum(name in reply and not shows(images[0], name) for name in COLOURS))
+
+
+class ShyJudge(FakeJudge):
+    """It sees better than it says: its verdicts come from the queue, its likelihoods from the picture."""
+
+    reply = FakeChat.reply
 
 
 class FakeListener(FakeChat):

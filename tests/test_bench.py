@@ -97,6 +97,9 @@ class Looker:
             return "Seen: things\nMatches: yes\nMissing: none"
         return f"Seen: a thing\nMatches: no\nMissing: {', '.join(missing)}"
 
+    def likelihood(self, question, images, reply):
+        return 0.0
+
 
 class Listener:
     """Repeats what the feedback calls missing."""

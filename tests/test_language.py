@@ -18,7 +18,7 @@ from imgrag.trace import trace
 from imgrag.ui import language, markup
 from imgrag.ui.board import Board
 from imgrag.ui.language import Template, both, label, language_of, say, speaking, told, words
-from tests.fakes import Cast, FakeChat, make_library, make_pipeline
+from tests.fakes import Cast, FakeChat, ShyJudge, make_library, make_pipeline
 
 PACKAGE = Path(language.__file__).parent.parent
 PAGE = sorted((PACKAGE / "ui").glob("*.py"))
@@ -133,7 +133,7 @@ def test_no_sentence_is_left_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["found", "matches", "idea", "floor", "worse", "rounds", "garbled", "spelling"]
+    "case", ["found", "matches", "idea", "floor", "worse", "likelier", "rounds", "garbled", "spelling"]
 )
 def test_all_that_a_run_says_is_translated(case: str, tmp_path: Path) -> None:
     run = make_run(case, tmp_path)
@@ -282,7 +282,7 @@ def sentences(run: Run) -> list[str]:
 
 
 def runs(folder: Path) -> list[Run]:
-    cases = ("found", "matches", "idea", "floor", "worse", "rounds", "garbled", "spelling")
+    cases = ("found", "matches", "idea", "floor", "worse", "likelier", "rounds", "garbled", "spelling")
     return [make_run(case, folder / case) for case in cases]
 
 
@@ -299,6 +299,7 @@ def make_run(case: str, folder: Path) -> Run:
         ),
         "floor": (Cast(), replace(owl, library="small", similarity_floor=0.26)),
         "worse": (Cast(vlm=FakeChat(no_owl, worse)), replace(owl, library="mixed")),
+        "likelier": (Cast(vlm=ShyJudge(no_owl)), replace(owl, library="mixed")),
         "rounds": (Cast(vlm=FakeChat(no_owl)), replace(owl, rounds=3, similarity_floor=0.5)),
         "garbled": (Cast(vlm=FakeChat("What?"), llm=FakeChat("What?")), owl),
         "spelling": (Cast(), Request("a dgo and an owl " + "far " * 40, steps=1)),

@@ -18,7 +18,8 @@ from imgrag.events import Event, Finished, Paused, Preview, StageDone, StageSkip
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.residency import ModelSpec
 from imgrag.restoring import open_run
-from imgrag.run import STAGES, Request, Run
+from imgrag.run import STAGES, Comparison, Request, Run
+from imgrag.trace import trace
 from tests.fakes import (
     MEGABYTE,
     Cast,
@@ -26,6 +27,7 @@ from tests.fakes import (
     FakeGenerator,
     FakeJudge,
     FakeListener,
+    ShyJudge,
     make_library,
     make_pipeline,
     shows,
@@ -145,6 +147,37 @@ def test_the_better_image_is_kept(tmp_path: Path, first: str, second: str, kept:
     matches = "yes" if second == "none" else "no"
     vlm = FakeChat(f"Seen:\nMatches: no\nMissing: {first}", f"Seen:\nMatches: {matches}\nMissing: {second}")
     assert make_pipeline(tmp_path, Cast(vlm=vlm))(replace(OWL, max_concepts=1)).kept == kept
+
+
+def test_where_the_verdicts_leave_it_open_the_likelier_image_is_kept(tmp_path: Path) -> None:
+    run = make_pipeline(tmp_path, Cast(vlm=ShyJudge(NO_OWL)))(OWL)
+    assert run.round.second_verdict is not None and run.round.second_verdict.missing == ("owl",)
+    assert run.round.comparison == Comparison(earlier=-1.0, enhanced=0.0)
+    assert run.kept == 1 and run.result is run.round.enhanced and "likelier" in run.why
+    assert run.why in trace(run) and any("-1.0 in the earlier image" in line for line in trace(run))
+    assert run.verdict is run.round.second_verdict
+
+
+def test_an_image_as_likely_as_the_earlier_one_is_not_kept(tmp_path: Path) -> None:
+    run = make_pipeline(tmp_path, Cast(vlm=FakeChat(NO_OWL)))(OWL)
+    assert run.round.comparison == Comparison(0.0, 0.0)
+    assert run.kept == 0 and "initial image is kept" in run.why
+
+
+@pytest.mark.parametrize(
+    "second", [GOOD, "Seen:\nMatches: no\nMissing: dog", "Seen:\nMatches: no\nMissing: dog, owl"]
+)
+def test_verdicts_that_decide_are_not_compared(tmp_path: Path, second: str) -> None:
+    run = make_pipeline(tmp_path, Cast(vlm=ShyJudge(NO_OWL, second)))(OWL)
+    assert run.round.comparison is None
+
+
+def test_what_a_person_overruled_is_compared_again(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, Cast(vlm=ShyJudge(NO_OWL)))
+    back = corrections.rewind(pipeline(OWL), "second_verdict")
+    assert back.round.comparison is None and back.kept == 0
+    *_, finished = pipeline.resume(back)
+    assert finished.run.round.comparison == Comparison(-1.0, 0.0) and finished.run.kept == 1
 
 
 def test_unusable_replies_are_asked_again_warmer(tmp_path: Path) -> None:

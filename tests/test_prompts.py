@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgrag.prompts import (
+    affirming_reply,
     concepts_question,
     concepts_reply,
     enhancing_prompt,
@@ -196,6 +197,19 @@ def test_concepts(reply: str, expected: dict[str, str] | None) -> None:
 )
 def test_yes_and_no(reply: str, expected: bool | None) -> None:
     assert parse_yes_no(reply) is expected
+
+
+@pytest.mark.parametrize(
+    ("names", "seen"),
+    [
+        (["toolbox", "dog"], "dog, toolbox"),  # in the prompt's order
+        (["zorblax (a)", "Toolbox"], "Toolbox, zorblax (a)"),  # what is not in it comes last
+        (["box", "dog"], "dog, box"),  # a part of a word is no word of the prompt
+        ([], "nothing"),
+    ],
+)
+def test_all_is_there(names: list[str], seen: str) -> None:
+    assert affirming_reply("a dog and a toolbox", names) == f"Seen: {seen}\nMatches: yes\nMissing: none"
 
 
 def test_what_a_model_is_taught_to_say_is_understood() -> None:

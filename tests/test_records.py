@@ -22,6 +22,7 @@ from imgrag.events import Finished, Paused
 from imgrag.restoring import consistent, open_run
 from imgrag.run import (
     Candidate,
+    Comparison,
     Concept,
     Reference,
     Rejection,
@@ -51,6 +52,7 @@ def make_run(kept: int = 1) -> Run:
         references=(Reference("owl", OWL, picture("purple"), 0.5, (OWL, BAT)),),
         enhanced=picture("green"),
         second_verdict=Verdict(False, ("owl",), ("dog",), "again"),
+        comparison=Comparison(-17.5, -3.25),
     )
     second = Round(
         verdict=first.second_verdict,

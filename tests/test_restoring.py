@@ -25,7 +25,7 @@ from imgrag.events import Finished, Paused
 from imgrag.pipeline import ImageRAGPipeline
 from imgrag.record_reading import restored
 from imgrag.run import STAGES, Box, Concept, Request, Run
-from tests.fakes import COLOURS, Cast, FakeChat, make_library, make_pipeline, tile
+from tests.fakes import COLOURS, Cast, FakeChat, ShyJudge, make_library, make_pipeline, tile
 
 OWL = Request("a dog and an owl", steps=2, seed=7)
 ROUNDS = Request("a dog , an owl and a toolbox", steps=2, seed=7, max_concepts=1, rounds=3)
@@ -63,6 +63,14 @@ def without_reference(folder: Path) -> tuple[ImageRAGPipeline, Run]:
 def worse(folder: Path) -> tuple[ImageRAGPipeline, Run]:
     pipeline = make_pipeline(folder, Cast(vlm=FakeChat(NO_OWL, "Seen:\nMatches: no\nMissing: dog, owl")))
     return pipeline, pipeline(OWL)
+
+
+def compared(folder: Path) -> tuple[ImageRAGPipeline, Run]:
+    """By name the thing is missing still, and yet the enhanced image is the result."""
+    pipeline = make_pipeline(folder, Cast(vlm=ShyJudge(NO_OWL)))
+    run = pipeline(OWL)
+    assert run.kept == 1 and run.round.comparison is not None
+    return pipeline, run
 
 
 def rounds(folder: Path) -> tuple[ImageRAGPipeline, Run]:
@@ -115,7 +123,7 @@ def own_initial(folder: Path) -> tuple[ImageRAGPipeline, Run]:
 
 Make = Callable[[Path], tuple[ImageRAGPipeline, Run]]
 DRAWN: list[Make] = [
-    enhanced, matching, rejecting, without_reference, worse, rounds, first_of_rounds, early_round, corrected, chosen,
+    enhanced, matching, rejecting, without_reference, worse, compared, rounds, first_of_rounds, early_round, corrected, chosen,
 ]  # fmt: skip
 OWN: list[Make] = [own_picture, own_initial]
 

@@ -62,6 +62,14 @@ class Chat(Protocol):
         ...
 
 
+class Judge(Chat, Protocol):
+    """A VLM, which can also be asked how likely an answer is."""
+
+    def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
+        """The log-probability, in nats, that the model would answer with just this reply."""
+        ...
+
+
 class Embedder(Protocol):
     """CLIP, or a composer: pictures and words as unit vectors of one space."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from imgrag.models.chat import answer, open_model, without_markers
+from imgrag.models.chat import answer, log_likelihood, open_model, without_markers
 from imgrag.models.pictures import bounded
 from imgrag.models.weights import tensor_bytes
 from imgrag.profile import VlmProfile
@@ -37,7 +37,7 @@ def load_vlm(profile: VlmProfile, folder: Path, device: str) -> VisionLanguageMo
 
 
 class VisionLanguageModel:
-    """`imgrag.models.Chat` with eyes."""
+    """See `imgrag.models.Judge`."""
 
     def __init__(self, model: Any, processor: Any, profile: VlmProfile) -> None:
         self._model = model
@@ -61,8 +61,16 @@ class VisionLanguageModel:
             seed=seed,
         )
 
-    def inputs(self, question: str, images: Sequence[Image.Image]) -> Any:
-        """What the model is given; `image_grid_thw` [n, 3] tells each picture's size in patches."""
+    def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
+        """See `imgrag.models.Judge`."""
+        tokens = self._processor.tokenizer(self._plain(reply), add_special_tokens=False)["input_ids"]
+        return log_likelihood(self._model, self.inputs(question, images, reply), len(tokens))
+
+    def inputs(self, question: str, images: Sequence[Image.Image], reply: str = "") -> Any:
+        """What the model is given, to which `reply` is its answer so far.
+
+        `image_grid_thw` [n, 3] tells each picture's size in patches.
+        """
         from qwen_vl_utils import process_vision_info
 
         content = [*map(self._picture, images), {"type": "text", "text": self._plain(question)}]
@@ -70,7 +78,7 @@ class VisionLanguageModel:
         text = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         patch = self._processor.image_processor.patch_size
         pictures, _ = process_vision_info(messages, image_patch_size=patch)
-        return self._processor(text=[text], images=pictures, return_tensors="pt")
+        return self._processor(text=[text + self._plain(reply)], images=pictures, return_tensors="pt")
 
     def _picture(self, image: Image.Image) -> dict[str, Any]:
         """A message's entry. It only ever holds a PIL image: a string would be fetched or opened."""
