@@ -40,7 +40,8 @@ def place(name: str) -> int:
 def two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A set that draws a few icons red, and one that calls things by Unicode's old names."""
     chars = {icon.codepoints: icon.name.replace(" ", "-") for icon in world.icons()}
-    red = {name: {"body": SQUARE.format("red")} for name in ("dog", "owl", "hedgehog")}
+    chars["1f6a9"] = "triangular-flag"
+    red = {name: {"body": SQUARE.format("red")} for name in ("dog", "owl", "hedgehog", "triangular-flag")}
     packed(tmp_path, NAMED_BY_UNICODE, {"icons": red, "width": 32, "height": 32}, chars)
     older = {
         "dogface": {"body": SQUARE.format("blue")},
@@ -50,12 +51,16 @@ def two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "cactus-with-a-hat": {"body": SQUARE.format("black")},
         "person-dark-skin-tone": {"body": SQUARE.format("black")},
         "nothing": {"body": ""},
+        "triangular-flag-on-post": {"body": SQUARE.format("black")},
     }
     aliases = {"doughnut": {"parent": "ring-cake"}, "cat-face": {"parent": "some-sign", "hFlip": True}}
     packed(tmp_path, OTHER, {"icons": older, "aliases": aliases, "width": 32, "height": 32}, {})
     monkeypatch.setattr(emoji_sets, "FOLDER", tmp_path)
     monkeypatch.setattr(emoji_sets, "SETS", (NAMED_BY_UNICODE, OTHER))
-    caches = (emoji_sets.named, emoji_sets.strangers, inventions.galleries)
+    caches = (
+        emoji_sets.named, emoji_sets.strangers, emoji_sets.strange_things, emoji_sets._names_by_codes,
+        inventions.galleries,
+    )  # fmt: skip
     for cached in caches:
         cached.cache_clear()
     yield
@@ -75,15 +80,16 @@ def test_a_set_s_pictures_are_found_by_unicode_s_name_a_number_and_an_alias() ->
 @pytest.mark.usefixtures("two_sets")
 def test_strangers_are_no_icon_and_hold_no_unseen_one() -> None:
     strangers = emoji_sets.strangers(32)
-    assert strangers.shows.tolist() == [STRANGER]  # the sign: a cactus with a hat shows a cactus
-    picture = strangers.pick(0)
+    # Two flags and the sign: a cactus with a hat shows a cactus.
+    assert strangers.shows.tolist() == [STRANGER] * 3
+    picture = strangers.pick(1)
     assert picture.dtype == torch.float32 and picture[3, 16, 16] == 1 and picture[3, 0, 0] == 0
 
 
 @pytest.mark.usefixtures("two_sets")
 def test_what_is_copied_shows_no_unseen_icon() -> None:
     icons, strangers = inventions.galleries()
-    assert set(icons.shows) == {place("dog"), place("owl")} and len(strangers.shows) == 1
+    assert set(icons.shows) == {place("dog"), place("owl")} and len(strangers.shows) == 3
     assert inventions.gather(5, np.random.default_rng(0)).shape == (5, 4, 32, 32)
 
 
@@ -93,6 +99,29 @@ def test_clip_sees_things_as_other_hands_draw_them() -> None:
     seen = clip.views(rows, np.random.default_rng(0), clip.Mix(restyled=0.0, other=1.0))
     red, blue = seen[:, 0, 32, 32].mean(), seen[:, 2, 32, 32].mean()
     assert red > blue + 2  # the owl is red in this set, in CLIP's normalised units
+
+
+@pytest.mark.usefixtures("two_sets")
+def test_a_strange_thing_is_known_by_its_code_points_whatever_a_set_calls_it() -> None:
+    things = emoji_sets.strange_things(32)
+    assert things.shows.tolist() == [0, 0]  # the sign is drawn once only
+    assert things.pick(0)[:, 16, 16].tolist() == [1, 0, 0, 1] and things.pick(1)[:3, 16, 16].eq(0).all()
+
+
+@pytest.mark.usefixtures("two_sets")
+def test_clip_s_eyes_learn_strange_things_too() -> None:
+    rows = [clip.Scene(len(world.names()), -1)] * 40
+    seen = clip.views(rows, np.random.default_rng(0), clip.Mix(restyled=0.0))
+    red = seen[:, 0, 32, 32] - seen[:, 2, 32, 32]
+    assert (red > 2).any() and (red.abs() < 0.5).any()  # the red flag and the black one
+    torch.manual_seed(0)
+    model, table = clip.build(), torch.nn.Linear(128, len(world.names()) + 1, bias=False)
+    mix = clip.Mix(restyled=0.0)
+    loss = clip.looking_loss(model.visual, table, np.random.default_rng(0), mix, torch.device("cpu"))
+    loss.backward()
+    assert loss > 1 and table.weight.grad[-1].abs().sum() > 0
+    assert all(parameter.grad is not None for parameter in model.visual.parameters())
+    assert all(parameter.grad is None for parameter in model.transformer.parameters())
 
 
 def test_the_style_of_the_bench_is_in_no_training() -> None:

@@ -14,11 +14,13 @@ from torch import nn
 from imgrag import prompts
 from imgrag.pocket import (
     adapter,
+    batches,
     clip,
     drills,
     generator,
     judging,
     llm,
+    pixels,
     styles,
     subwords,
     training,
@@ -76,7 +78,7 @@ def test_generator_words_know_the_known_and_no_other_names() -> None:
 
 def test_generator_words_know_the_fillers_the_templates_use() -> None:
     words = generator.tokenizer()
-    text = prompts.enhancing_prompt(generator.wording(), ["dog", "cat"], "a beautiful photo of a dog")
+    text = prompts.enhancing_prompt(batches.wording(), ["dog", "cat"], "a beautiful photo of a dog")
     assert words.unk_token_id not in words(text).input_ids
 
 
@@ -102,7 +104,7 @@ def test_the_adapter_is_written_in_the_published_layout_and_loads_back() -> None
 @pytest.mark.parametrize("seed", range(6))
 def test_a_generator_batch_never_names_or_shows_the_unseen(seed: int) -> None:
     mix = replace(generator.TERMS["generator-gathered"][1], gathered=0.0)  # see test_emoji_sets for those
-    batch = generator.sample(np.random.default_rng(seed), mix, count=16)
+    batch = batches.sample(np.random.default_rng(seed), mix, count=16)
     unseen = {world.icons()[i].name for i in world.indices("unseen")}
     assert batch.latents.shape == (16, 32, 8, 8)
     assert not any(f" {name}" in prompt for prompt in batch.prompts for name in unseen)
@@ -110,18 +112,18 @@ def test_a_generator_batch_never_names_or_shows_the_unseen(seed: int) -> None:
 
 def test_a_reference_stands_on_the_ground_of_the_profile() -> None:
     slots = world.icon_slots()[:8]
-    corner = generator.reference_pixels(slots, np.random.default_rng(0), keyed=1.0)[:, :, 0, 0]
-    assert torch.allclose(corner, generator.normalise(generator.ground()[None, :, None, None])[0, :, 0, 0])
+    corner = batches.reference_pixels(slots, np.random.default_rng(0), keyed=1.0)[:, :, 0, 0]
+    assert torch.allclose(corner, pixels.normalise(batches.ground()[None, :, None, None])[0, :, 0, 0])
 
 
 def test_faint_things_count_more_where_terms_are_evened() -> None:
     strong, faint = torch.zeros(1, 4, 32, 32), torch.zeros(1, 4, 32, 32)
     strong[:, :, 8:24, 8:24] = 1.0
     faint[:, :, 8:24, 8:24] = torch.tensor([0.02, 0.02, 0.02, 1.0])[:, None, None]
-    weights = generator.contrast_weights([strong, faint], torch.tensor([True]), torch.zeros(1, 3))
+    weights = batches.contrast_weights([strong, faint], torch.tensor([True]), torch.zeros(1, 3))
     assert weights.shape == (1, 1, 8, 8)
     left, right = weights[0, 0, 2:6, :4], weights[0, 0, 2:6, 4:]
-    assert left.eq(generator.WEIGHTS[0]).all() and right.eq(generator.WEIGHTS[1]).all()
+    assert left.eq(batches.WEIGHTS[0]).all() and right.eq(batches.WEIGHTS[1]).all()
     assert weights[0, 0, :2].eq(1).all() and weights[0, 0, 6:].eq(1).all()
 
 
@@ -235,7 +237,7 @@ def test_clip_rows_are_different_pictures() -> None:
     rows = clip.scenes(np.random.default_rng(0))
     assert len(set(rows)) == len(rows) == clip.BATCH
     twins = rows[: clip.TWINS]
-    assert [row.icon for row in twins] == [row.icon for row in rows[-clip.TWINS :]]
+    assert [row.thing for row in twins] == [row.thing for row in rows[-clip.TWINS :]]
     assert all(a.colour >= 0 <= b.colour for a, b in zip(twins, rows[-clip.TWINS :], strict=True))
     assert clip.caption("owl", np.random.default_rng(3), 5).endswith(" on a green background")
     assert clip.views(rows[:4], np.random.default_rng(0), clip.Mix(restyled=0.5)).shape == (4, 3, 64, 64)

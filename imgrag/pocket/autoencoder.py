@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from imgrag.pocket import world
-from imgrag.pocket.generator import vary
 from imgrag.pocket.latents import CHANNELS, projection, random_scenes
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
+from imgrag.pocket.twists import vary
 
 SCHEDULE = Schedule(steps=1300, lr=2e-3, ema=0.99, warmup=100, save_every=200)
 CROPS = 64

@@ -1,9 +1,11 @@
 """Recipe: the pocket CLIP, a state dict in OpenAI's layout that `clip.load` opens.
 
-Contrastive (Radford et al., 2021) over the concepts of the world, as the library draws them and as other
-hands do, bent, recoloured, flattened, softened and moved, so that a thing in another style is still
-found; captions of invented names are negatives, so that a name nobody knows is near nothing. Backgrounds
-are named too, so that a picture and words ("on a green background") add up to a query.
+First the image tower, OpenAI's residual network, looks: it tells things apart, the world's and others, as
+the library draws them and as other hands do, bent, recoloured, flattened, softened and moved, so that a
+thing in another style is still found. A table of prototypes stands for their names, which is faster than
+reading them. Then contrastive (Radford et al., 2021) with the text tower: captions of invented names are
+negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so that a picture and
+words ("on a green background") add up to a query.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from clip.model import CLIP
+from torch import nn
 
 from imgrag.pocket import emoji_sets, world
-from imgrag.pocket.generator import normalise
-from imgrag.pocket.judging import invented_name, soften
+from imgrag.pocket.judging import invented_name
+from imgrag.pocket.pixels import normalise, soften
 from imgrag.pocket.styles import restyle
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 from imgrag.prompts import with_article
@@ -31,8 +34,12 @@ BATCH = 144
 STRANGERS = 24
 TWINS = 24  # rows that show an icon of the batch once more, on another colour
 COLOUR_SHARE = 0.3  # of the loss that tells backgrounds by their name alone
-STYLES = Schedule(steps=2600, lr=1e-3, weight_decay=0.05, ema=0.995, save_every=200)
-HANDS = Schedule(steps=3200, lr=1e-3, weight_decay=0.05, ema=0.995, seed=2, warmup=60, save_every=100)
+LOOKED_AT = 192  # pictures a step while only the image tower learns
+STRANGE = 0.3  # of them are things that the world has no name for
+PROTOTYPE_SCALE = 24.0  # of cosines, before the softmax
+SMOOTHING = 0.05
+LOOKING = Schedule(steps=6000, lr=2e-3, weight_decay=0.05, ema=0.995, warmup=200, save_every=100)
+NAMING = Schedule(steps=2400, lr=1e-3, weight_decay=0.05, ema=0.995, seed=2, warmup=60, save_every=100)
 SETTLING = Schedule(steps=400, lr=4e-4, weight_decay=0.05, ema=0.98, seed=1, warmup=20, save_every=100)
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
@@ -45,9 +52,9 @@ class Mix:
     other: float = 0.0
 
 
+LOOKS = Mix(restyled=0.4, other=0.75)
 TERMS: dict[str, tuple[Schedule, Mix]] = {  # first what all styles share, then more of the library's own
-    "clip": (STYLES, Mix(restyled=0.8)),
-    "clip-hands": (HANDS, Mix(restyled=0.35, other=0.75)),
+    "clip-naming": (NAMING, Mix(restyled=0.35, other=0.7)),
     "clip-settling": (SETTLING, Mix(restyled=0.15, other=0.35)),
 }
 
@@ -56,9 +63,9 @@ def build() -> CLIP:
     return CLIP(
         embed_dim=128,
         image_resolution=SIDE,
-        vision_layers=4,
-        vision_width=128,
-        vision_patch_size=8,
+        vision_layers=(1, 2, 2, 1),
+        vision_width=16,
+        vision_patch_size=None,
         context_length=77,
         vocab_size=49408,
         transformer_width=64,
@@ -69,9 +76,12 @@ def build() -> CLIP:
 
 @dataclass(frozen=True)
 class Scene:
-    """A row of a batch: an icon, and the named colour it stands on, -1 for white or any other."""
+    """A row of a batch: a thing, and the named colour it stands on, -1 for white or any other.
 
-    icon: int
+    A thing is an icon of the world or, numbered after all of them, one of `emoji_sets.strange_things`.
+    """
+
+    thing: int
     colour: int
 
 
@@ -96,12 +106,9 @@ def on_colour(colour: int) -> str:
 
 
 def views(rows: Sequence[Scene], rng: np.random.Generator, mix: Mix) -> torch.Tensor:
-    """Icons moved and softened on a plain colour, some by other hands or restyled, [b, 3, 64, 64]."""
+    """Things moved and softened on a plain colour, some by other hands or restyled, [b, 3, 64, 64]."""
     count = len(rows)
-    plainly = world.icon_slots(SIDE)[[row.icon for row in rows]]
-    if mix.other:
-        for row in (rng.random(count) < mix.other).nonzero()[0]:
-            plainly[row] = emoji_sets.named(SIDE).another(rows[int(row)].icon, rng)
+    plainly = torch.stack([_picture(row.thing, rng, mix) for row in rows])
     styled = torch.from_numpy(rng.random((count, 1, 1, 1)) < mix.restyled)
     moved = _move(torch.where(styled, restyle(plainly, rng, swapped=0.15), plainly), rng)
     plain = torch.ones(count, 3)
@@ -111,6 +118,14 @@ def views(rows: Sequence[Scene], rng: np.random.Generator, mix: Mix) -> torch.Te
     shade = torch.from_numpy(rng.normal(0, 0.03, (count, 3)).astype(np.float32))
     plain = torch.where((colours >= 0)[:, None], world.colour_values()[colours] + shade, plain)
     return normalise(soften(world.over(moved, plain), rng, 0.0, 1.2).clamp(0, 1))
+
+
+def _picture(thing: int, rng: np.random.Generator, mix: Mix) -> torch.Tensor:
+    """One of its pictures, [4, 64, 64]; the library draws the world's icons only."""
+    own = world.icon_slots(SIDE)
+    if thing >= len(own):
+        return emoji_sets.strange_things(SIDE).another(thing - len(own), rng)
+    return emoji_sets.named(SIDE).another(thing, rng) if rng.random() < mix.other else own[thing]
 
 
 def _move(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -132,10 +147,25 @@ def _move(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return F.grid_sample(slots, grid, align_corners=False)
 
 
+def looking_loss(
+    visual: nn.Module, prototypes: nn.Linear, rng: np.random.Generator, mix: Mix, device: torch.device
+) -> torch.Tensor:
+    """Cross-entropy over all things; the table's rows, `prototypes.weight` [things, 128], are their names."""
+    named = len(world.names())
+    things = rng.integers(named, size=LOOKED_AT)
+    strange = rng.random(LOOKED_AT) < STRANGE
+    things[strange] = rng.integers(named, prototypes.out_features, size=int(strange.sum()))
+    pictures = views([Scene(int(thing), -1) for thing in things], rng, mix).to(device)
+    with autocast(device):
+        images = F.normalize(visual(pictures).float(), dim=-1)
+    logits = PROTOTYPE_SCALE * images @ F.normalize(prototypes.weight, dim=-1).T
+    return F.cross_entropy(logits, torch.from_numpy(things).to(device), label_smoothing=SMOOTHING)
+
+
 def batch_loss(model: CLIP, rng: np.random.Generator, mix: Mix, device: torch.device) -> torch.Tensor:
     """Symmetric cross-entropy; the strangers stand among the captions only."""
     rows = scenes(rng)
-    texts = [caption(world.names()[row.icon], rng, row.colour) for row in rows]
+    texts = [caption(world.names()[row.thing], rng, row.colour) for row in rows]
     texts += [caption(invented_name(rng), rng) for _ in range(STRANGERS)]
     texts += [on_colour(colour) for colour in range(len(world.COLOURS))]
     tokens = clip.tokenize(texts, truncate=True).to(device)
@@ -177,8 +207,13 @@ def evaluate(model: CLIP) -> dict[str, float]:
 
 def train(folder: Path, device: torch.device) -> Fitted:
     """Train CLIP and write `folder/clip/clip.pt`, in fp16 as OpenAI's files are."""
-    torch.manual_seed(STYLES.seed)
+    torch.manual_seed(LOOKING.seed)
     model = build().to(device)
+    things = len(world.names()) + 1 + int(emoji_sets.strange_things(SIDE).shows.max())
+    prototypes = nn.Linear(model.text_projection.shape[1], things, bias=False).to(device)
+
+    def look(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return looking_loss(model.visual, prototypes, rng, LOOKS, device)
 
     def term(name: str, schedule: Schedule, mix: Mix) -> Fitted:
         def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
@@ -186,10 +221,12 @@ def train(folder: Path, device: torch.device) -> Fitted:
 
         return fit(name, {"clip": model}, loss, schedule, device)
 
-    costs = [term(name, schedule, mix) for name, (schedule, mix) in TERMS.items()]
+    looked = fit("clip-looking", {"visual": model.visual, "prototypes": prototypes}, look, LOOKING, device)
+    costs = [looked, *(term(name, schedule, mix) for name, (schedule, mix) in TERMS.items())]
     path = folder / "clip" / "clip.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    torch.save({key: value.half().cpu() for key, value in model.state_dict().items()}, partial)
+    state = {k: v.half() if v.is_floating_point() else v for k, v in model.cpu().state_dict().items()}
+    torch.save(state, partial)
     os.replace(partial, path)
     return Fitted(sum(cost.steps for cost in costs), sum(cost.seconds for cost in costs), costs[-1].loss)

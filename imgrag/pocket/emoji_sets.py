@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,6 +81,15 @@ class Gallery:
         return self.pick(int(rng.choice(self.rows_of(icon))))
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A set's picture as SVG: the icon of the world it shows or `STRANGER`, and what it is filed under."""
+
+    icon: int
+    thing: str  # Unicode's code points where a name tells them, else that name
+    svg: str
+
+
 @cache
 def named(size: int) -> Gallery:
     """Every set's pictures of the world's concepts.
@@ -88,13 +97,26 @@ def named(size: int) -> Gallery:
     Raises:
         LibraryError: a set cannot be fetched, or what reads their SVG is not installed.
     """
-    return _gallery(size, lambda icon: icon != STRANGER)
+    return _gallery(size, ((drawing.icon, drawing) for drawing in _drawings() if drawing.icon != STRANGER))
 
 
 @cache
 def strangers(size: int) -> Gallery:
     """Every set's pictures of things that the world has no name for; raises as `named` does."""
-    return _gallery(size, lambda icon: icon == STRANGER)
+    return _gallery(size, ((drawing.icon, drawing) for drawing in _drawings() if drawing.icon == STRANGER))
+
+
+@cache
+def strange_things(size: int) -> Gallery:
+    """Those of them that two pictures or more show, the things numbered from 0; raises as `named` does."""
+    by_thing = defaultdict(list)
+    for drawing in _drawings():
+        if drawing.icon == STRANGER:
+            by_thing[drawing.thing].append(drawing)
+    several = [drawings for drawings in by_thing.values() if len(drawings) > 1]
+    return _gallery(
+        size, ((number, drawing) for number, drawings in enumerate(several) for drawing in drawings)
+    )
 
 
 def unicode_names() -> dict[str, int]:
@@ -102,15 +124,21 @@ def unicode_names() -> dict[str, int]:
 
     Older sets keep Unicode's own names, newer ones what people say.
     """
+    names = _names_by_codes()
+    return {
+        name: place for place, icon in enumerate(world.icons()) for name in names[_codes(icon.codepoints)]
+    }
+
+
+@cache
+def _names_by_codes() -> dict[str, list[str]]:
+    """What Unicode and people call the picture of these code points."""
     spoken = json.loads((_files(NAMED_BY_UNICODE) / "chars.json").read_text(encoding="utf-8"))
-    by_codes = {_codes(codes): name for codes, name in spoken.items()}
-    names: dict[str, int] = {}
-    for place, icon in enumerate(world.icons()):
-        codes = _codes(icon.codepoints)
+    names = {}
+    for written, name in spoken.items():
+        codes = _codes(written)
         official = unicodedata.name(chr(int(codes, 16)), "") if "-" not in codes else ""
-        for name in (by_codes[codes], official):
-            if name:
-                names[_plain(name)] = place
+        names[codes] = [_plain(text) for text in (name, official) if text]
     return names
 
 
@@ -128,34 +156,42 @@ def _files(emoji: EmojiSet) -> Path:
     return npm.fetched(package, FOLDER / emoji.name, FILES.__contains__)
 
 
-def _gallery(size: int, wanted: Callable[[int], bool]) -> Gallery:
+def _gallery(size: int, drawings: Iterable[tuple[int, Drawing]]) -> Gallery:
+    """The drawings as pictures, each with the number it comes with; those that show nothing are left out."""
     pictures, shows = [], []
-    for emoji in SETS:
-        for icon, svg in _drawn(emoji):
-            if wanted(icon) and (picture := _rendered(svg, size)) is not None:
-                pictures.append(picture)
-                shows.append(icon)
+    for number, drawing in drawings:
+        if (picture := _rendered(drawing.svg, size)) is not None:
+            pictures.append(picture)
+            shows.append(number)
     return Gallery(torch.from_numpy(np.stack(pictures)), np.array(shows))
 
 
-def _drawn(emoji: EmojiSet) -> Iterator[tuple[int, str]]:
-    """The set's pictures as SVG, with the icon each shows or `STRANGER`.
-
-    A stranger's name holds no unseen icon's: no part of those may be learned by looking.
-    """
+def _drawings() -> Iterator[Drawing]:
+    """All sets' pictures, but for what a name says holds an unseen icon: none may be learned by looking."""
     icons, unseen = unicode_names(), set(world.indices("unseen").tolist())
     hidden = {_plain(world.names()[icon]) for icon in unseen} | UNSEEN_IN
     hidden |= {name for name, icon in icons.items() if icon in unseen}
+    codes_of = {name: codes for codes, names in _names_by_codes().items() for name in names}
+    for emoji in SETS:
+        for names, svg in _drawn(emoji):
+            called = [_plain(name) for name in names]
+            icon = next((icons[name] for name in called if name in icons), STRANGER)
+            if icon != STRANGER or not (
+                PEOPLE.search(names[0]) or any(h in c for h in hidden for c in called)
+            ):
+                thing = next((codes_of[name] for name in called if name in codes_of), called[0])
+                yield Drawing(icon, thing, svg)
+
+
+def _drawn(emoji: EmojiSet) -> Iterator[tuple[tuple[str, ...], str]]:
+    """A set's pictures as SVG, each with its own name first and then its others."""
     content = json.loads((_files(emoji) / "icons.json").read_text(encoding="utf-8"))
     aliases = defaultdict(list)
     for alias, entry in content.get("aliases", {}).items():
         if set(entry) == {"parent"}:  # not one that is turned or mirrored
             aliases[entry["parent"]].append(alias)
     for name, entry in content["icons"].items():
-        called = [_plain(text) for text in (name, *aliases[name])]
-        icon = next((icons[text] for text in called if text in icons), STRANGER)
-        if icon != STRANGER or not (PEOPLE.search(name) or any(h in c for h in hidden for c in called)):
-            yield icon, _svg({**content, **entry})
+        yield (name, *aliases[name]), _svg({**content, **entry})
 
 
 def _svg(entry: dict[str, Any]) -> str:

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 
 from imgrag import prompts
 from imgrag.pocket import world
-from imgrag.pocket.generator import draw_twist
+from imgrag.pocket.pixels import soften
 from imgrag.pocket.styles import restyle
 from imgrag.pocket.subwords import SOMETHING
+from imgrag.pocket.twists import draw_twist
 from imgrag.pocket.words import ABSTRACT, nonce_word
 
 VIEW = 112  # px, the side at which the VLM sees a picture
@@ -34,19 +35,6 @@ class Lesson:
     questions: list[str]
     replies: list[str]
     labels: list[list[str | None]]
-
-
-def soften(pictures: torch.Tensor, rng: np.random.Generator, low: float, high: float) -> torch.Tensor:
-    """Gaussian blur with one sigma in px for the whole batch."""
-    sigma = rng.uniform(low, high)
-    if sigma < 0.15:
-        return pictures
-    ticks = torch.arange(-3, 4, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (ticks / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).repeat(pictures.shape[1], 1)
-    padded = F.pad(pictures, (3, 3, 3, 3), mode="replicate")
-    across = F.conv2d(padded, kernel[:, None, None, :], groups=pictures.shape[1])
-    return F.conv2d(across, kernel[:, None, :, None], groups=pictures.shape[1])
 
 
 def wear(scenes: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

@@ -33,8 +33,8 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 from imgrag.pocket import judging, subwords, world
 from imgrag.pocket.drawings import Drawings, draw_bank
 from imgrag.pocket.drills import drill_loss
-from imgrag.pocket.generator import CLIP_MEAN, CLIP_STD, normalise
 from imgrag.pocket.judging import VIEW, Lesson, Studio
+from imgrag.pocket.pixels import CLIP_MEAN, CLIP_STD, normalise
 from imgrag.pocket.training import Fitted, Schedule, autocast, fit
 
 BATCH = 64
