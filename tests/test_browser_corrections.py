@@ -356,18 +356,21 @@ def test_a_stage_that_fails_can_be_done_by_hand(page, results):
 
 
 def test_nothing_can_be_corrected_while_a_run_is_at_work(page, results):
-    page.click("#ir-do-rejudge")
-    wait_for(page, "finished")
+    finished(page, results, lambda page: page.click("#ir-do-rejudge"))
     run(page, f"{PROMPT} [second_verdict: lingers]")
     page.wait_for_selector('.ir-stage-second_verdict [data-status="running"]')
     enabled = "buttons => buttons.filter(button => !button.disabled).map(button => button.id)"
     assert page.eval_on_selector_all("[id^=ir-do-]", enabled) == []
+    locked = "fields => fields.length > 5 && fields.every(field => field.closest('[inert]'))"
+    assert page.eval_on_selector_all(".ir-correct :is(textarea, input)", locked)
     before = set(records(results))
     page.click(".ir-other")
     wait_for(page, "finished")
     page.wait_for_timeout(500)
     assert set(records(results)) == before
     assert len(page.eval_on_selector_all("[id^=ir-do-]", enabled)) == 13
+    type_into(page, "#ir-concepts", "owl")
+    assert page.input_value("#ir-concepts textarea") == "owl"
 
 
 def test_time_and_memory_are_a_picture(page):

@@ -54,7 +54,15 @@
     if (time.textContent !== words) time.textContent = words;
   });
 
-  const tidy = () => { nameImages(); announce(); tellTimes(); };
+  // A run fills the folds when it ends, so nothing is typed there meanwhile: it would be lost.
+  const lock = () => {
+    const running = document.querySelector("#ir-strip [data-phase='running']") !== null;
+    document.querySelectorAll(".ir-correct > :not(button)").forEach((fold) => {
+      if (fold.inert !== running) fold.inert = running;
+    });
+  };
+
+  const tidy = () => { nameImages(); announce(); tellTimes(); lock(); };
 
   // The server says its texts in the language that Gradio shows its own in.
   const speak = () => {
