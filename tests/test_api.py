@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from gradio_client import Client
@@ -15,8 +17,12 @@ from tests.served import served
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("served")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def client(folder) -> Iterator[Client]:
     with served("-m", "tests.served", "--folder", str(folder)) as url:
         yield Client(url, verbose=False, download_files=str(folder / "downloads"))
 
@@ -36,8 +42,24 @@ def test_a_run_gives_the_image_and_its_record(client):
 def test_a_run_tells_its_stages_as_they_come(client):
     job = client.submit(prompt="a car", api_name="/run")
     job.result(timeout=120)
-    stages = [record["stage"] for _, record in job.outputs()[:-1]]
-    assert stages == ["initial", "verdict"]
+    told = [record for _, record in job.outputs()[:-1]]
+    assert [update["stage"] for update in told if "step" not in update] == ["initial", "verdict"]
+    steps = [(update["step"], update["stage"]) for update in told if "step" in update]
+    assert steps == [(step, "initial") for step in range(1, told[-2]["steps"] + 1)]
+
+
+def test_a_program_that_cancels_waits_for_a_step_and_not_for_a_stage(client, folder):
+    job = client.submit(prompt="a dog and a toolbox [enhanced: lingers]", api_name="/run")
+    while not any(update.get("stage") == "enhanced" and "step" in update for _, update in job.outputs()):
+        time.sleep(0.05)
+    job.cancel()
+    state, stages = "running", []
+    while state == "running":
+        time.sleep(0.05)
+        records = [json.loads(file.read_text()) for file in folder.glob("results/*/run.json")]
+        (record,) = [record for record in records if "lingers" in record["prompt"]]
+        state, stages = record["state"], [stage["name"] for stage in record["stages"]]
+    assert (state, stages) == ("stopped", ["initial", "verdict", "concepts", "references"])
 
 
 def test_the_libraries_are_listed(client):

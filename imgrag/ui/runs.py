@@ -170,7 +170,9 @@ class Runs:
         self.sessions.close(request.session_hash or "")
 
     def call(self, **values: Any) -> Iterator[tuple[str | None, dict[str, Any] | None]]:
-        """Run for a program: what goes on, an update a stage, and at last the image and the record.
+        """Run for a program: what goes on, an update a stage and denoising step, and at last image and record.
+
+        Gradio can end this between two updates only, so a program that cancels waits for one step.
 
         Raises:
             gr.Error: with the sentence a person would read.
@@ -182,6 +184,9 @@ class Runs:
                 if isinstance(event, StageStarted):
                     run_id = event.run_id
                     yield None, {"status": "running", "stage": event.stage, "of": len(STAGES)}
+                if isinstance(event, Preview):
+                    done = {"stage": event.stage, "step": event.step, "steps": event.steps}
+                    yield None, {"status": "running", **done, "of": len(STAGES)}
                 run = event.run if isinstance(event, Finished) else run
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a sentence
             raise gr.Error(explain(error, run_id), print_exception=False) from None
