@@ -276,6 +276,7 @@ def test_axe_finds_nothing_serious(browser, url, theme):
     found = violations(page)
     page.get_by_role("tab", name="History").click()
     page.wait_for_selector(".ir-card")
+    page.wait_for_timeout(300)
     found |= violations(page)
     page.close()
     assert found == {}

@@ -39,8 +39,7 @@ STRANGE = 0.3  # of them are things that the world has no name for
 PROTOTYPE_SCALE = 24.0  # of cosines, before the softmax
 SMOOTHING = 0.05
 LOOKING = Schedule(steps=6000, lr=2e-3, weight_decay=0.05, ema=0.995, warmup=200, save_every=100)
-NAMING = Schedule(steps=2400, lr=1e-3, weight_decay=0.05, ema=0.995, seed=2, warmup=60, save_every=100)
-SETTLING = Schedule(steps=400, lr=4e-4, weight_decay=0.05, ema=0.98, seed=1, warmup=20, save_every=100)
+NAMING = Schedule(steps=2000, lr=1e-3, weight_decay=0.05, ema=0.995, seed=2, warmup=60, save_every=100)
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
 
@@ -52,11 +51,8 @@ class Mix:
     other: float = 0.0
 
 
-LOOKS = Mix(restyled=0.4, other=0.75)
-TERMS: dict[str, tuple[Schedule, Mix]] = {  # first what all styles share, then more of the library's own
-    "clip-naming": (NAMING, Mix(restyled=0.35, other=0.7)),
-    "clip-settling": (SETTLING, Mix(restyled=0.15, other=0.35)),
-}
+LOOKED_MIX = Mix(restyled=0.4, other=0.75)
+NAMED_MIX = Mix(restyled=0.5, other=0.75)
 
 
 def build() -> CLIP:
@@ -213,16 +209,15 @@ def train(folder: Path, device: torch.device) -> Fitted:
     prototypes = nn.Linear(model.text_projection.shape[1], things, bias=False).to(device)
 
     def look(step: int, rng: np.random.Generator) -> torch.Tensor:
-        return looking_loss(model.visual, prototypes, rng, LOOKS, device)
+        return looking_loss(model.visual, prototypes, rng, LOOKED_MIX, device)
 
-    def term(name: str, schedule: Schedule, mix: Mix) -> Fitted:
-        def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
-            return batch_loss(model, rng, mix, device)
+    def name(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return batch_loss(model, rng, NAMED_MIX, device)
 
-        return fit(name, {"clip": model}, loss, schedule, device)
-
-    looked = fit("clip-looking", {"visual": model.visual, "prototypes": prototypes}, look, LOOKING, device)
-    costs = [looked, *(term(name, schedule, mix) for name, (schedule, mix) in TERMS.items())]
+    costs = [
+        fit("clip-looking", {"visual": model.visual, "prototypes": prototypes}, look, LOOKING, device),
+        fit("clip-naming", {"clip": model}, name, NAMING, device),
+    ]
     path = folder / "clip" / "clip.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
