@@ -74,7 +74,7 @@
     speak();
     new MutationObserver(speak).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
     new MutationObserver(tidy).observe(document.body, {
-      childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt"],
+      childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt", "data-phase"],
     });
     tidy();
     bringBack();
