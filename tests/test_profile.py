@@ -90,7 +90,7 @@ def test_an_unknown_profile_is_told_with_the_known_ones() -> None:
         ('several = "one"', "several = 2", "'adapter.several' is 2, not of type str"),
         ('weight_name = "ip-adapter.safetensors"', 'weight_name = "ip-adapter.bin"', "no safetensors"),
         ('{ local = "assets/pocket/vlm" }', '{ revision = "main" }', "neither a local folder nor a hub"),
-        ("similarity_floor = 0.45", "similarity_floor = 2", "similarity_floor is 2.0, not from -1 to 1"),
+        ("similarity_floor = 0.4", "similarity_floor = 2", "similarity_floor is 2.0, not from -1 to 1"),
         ("max_concepts = 2", "max_concepts = 4", "not from 1 to 3"),
         ("min_pixels = 12544", "min_pixels = 99999", "vlm.min_pixels is 99999"),
         ("of {concepts}, generate {prompt}", "of {concept}, generate {prompt}", "must hold {prompt}"),

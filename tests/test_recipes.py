@@ -241,3 +241,12 @@ def test_clip_rows_are_different_pictures() -> None:
     assert all(a.colour >= 0 <= b.colour for a, b in zip(twins, rows[-clip.TWINS :], strict=True))
     assert clip.caption("owl", np.random.default_rng(3), 5).endswith(" on a green background")
     assert clip.views(rows[:4], np.random.default_rng(0), clip.Mix(restyled=0.5)).shape == (4, 3, 64, 64)
+
+
+def test_a_text_tower_that_reads_moves_neither_pictures_nor_prototypes() -> None:
+    torch.manual_seed(0)
+    model, table = clip.build(), nn.Linear(128, len(world.names()), bias=False)
+    clip.reading_loss(model, table, np.random.default_rng(0), torch.device("cpu")).backward()
+    assert model.text_projection.grad is not None and model.text_projection.grad.abs().sum() > 0
+    assert table.weight.grad is None
+    assert all(parameter.grad is None for parameter in model.visual.parameters())

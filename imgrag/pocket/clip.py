@@ -3,9 +3,10 @@
 First the image tower, OpenAI's residual network, looks: it tells things apart, the world's and others, as
 the library draws them and as other hands do, bent, recoloured, flattened, softened and moved, so that a
 thing in another style is still found. A table of prototypes stands for their names, which is faster than
-reading them. Then contrastive (Radford et al., 2021) with the text tower: captions of invented names are
-negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so that a picture and
-words ("on a green background") add up to a query.
+reading them. Then the text tower reads: captions go where their prototypes are. Then both go on together,
+contrastive (Radford et al., 2021) and still looking, for without that they forget other hands. Captions of
+invented names are negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so
+that a picture and words ("on a green background") add up to a query.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ LOOKED_AT = 192  # pictures a step while only the image tower learns
 STRANGE = 0.3  # of them are things that the world has no name for
 PROTOTYPE_SCALE = 24.0  # of cosines, before the softmax
 SMOOTHING = 0.05
+APART_SHARE = 5.0  # of the loss that a caption lies away from its prototype
 LOOKING = Schedule(steps=6000, lr=2e-3, weight_decay=0.05, ema=0.995, warmup=200, save_every=100)
-NAMING = Schedule(steps=2000, lr=1e-3, weight_decay=0.05, ema=0.995, seed=2, warmup=60, save_every=100)
+READING = Schedule(steps=1500, lr=2e-3, weight_decay=0.05, ema=0.99, seed=3, warmup=60, save_every=250)
+NAMING = Schedule(steps=800, lr=3e-4, weight_decay=0.05, ema=0.99, seed=2, warmup=60, save_every=100)
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
 
@@ -158,7 +161,24 @@ def looking_loss(
     return F.cross_entropy(logits, torch.from_numpy(things).to(device), label_smoothing=SMOOTHING)
 
 
-def batch_loss(model: CLIP, rng: np.random.Generator, mix: Mix, device: torch.device) -> torch.Tensor:
+def reading_loss(
+    model: CLIP, prototypes: nn.Linear, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """As `naming_loss`, with prototypes in place of pictures and no colours; and captions lie where those do.
+
+    To be nearest would be enough for the prototypes, but not for pictures that lie around them.
+    """
+    icons = rng.permutation(len(world.names()))[:BATCH]
+    texts = [caption(world.names()[icon], rng) for icon in icons]
+    texts += [caption(invented_name(rng), rng) for _ in range(STRANGERS)]
+    with autocast(device):
+        words = F.normalize(model.encode_text(clip.tokenize(texts, truncate=True).to(device)).float(), dim=-1)
+    table = F.normalize(prototypes.weight.detach()[torch.from_numpy(icons).to(device)], dim=-1)
+    apart = 1 - (table * words[:BATCH]).sum(-1)
+    return _contrast(_scale(model) * table @ words.T) + APART_SHARE * apart.mean()
+
+
+def naming_loss(model: CLIP, rng: np.random.Generator, mix: Mix, device: torch.device) -> torch.Tensor:
     """Symmetric cross-entropy; the strangers stand among the captions only."""
     rows = scenes(rng)
     texts = [caption(world.names()[row.thing], rng, row.colour) for row in rows]
@@ -169,13 +189,22 @@ def batch_loss(model: CLIP, rng: np.random.Generator, mix: Mix, device: torch.de
         images = F.normalize(model.encode_image(views(rows, rng, mix).to(device)).float(), dim=-1)
         words = F.normalize(model.encode_text(tokens).float(), dim=-1)
     captions, backgrounds = words[: BATCH + STRANGERS], words[BATCH + STRANGERS :]
-    scale = model.logit_scale.exp().clamp(max=30)
-    logits = scale * images @ captions.T
-    target = torch.arange(BATCH, device=device)
-    both = (F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :BATCH].T, target)) / 2
+    scale = _scale(model)
+    both = _contrast(scale * images @ captions.T)
     colours = torch.tensor([row.colour for row in rows], device=device)
     named = colours >= 0
     return both + COLOUR_SHARE * F.cross_entropy(scale * images[named] @ backgrounds.T, colours[named])
+
+
+def _scale(model: CLIP) -> torch.Tensor:
+    return model.logit_scale.exp().clamp(max=30)
+
+
+def _contrast(logits: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy both ways, [b, b + strangers]: nothing is to be found for a stranger."""
+    target = torch.arange(len(logits), device=logits.device)
+    found = F.cross_entropy(logits[:, : len(logits)].T, target)
+    return (F.cross_entropy(logits, target) + found) / 2
 
 
 @torch.no_grad()
@@ -211,13 +240,18 @@ def train(folder: Path, device: torch.device) -> Fitted:
     def look(step: int, rng: np.random.Generator) -> torch.Tensor:
         return looking_loss(model.visual, prototypes, rng, LOOKED_MIX, device)
 
-    def name(step: int, rng: np.random.Generator) -> torch.Tensor:
-        return batch_loss(model, rng, NAMED_MIX, device)
+    def read(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return reading_loss(model, prototypes, rng, device)
 
-    costs = [
-        fit("clip-looking", {"visual": model.visual, "prototypes": prototypes}, look, LOOKING, device),
-        fit("clip-naming", {"clip": model}, name, NAMING, device),
-    ]
+    def name(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return naming_loss(model, rng, NAMED_MIX, device) + look(step, rng)
+
+    whole = {"clip": model, "prototypes": prototypes}
+    costs = [fit("clip-looking", {"visual": model.visual, "prototypes": prototypes}, look, LOOKING, device)]
+    model.visual.requires_grad_(False)
+    costs.append(fit("clip-reading", {"clip": model}, read, READING, device))
+    model.visual.requires_grad_(True)
+    costs.append(fit("clip-naming", whole, name, NAMING, device))
     path = folder / "clip" / "clip.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
