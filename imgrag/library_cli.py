@@ -77,7 +77,9 @@ def search(
     image: Annotated[Path | None, typer.Option(help="A picture to look for, alone or with words.")] = None,
     where: Annotated[str, typer.Option(help="A filter, such as: category = 'vehicle' and price < 300")] = "",
     k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
-    weight: Annotated[float, typer.Option(help="The picture's share beside words, 0 to 1.")] = 0.5,
+    weight: Annotated[
+        float | None, typer.Option(help="The picture's share beside words, 0 to 1; 0.4 unless told.")
+    ] = None,
     rerank: Annotated[bool, typer.Option(help="Let the VLM order the results.")] = False,
     profile: Profile = "pocket",
     as_json: AsJson = False,
@@ -86,7 +88,8 @@ def search(
     with plain_errors():
         from imgrag.library.queries import Query
 
-        query = Query(words, _picture(image) if image else None, weight, where)
+        share = {} if weight is None else {"weight": weight}
+        query = Query(words, _picture(image) if image else None, where=where, **share)
         found = _librarian(profile).search(name, query, k, rerank)
         if as_json:
             print(

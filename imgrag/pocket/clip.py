@@ -34,7 +34,7 @@ SIDE = 64  # px
 BATCH = 144
 STRANGERS = 24
 TWINS = 24  # rows that show an icon of the batch once more, on another colour
-COLOUR_SHARE = 0.3  # of the loss that tells backgrounds by their name alone
+COLOUR_SHARE = 1.0  # of the loss that tells backgrounds by their name alone
 LOOKED_AT = 192  # pictures a step while only the image tower learns
 STRANGE = 0.3  # of them are things that the world has no name for
 PROTOTYPE_SCALE = 24.0  # of cosines, before the softmax
@@ -42,7 +42,7 @@ SMOOTHING = 0.05
 APART_SHARE = 5.0  # of the loss that a caption lies away from its prototype
 LOOKING = Schedule(steps=6000, lr=2e-3, weight_decay=0.05, ema=0.995, warmup=200, save_every=100)
 READING = Schedule(steps=1500, lr=2e-3, weight_decay=0.05, ema=0.99, seed=3, warmup=60, save_every=250)
-NAMING = Schedule(steps=800, lr=3e-4, weight_decay=0.05, ema=0.99, seed=2, warmup=60, save_every=100)
+NAMING = Schedule(steps=1200, lr=3e-4, weight_decay=0.05, ema=0.99, seed=2, warmup=60, save_every=100)
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
 

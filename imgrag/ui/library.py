@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from imgrag.library.pictures import SUFFIXES
+from imgrag.library.queries import PICTURE_SHARE
 from imgrag.ui import cards
 from imgrag.ui.cards import PAGE
 from imgrag.ui.language import both, label, say
@@ -143,7 +144,7 @@ def wire_library_api(shelves: Shelves, library: str, gpu: dict[str, Any]) -> Non
         "library": gr.Textbox(library, visible=False, label="library"),
         "text": gr.Textbox("", visible=False, label="text"),
         "image": picture_upload(visible=False, label="image"),
-        "weight": gr.Slider(0, 1, 0.5, visible=False, label="weight"),
+        "weight": gr.Slider(0, 1, PICTURE_SHARE, visible=False, label="weight"),
         "where": gr.Textbox("", visible=False, label="where"),
         "k": gr.Slider(1, PAGE, 12, step=1, visible=False, label="k"),
         "rerank": gr.Checkbox(False, visible=False, label="rerank"),
@@ -216,7 +217,7 @@ def _build_search() -> Search:
                 weight = gr.Slider(
                     0,
                     1,
-                    0.5,
+                    PICTURE_SHARE,
                     step=0.05,
                     label=label("The picture's share"),
                     min_width=150,

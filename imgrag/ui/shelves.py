@@ -14,7 +14,7 @@ import gradio as gr
 
 from imgrag.errors import Cancelled, LibraryError
 from imgrag.library.adding import Progress, Report
-from imgrag.library.queries import Query
+from imgrag.library.queries import PICTURE_SHARE, Query
 from imgrag.library.sources import has_pictures
 from imgrag.ui import cards, imports, markup
 from imgrag.ui.cards import PAGE, Card
@@ -214,7 +214,7 @@ class Shelves:
         library: str,
         text: str = "",
         image: str | None = None,
-        weight: float = 0.5,
+        weight: float = PICTURE_SHARE,
         where: str = "",
         k: float = 12,
         rerank: bool = False,
