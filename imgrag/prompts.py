@@ -94,10 +94,16 @@ def affirming_reply(prompt: str, names: Sequence[str]) -> str:
     """Likewise where all of these are seen and nothing is missing; first those of the prompt, as it has them."""
 
     def place(name: str) -> int:
-        found = re.search(rf"\b{re.escape(name)}\b", prompt, re.IGNORECASE)
-        return found.start() if found else len(prompt)
+        found = place_in(prompt, name)
+        return len(prompt) if found is None else found
 
     return verdict_reply(sorted(names, key=place), ())
+
+
+def place_in(prompt: str, name: str) -> int | None:
+    """Where a prompt has these words, `None` where it has not: "box" is not in "a toolbox"."""
+    found = re.search(rf"\b{re.escape(name)}\b", prompt, re.IGNORECASE)
+    return found.start() if found else None
 
 
 def concepts_reply(missing: Sequence[str]) -> str:

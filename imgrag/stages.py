@@ -27,6 +27,7 @@ from imgrag.prompts import (
     parse_concepts,
     parse_verdict,
     parse_yes_no,
+    place_in,
     second_verdict_question,
     spelt_as_in,
     validation_question,
@@ -256,8 +257,7 @@ def _compare(vlm: Judge, question: str, run: Run) -> Comparison:
     """The same answer to the same question, with each of the two images in the first place."""
     references, enhanced, verdict = run.round.references, run.round.enhanced, run.round.verdict
     assert references and enhanced is not None and run.result is not None and verdict is not None
-    words = run.request.prompt.casefold()
-    seen = [name for name in verdict.seen if name.casefold() in words]
+    seen = [name for name in verdict.seen if place_in(run.request.prompt, name) is not None]
     wanted = dict.fromkeys([*seen, *(reference.concept for reference in references)])
     reply = affirming_reply(run.request.prompt, list(wanted))
     pictures = [reference.picture for reference in references]

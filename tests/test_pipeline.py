@@ -6,6 +6,7 @@ import gc
 import json
 import threading
 import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +157,18 @@ def test_where_the_verdicts_leave_it_open_the_likelier_image_is_kept(tmp_path: P
     assert run.kept == 1 and run.result is run.round.enhanced and "likelier" in run.why
     assert run.why in trace(run) and any("-1.0 in the earlier image" in line for line in trace(run))
     assert run.verdict is run.round.second_verdict
+
+
+def test_what_the_judge_says_it_sees_counts_only_if_it_was_asked_for(tmp_path: Path) -> None:
+    class Attentive(ShyJudge):
+        def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
+            replies.append(reply)
+            return 0.0
+
+    replies: list[str] = []
+    vlm = Attentive("Seen: dog, box\nMatches: no\nMissing: toolbox")
+    make_pipeline(tmp_path, Cast(vlm=vlm))(Request("a toolbox and a dog", steps=1))
+    assert replies == ["Seen: toolbox, dog\nMatches: yes\nMissing: none"] * 2
 
 
 def test_an_image_as_likely_as_the_earlier_one_is_not_kept(tmp_path: Path) -> None:
