@@ -33,7 +33,7 @@ RECORD = "run.json"
 TEXT_KEY = "imgrag"
 PASSING = ("id", "started", "loads", "state", "parent", "owner")
 """Fields of a record that two runs of the same request do not share."""
-_ID = re.compile(r"[0-9]{8}-[0-9]{6}(?:[0-9]{6})?-[0-9a-f]{6}")  # earlier ones have no microseconds
+ID = re.compile(r"[0-9]{8}-[0-9]{6}(?:[0-9]{6})?-[0-9a-f]{6}")  # earlier ones have no microseconds
 _WRITER = re.compile(rf"{re.escape(PARTIAL)}([0-9]+)-.*")
 
 
@@ -100,7 +100,7 @@ def open_record(results: Path, run_id: str) -> dict[str, Any]:
 
 def is_id(name: str) -> bool:
     """Whether this is an id of a run, and so the name of its folder."""
-    return _ID.fullmatch(name) is not None
+    return ID.fullmatch(name) is not None
 
 
 def run_folder(results: Path, run_id: str) -> Path:

@@ -315,7 +315,7 @@ def test_an_open_fold_stretches_no_other_panel(page):
     wait_for(page, "finished")
     page.click("#ir-correct-references > button")
     height = "stage => document.querySelector(`.ir-stage-${stage}`).getBoundingClientRect().height"
-    assert page.evaluate(height, "references") > 700
+    page.wait_for_function(f"({height})('references') > 700")  # the fold opens, and its pictures come
     assert max(page.evaluate(height, stage) for stage in ("enhanced", "second_verdict")) < 450
     page.evaluate("window.scrollTo(0, 600)")
     assert page.evaluate("document.querySelector('#ir-strip').getBoundingClientRect().top") >= 0

@@ -17,13 +17,13 @@ from imgrag.bench import Figure
 from imgrag.bench.fire.hostile import UNFORESEEN, told_paths
 from imgrag.bench.fire.server import Server, serving
 from imgrag.bench.fire.visitor import Answer, Visitor
+from imgrag.records import ID, is_id
 from imgrag.run import STAGES
 
 Figures = dict[str, Figure]
 MEGABYTE = 2**20
 PROMPT = "a dog and a toolbox"
 MEMORY_FAULTS = ("starves", "chokes", "drowns")
-ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 CAP_BYTES = 60_000  # a few runs of the stand-ins
 
 
@@ -128,7 +128,7 @@ def inconsistent(results: Path) -> list[str]:
     """What is not whole among the runs that can be seen: records that cannot be read, pictures that are missing."""
     wrong = []
     for folder in results.iterdir() if results.is_dir() else ():
-        if not ID.fullmatch(folder.name):
+        if not is_id(folder.name):
             continue
         try:
             record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -160,7 +160,7 @@ def _age(results: Path) -> None:
 
 def _left_over(results: Path) -> list[str]:
     """What a killed process left that a start should have swept."""
-    return [f"left over: {path.name}" for path in results.iterdir() if not ID.fullmatch(path.name)]
+    return [f"left over: {path.name}" for path in results.iterdir() if not is_id(path.name)]
 
 
 def _bytes(folder: Path) -> int:
