@@ -271,10 +271,10 @@ def test_axe_finds_nothing_serious(browser, url, theme):
     wait_for(page, "finished")
     page.wait_for_selector("#ir-result .ir-slider img")
     for stage in STAGES:
-        page.click(f"#ir-correct-{stage} > button")
+        page.press(f"#ir-correct-{stage} > button", "Enter")  # a click may miss while panels still grow
     page.wait_for_timeout(300)
     found = violations(page)
-    page.get_by_role("tab", name="History").click()
+    page.get_by_role("tab", name="History").press("Enter")
     page.wait_for_selector(".ir-card")
     page.wait_for_timeout(300)
     found |= violations(page)
@@ -313,7 +313,7 @@ def test_panels_do_not_jump_when_they_fill(browser, url, width):
 def test_an_open_fold_stretches_no_other_panel(page):
     run(page, "quick " + PROMPT)
     wait_for(page, "finished")
-    page.click("#ir-correct-references > button")
+    page.press("#ir-correct-references > button", "Enter")  # a click may miss while panels still grow
     height = "stage => document.querySelector(`.ir-stage-${stage}`).getBoundingClientRect().height"
     page.wait_for_function(f"({height})('references') > 700")  # the fold opens, and its pictures come
     assert max(page.evaluate(height, stage) for stage in ("enhanced", "second_verdict")) < 450

@@ -51,14 +51,15 @@ def person(browser) -> Iterator[sync_api.BrowserContext]:  # noqa: F811
 
 def opened(person: sync_api.BrowserContext, url: str) -> sync_api.Page:
     page = person.new_page()
-    page.goto(url)
+    with page.expect_response("**/run/predict*"):  # what the page asks on arrival
+        page.goto(url)
     page.wait_for_selector(".ir-stage-second_verdict [data-status]")
     page.wait_for_function("localStorage.getItem('imgrag-key')")
     return page
 
 
 def look_back(page: sync_api.Page) -> None:
-    page.get_by_role("tab", name="History").click()
+    page.get_by_role("tab", name="History").press("Enter")
     page.wait_for_selector("#ir-past-heading:visible")
 
 

@@ -373,7 +373,10 @@ class TestRuns:
     def test_a_program_gets_the_stages_and_then_the_result(self, tmp_path):
         runs = Runs(page_pipeline(tmp_path), {"pocket": "pocket"})
         *steps, (image, record) = runs.call(prompt=PROMPT, seed=5, library="pocket")
-        assert [note["stage"] for _, note in steps if note] == list(GUESSED_PACE)
+        stages = [note["stage"] for _, note in steps if note and "step" not in note]
+        assert stages == list(GUESSED_PACE)
+        drawn = {note["stage"] for _, note in steps if note and "step" in note}
+        assert drawn == {"initial", "enhanced"}
         assert image is not None and Path(image).name == "result.png"
         assert record is not None and (record["prompt"], record["seed"]) == (PROMPT, 5)
 
