@@ -27,7 +27,7 @@ def keep_better(run: Run) -> Run:
         return _kept(
             run, f"The enhanced image lacks only {lacking(new)}; the {earlier} lacked {lacking(old)}."
         )
-    if _faults(new) == _faults(old) and new.missing and gained:
+    if _faults(new) == _faults(old) and gained:
         return _kept(run, f"The enhanced image shows {listed(gained)} now, though it lacks {lacking(new)}.")
     if compared is not None and compared.enhanced > compared.earlier:
         return _kept(
@@ -42,7 +42,7 @@ def is_open(run: Run) -> bool:
     old, new = run.verdict, run.round.second_verdict
     if old is None or new is None:
         return False
-    return _faults(new) == _faults(old) > 0 and not (new.missing and _gained(run.round, new))
+    return _faults(new) == _faults(old) > 0 and not _gained(run.round, new)
 
 
 def rekept(run: Run) -> Run:
@@ -93,8 +93,9 @@ def _same(now: Sequence[Reference], before: Sequence[Reference]) -> bool:
 
 
 def _gained(now: Round, new: Verdict) -> list[str]:
-    """What was looked up and is not missing any more."""
-    return [c.name for c in now.concepts or () if c.name.casefold() not in folded(new.missing)]
+    """What was looked up and is not missing any more; a verdict that names nothing does not tell."""
+    missing = folded(new.missing)
+    return [c.name for c in now.concepts or () if missing and c.name.casefold() not in missing]
 
 
 def _faults(verdict: Verdict) -> int:
