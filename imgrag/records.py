@@ -301,9 +301,15 @@ def _files(run: Run, found: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[
         text.add_text(TEXT_KEY, json.dumps(_reproducible(run, found)))
     for name, image in images(run).items():
         info = None if name.startswith("reference-") else text
-        yield name, lambda path, image=image, info=info: image.save(path, format="PNG", pnginfo=info)  # type: ignore[misc]
+        yield name, lambda path, image=image, info=info: _write_image(path, image, info)  # type: ignore[misc]
     worker = {"worker": _this_process()} if run.state == "running" else {}
     yield RECORD, lambda path: _write_text(path, json.dumps({**found, **worker}, indent=2) + "\n")
+
+
+def _write_image(path: Path, image: Image.Image, info: PngInfo | None) -> None:
+    """A copy is written: Pillow keeps what it was asked to write on the image itself for as long as it
+    writes, so a page that encodes the same image at that moment would take the text away."""
+    image.copy().save(path, format="PNG", pnginfo=info)
 
 
 def _write_text(path: Path, text: str) -> None:

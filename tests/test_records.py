@@ -8,9 +8,11 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,27 @@ def test_the_png_carries_the_decisions(tmp_path: Path) -> None:
         carried = json.loads(image.text["imgrag"])
     assert carried["prompt"] == run.request.prompt and carried["verdict"]["missing"] == ["owl", "idea"]
     assert carried["settings"]["steps"] == 4 and carried["references"][0]["file"] == "bat.png"
+
+
+def test_a_page_that_encodes_the_same_image_meanwhile_takes_nothing_away(tmp_path: Path) -> None:
+    run, done = make_run(kept=2), threading.Event()
+
+    def show() -> None:
+        while not done.is_set():
+            run.rounds[-1].enhanced.save(BytesIO(), format="PNG")
+
+    page = threading.Thread(target=show)
+    page.start()
+    try:
+        folders = [
+            records.save(replace(run, id=new_id(datetime.now(timezone.utc))), tmp_path) for _ in range(100)
+        ]
+    finally:
+        done.set()
+        page.join()
+    for folder in folders:
+        with Image.open(folder / "result.png") as image:
+            assert "imgrag" in image.info
 
 
 def test_the_same_run_gives_the_same_files(tmp_path: Path) -> None:
