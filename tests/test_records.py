@@ -183,13 +183,13 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [run.id]
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    class FullDisk(Image.Image):
-        def save(self, *_: object, **__: object) -> None:
-            raise OSError(28, "No space left on device")
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(Image.Image, "save", full_disk)
     with pytest.raises(RecordError, match="No space left"):
-        records.save(replace(make_run(), initial=FullDisk()), tmp_path)
+        records.save(make_run(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
