@@ -82,6 +82,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         records.prepare(folder)
+        records.sweep(folder)
         self._folder = folder
         with self._opened() as file:
             file.seek(0)

@@ -7,8 +7,11 @@ an owner, such as a command's, is in nobody's history.
 from __future__ import annotations
 
 import hmac
+import os
 import shutil
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,7 @@ from imgrag.restoring import open_run
 from imgrag.run import Run
 
 PINNED = "pinned"  # an empty file in a run's folder
+SETTLED = 2.0  # seconds; file systems tell two changes apart if they are so far from each other
 
 
 @dataclass(frozen=True)
@@ -39,24 +43,38 @@ class Entry:
 
 
 class History:
-    """The runs below a folder. Every method takes the owner, and to others a run does not exist."""
+    """The runs below a folder. Every method takes the owner, and to others a run does not exist.
+
+    Whose a run is never changes, so it is read once: of thousands of runs, a history opens its own.
+    """
 
     def __init__(self, results: Path) -> None:
         self._results = results
+        self._owners: dict[str, str] = {}  # by id
 
     def entries(self, owner: str, limit: int | None = None) -> list[Entry]:
         """The owner's runs, newest first."""
         if not owner:
             return []
-        found = []
-        for run_id in sorted(_ids(self._results), reverse=True):
-            with suppress(RecordError):
-                record = records.open_record(self._results, run_id)
-                if _is_of(record, owner):
-                    found.append(_entry(record, self._results / run_id))
+        found: list[Entry] = []
+        for run_id in self._newest_first():
             if limit is not None and len(found) == limit:
                 break
+            if not _same(self._owners.get(run_id, owner), owner):
+                continue
+            with suppress(RecordError):
+                record = records.open_record(self._results, run_id)
+                self._owners[run_id] = sys.intern(_owner(record))
+                if _is_of(record, owner):
+                    found.append(_entry(record, self._results / run_id))
         return found
+
+    def _newest_first(self) -> Sequence[str]:
+        """All ids; owners of runs that have gone are forgotten."""
+        ids = sorted(_ids(self._results), reverse=True)
+        known = self._owners
+        self._owners = {run_id: known[run_id] for run_id in ids if run_id in known}
+        return ids
 
     def open(self, run_id: str, owner: str) -> Run:
         """A run with its pictures.
@@ -91,23 +109,44 @@ class History:
         return self._results / run_id
 
 
-def trim(results: Path, cap: int, spare: str = "") -> int:
-    """Remove the oldest runs that nobody pinned until all take at most `cap` bytes; returns how many went.
+class Room:
+    """Keeps what all runs below a folder take at most `cap` bytes: the oldest that nobody pinned go.
 
-    What is left of a run that was half removed, or that nobody can read, counts and goes like a run.
-
-    Args:
-        spare: the id of a run that stays in any case. Runs that are at work stay as well.
+    What is left of a run that was half removed, or that nobody can read, counts and goes like a run. A
+    run's folder is measured again only when something in it has changed.
     """
-    sizes = {run_id: _size(results / run_id) for run_id in sorted(_ids(results))}
-    total, removed = sum(sizes.values()), 0
-    for run_id, size in sizes.items():
-        if total <= cap:
-            break
-        if run_id != spare and not _stays(results, run_id):
-            _remove(results / run_id)
-            total, removed = total - size, removed + 1
-    return removed
+
+    def __init__(self, results: Path, cap: int) -> None:
+        self._results = results
+        self._cap = cap
+        self._known: dict[str, tuple[int, int]] = {}  # by id: when it last changed in ns, bytes
+
+    def make(self, spare: str = "") -> int:
+        """Remove runs until the others fit; returns how many went.
+
+        Args:
+            spare: the id of a run that stays in any case. Runs that are at work stay as well.
+        """
+        sizes = self._sizes()
+        total, removed = sum(sizes.values()), 0
+        for run_id, size in sizes.items():
+            if total <= self._cap:
+                break
+            if run_id != spare and not _stays(self._results, run_id):
+                _remove(self._results / run_id)
+                total, removed = total - size, removed + 1
+        return removed
+
+    def _sizes(self) -> dict[str, int]:
+        """Bytes by id, oldest first."""
+        before, self._known = self._known, {}
+        sizes, now = {}, time.time_ns()
+        for run_id, changed in sorted(_changes(self._results)):
+            measured, size = before.get(run_id, (None, 0))
+            sizes[run_id] = size if measured == changed else _size(self._results / run_id)
+            if now - changed > SETTLED * 1e9:
+                self._known[run_id] = changed, sizes[run_id]
+        return sizes
 
 
 def _stays(results: Path, run_id: str) -> bool:
@@ -122,6 +161,16 @@ def _stays(results: Path, run_id: str) -> bool:
 def _ids(results: Path) -> Iterator[str]:
     if results.is_dir():
         yield from (folder.name for folder in results.iterdir() if records.is_id(folder.name))
+
+
+def _changes(results: Path) -> Iterator[tuple[str, int]]:
+    """The ids, each with when a file last came into its folder or left it, in ns."""
+    if results.is_dir():
+        with os.scandir(results) as folders:
+            for folder in folders:
+                with suppress(OSError):  # it has gone since
+                    if records.is_id(folder.name):
+                        yield folder.name, folder.stat().st_mtime_ns
 
 
 def _size(folder: Path) -> int:
@@ -139,7 +188,15 @@ def _remove(folder: Path) -> None:
 
 
 def _is_of(record: dict[str, Any], owner: str) -> bool:
-    return bool(owner) and hmac.compare_digest(str(record.get("owner", "")).encode(), owner.encode())
+    return bool(owner) and _same(_owner(record), owner)
+
+
+def _owner(record: dict[str, Any]) -> str:
+    return str(record.get("owner", ""))
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def _entry(record: dict[str, Any], folder: Path) -> Entry:

@@ -20,7 +20,7 @@ from imgrag.errors import Cancelled, RequestError
 from imgrag.events import Event, Finished, Paused
 from imgrag.execution import Execution, Put
 from imgrag.handover import WAIT, handed_over
-from imgrag.history import trim
+from imgrag.history import Room
 from imgrag.library import ImageLibrary, libraries_folder, open_library
 from imgrag.models.roles import ROLES, choose_device, load_roles
 from imgrag.profile import Profile, load_profile
@@ -74,7 +74,8 @@ class ImageRAGPipeline:
         self._budget_bytes = budget_bytes
         self._device = device
         self._roles = roles
-        self._results_cap = results_cap
+        self._room = None if results_cap is None else Room(results, results_cap)
+        self._swept = False
         self._lock = threading.Lock()
         self._residency: Residency | None = None
         self._opened: dict[str, ImageLibrary] = {}
@@ -142,9 +143,9 @@ class ImageRAGPipeline:
         Raises:
             RecordError: the folder of results cannot be made or written.
         """
-        records.prepare(self.results)
-        if self._results_cap is not None:
-            trim(self.results, self._results_cap)
+        self._prepare_results()
+        if self._room is not None:
+            self._room.make()
 
     @contextmanager
     def borrow(self, role: str) -> Iterator[Any]:
@@ -213,14 +214,21 @@ class ImageRAGPipeline:
 
     def _run(self, begin: Callable[[], Run], stop: threading.Event, pause: bool, put: Put) -> Run:
         _check(stop)
-        records.prepare(self.results)
+        self._prepare_results()
         run = replace(begin(), state="running")
         context = self._context(run, stop, put)
         try:
             return Execution(run, context, self.residency, self.results, pause, put)()
         finally:
-            if self._results_cap is not None:  # stopped and failed runs take room too
-                trim(self.results, self._results_cap, spare=run.id)
+            if self._room is not None:  # stopped and failed runs take room too
+                self._room.make(spare=run.id)
+
+    def _prepare_results(self) -> None:
+        """See that runs can be written. What a crash left is looked for once: there may be thousands of runs."""
+        records.prepare(self.results)
+        if not self._swept:
+            records.sweep(self.results)
+            self._swept = True
 
     def _begin(self, request: Request, owner: str) -> Run:
         now = datetime.now(timezone.utc)

@@ -46,7 +46,6 @@ def prepare(results: Path) -> None:
     try:
         results.mkdir(parents=True, exist_ok=True)
         Path(tempfile.mkdtemp(prefix=_partial(), dir=results)).rmdir()
-        sweep(results)
     except OSError as error:
         raise _unwritable(results, error) from error
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -15,9 +16,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgrag import records
+from imgrag import history, records
 from imgrag.errors import RecordError
-from imgrag.history import PINNED, History, trim
+from imgrag.history import PINNED, SETTLED, History, Room
 from imgrag.run import Request, Round, Run, StageReport, Verdict, new_id
 from tests.fakes import Cast, make_pipeline
 
@@ -47,6 +48,12 @@ def keep(results: Path, day: int, owner: str = ME, **values: Any) -> Run:
 
 def size(results: Path) -> int:
     return sum(file.stat().st_size for file in results.rglob("*") if file.is_file())
+
+
+def settle(folder: Path) -> None:
+    """As if it had been left alone for a while."""
+    before = time.time() - SETTLED - 1
+    os.utime(folder, (before, before))
 
 
 def left(results: Path) -> set[str]:
@@ -186,16 +193,59 @@ def test_broken_folders_are_passed_over(tmp_path: Path, content: str) -> None:
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert History(tmp_path / "nowhere").entries(ME) == []
-    assert trim(tmp_path / "nowhere", 0) == 0
+    assert Room(tmp_path / "nowhere", 0).make() == 0
 
 
 def test_the_oldest_make_room(tmp_path: Path) -> None:
     runs = [keep(tmp_path, day) for day in range(1, 7)]
     one = size(tmp_path / runs[-1].id)
-    assert trim(tmp_path, size(tmp_path)) == 0
-    assert trim(tmp_path, size(tmp_path) - 1) == 1 and left(tmp_path) == {run.id for run in runs[1:]}
-    assert trim(tmp_path, one * 2 + one // 2) == 3 and left(tmp_path) == {run.id for run in runs[4:]}
+    assert Room(tmp_path, size(tmp_path)).make() == 0
+    assert Room(tmp_path, size(tmp_path) - 1).make() == 1 and left(tmp_path) == {run.id for run in runs[1:]}
+    assert Room(tmp_path, one * 2 + one // 2).make() == 3 and left(tmp_path) == {run.id for run in runs[4:]}
     assert size(tmp_path) <= one * 2 + one // 2
+
+
+def test_runs_are_opened_again_by_their_owner_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = [keep(tmp_path, day) for day in (1, 2)]
+    for day in (3, 4, 5):
+        keep(tmp_path, day, YOU)
+    kept, opened, open_record = History(tmp_path), [], records.open_record
+
+    def counted(results: Path, run_id: str) -> dict[str, Any]:
+        opened.append(run_id)
+        return open_record(results, run_id)
+
+    monkeypatch.setattr(records, "open_record", counted)
+    assert len(kept.entries(ME)) == 2 and len(opened) == 5
+    mine.append(keep(tmp_path, 6))
+    keep(tmp_path, 7, YOU)
+    opened.clear()
+    assert [entry.id for entry in kept.entries(ME)] == [run.id for run in reversed(mine)]
+    assert len(opened) == 4  # its own, and the one of somebody else that is new
+    opened.clear()
+    assert len(kept.entries(YOU)) == 4 and len(opened) == 4
+
+
+def test_a_folder_is_measured_again_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [keep(tmp_path, day) for day in range(1, 5)]
+    for run in runs[:3]:
+        settle(tmp_path / run.id)
+    room, measured, measure = Room(tmp_path, size(tmp_path)), [], history._size
+
+    def counted(folder: Path) -> int:
+        measured.append(folder.name)
+        return measure(folder)
+
+    monkeypatch.setattr(history, "_size", counted)
+    assert room.make() == 0 and len(measured) == 4
+    measured.clear()
+    assert room.make() == 0 and measured == [runs[3].id]  # it could change within the clock's next tick
+    measured.clear()
+    (tmp_path / runs[2].id / "more.png").write_bytes(bytes(10))
+    assert room.make() == 1 and measured == [runs[2].id, runs[3].id]
+    assert left(tmp_path) == {run.id for run in runs[1:]}
 
 
 def test_pinned_running_and_spared_runs_stay(tmp_path: Path) -> None:
@@ -204,7 +254,7 @@ def test_pinned_running_and_spared_runs_stay(tmp_path: Path) -> None:
     broken_off = keep(tmp_path, 6, rounds=(), stages=DONE[:1], state="running")
     rewritten(tmp_path, broken_off, worker=None)
     History(tmp_path).pin(pinned.id, ME, True)
-    assert trim(tmp_path, 0, spare=spared.id) == 3
+    assert Room(tmp_path, 0).make(spare=spared.id) == 3
     assert left(tmp_path) == {pinned.id, at_work.id, spared.id}
     assert {gone.id, also.id, broken_off.id}.isdisjoint(left(tmp_path))
 
@@ -215,7 +265,7 @@ def test_leftovers_of_runs_make_room_and_nothing_else_does(tmp_path: Path) -> No
         (tmp_path / name / "big").write_bytes(bytes(10_000))
         (tmp_path / name / "run.json").write_text("{")
     run = keep(tmp_path, 2)
-    assert trim(tmp_path, size(tmp_path / run.id)) == 1
+    assert Room(tmp_path, size(tmp_path / run.id)).make() == 1
     assert left(tmp_path) == {run.id, "notes", f".partial-{os.getpid()}-x"}
 
 

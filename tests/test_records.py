@@ -257,7 +257,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     os.utime(tmp_path / earlier, (0, 0))  # another process had our number then
     folder = records.save(make_run(), tmp_path)
     (folder / f".partial-{dead.pid}-result.png").write_bytes(b"half")
-    records.prepare(tmp_path)
+    records.sweep(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {mine, folder.name}
     assert not list(folder.glob(".partial-*"))
 
@@ -341,7 +341,7 @@ def crashed(folder: Path, count: int) -> None:
         process.wait()
         process.stdout.close()
         pipeline = make_pipeline(place, Cast())
-        records.prepare(pipeline.results)
+        records.sweep(pipeline.results)
         assert consistent(pipeline.results) == []
         for folder_left in list(pipeline.results.iterdir()):
             state = records.open_record(pipeline.results, folder_left.name)["state"]

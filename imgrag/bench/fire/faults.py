@@ -6,8 +6,11 @@ import json
 import os
 import random
 import re
+import shutil
 import sys
 import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,9 @@ from imgrag.bench import Figure
 from imgrag.bench.fire.hostile import UNFORESEEN, told_paths
 from imgrag.bench.fire.server import Server, serving
 from imgrag.bench.fire.visitor import Answer, Visitor
-from imgrag.records import ID, is_id
-from imgrag.run import STAGES
+from imgrag.history import History, Room
+from imgrag.records import ID, is_id, prepare
+from imgrag.run import STAGES, new_id
 
 Figures = dict[str, Figure]
 MEGABYTE = 2**20
@@ -122,6 +126,45 @@ def disk_cap(folder: Path, count: int) -> Figures:
         over += _bytes(server.results) > CAP_BYTES
     _explain("cap", wrong)
     return {"cap_over": Figure(over, count + 1), "cap_left": Figure(len(wrong), count)}
+
+
+def aged(folder: Path, count: int) -> Figures:
+    """What `count` runs of other people cost a further run and a look back, from the second time on."""
+    with serving(folder) as server:
+        with Visitor(server.url) as visitor:
+            visitor.run(f"{PROMPT} quick", 1)
+        results = server.results
+    _multiply(results, count)
+    room, history = Room(results, cap=2**50), History(results)
+
+    def keep_below_the_cap() -> None:
+        prepare(results)
+        room.make()
+
+    return {
+        "aged_run": Figure(_second_time(keep_below_the_cap), count),
+        "aged_history": Figure(_second_time(lambda: history.entries("nobody")), count),
+    }
+
+
+def _multiply(results: Path, count: int) -> None:
+    """Copy the one run that is there until there are so many, none of them new."""
+    one = next(results.iterdir())
+    now = datetime.now(timezone.utc)
+    for number in range(1, count):
+        copy = shutil.copytree(one, results / new_id(now - timedelta(minutes=number)))
+        os.utime(copy, (0, 0))
+
+
+def _second_time(act: Callable[[], object]) -> float:
+    """Seconds, the least of three after a first time."""
+    act()
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        act()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
 
 
 def inconsistent(results: Path) -> list[str]:
