@@ -286,12 +286,18 @@ def _sift(
 
 
 def _rejection(concept: Concept, llm: Chat, run: Run, context: Context) -> str:
-    """Why a concept is not looked up, "" if it is. In doubt it is: the floor still guards the result."""
+    """Why a concept is not looked up, "" if it is. In doubt it is: the floor still guards the result.
+
+    Of what the library has a picture by that very name, nobody needs to be asked whether there can be one:
+    a model that never met the name of somebody's own thing would deny it.
+    """
     verdict = run.round.verdict
     assert verdict is not None
     name = concept.name.casefold()
     if name in folded(verdict.seen) and name not in folded(verdict.missing):
         return "the image already shows it"
+    if context.library.holds(concept.name):
+        return ""
     possible, _ = _ask(llm, validation_question(concept.name), (), parse_yes_no, run, context)
     return "no picture can show it" if possible is False else ""
 

@@ -91,6 +91,21 @@ def test_every_name_of_a_picture_counts(name: str) -> None:
     assert not is_literal(candidate, "zorb")
 
 
+def test_a_library_knows_what_it_holds_before_and_after_it_is_indexed(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    make_library(folder, "owl", "dog")
+    library = open_library(str(folder), tmp_path, tmp_path / "cache")
+    for _ in range(2):
+        assert library.holds("owl") and library.holds("a picture of an Owl") and library.holds("DOG")
+        assert not library.holds("cat") and not library.holds("") and not library.holds("ow")
+        library.index(FakeEmbedder())
+    (folder / "metadata.csv").write_text("file_name,name\nowl.png,zorblax\n")
+    library.index(FakeEmbedder())
+    assert library.holds("zorblax")
+    library.remove(["owl.png"])
+    assert not library.holds("owl") and not library.holds("zorblax") and library.holds("dog")
+
+
 def test_metadata_travels_with_the_picture_and_is_read_again_when_it_changes(tmp_path: Path) -> None:
     folder = make_library(tmp_path / "lib", "cat", "owl")
     (folder / "metadata.csv").write_text(

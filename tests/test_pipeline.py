@@ -103,6 +103,15 @@ def test_an_idea_is_not_looked_up(tmp_path: Path) -> None:
     assert cast.loads["clip"] == 0
 
 
+def test_what_the_library_has_by_that_name_can_be_shown(tmp_path: Path) -> None:
+    cast = Cast(vlm=FakeChat("Seen: dog\nMatches: no\nMissing: idea", "Seen: dog, idea\nMatches: yes"))
+    pipeline = make_pipeline(tmp_path, cast)
+    tile("owl").save(tmp_path / "libraries" / "pocket" / "my-idea.png")
+    run = pipeline(Request("a dog and an idea", steps=2))
+    assert run.round.rejected == () and [r.chosen.file for r in run.round.references or ()] == ["my-idea.png"]
+    assert len(cast.llm.asked) == 1  # for the concepts; not whether there can be a picture of one
+
+
 def test_below_the_floor_is_no_reference(tmp_path: Path) -> None:
     pipeline = make_pipeline(tmp_path, Cast())
     make_library(tmp_path / "libraries" / "small", "dog", "cat")

@@ -55,6 +55,10 @@ class Library(Protocol):
         """
         ...
 
+    def holds(self, name: str) -> bool:
+        """Whether a picture is literally called that, also one that is not indexed yet."""
+        ...
+
     def index(self, embedder: Embedder, check: Callable[[], None] = ...) -> Searchable:
         """Embed whatever is new or changed. `check` is called now and then; it may raise to stop.
 

@@ -19,7 +19,7 @@ from PIL import Image
 from imgrag.errors import LibraryError
 from imgrag.library.adding import ELSEWHERE, Adding, Progress, Report, finished
 from imgrag.library.archives import unpack_pictures
-from imgrag.library.base import Skipped
+from imgrag.library.base import Skipped, literal_names, plain_name
 from imgrag.library.column import Column
 from imgrag.library.filters import Filter
 from imgrag.library.pictures import SUFFIXES, UnreadablePicture, content_hash, read_picture, thumbnail
@@ -30,6 +30,7 @@ from imgrag.library.sources import (
     Source,
     has_pictures,
     load_settings,
+    look,
     save_settings,
     sources,
     with_folder,
@@ -88,6 +89,16 @@ class ImageLibrary:
         """See `Library.require_pictures`."""
         if not self._browsed.count() and not any(map(has_pictures, self.sources)):
             raise LibraryError(f"The library {self.name!r} holds no images. Add some to it first.")
+
+    def holds(self, name: str) -> bool:
+        """See `Library.holds`. A picture that came since the last look goes by its file's name alone."""
+        plain = plain_name(name)
+        if not plain or self._browsed.named(plain):
+            return bool(plain)
+        if self._browsed.count() > FOLLOWED:
+            return False
+        files = {picture.file for source in self.sources for picture in look(source).pictures}
+        return any(plain in literal_names("", "", file) for file in files - set(self._settings.excluded))
 
     def index(self, embedder: Embedder, check: Callable[[], None] = lambda: None) -> Column:
         """See `Library.index`. A large library is searched as it is; `add` looks for changes."""
