@@ -41,7 +41,7 @@ BATCH = 64
 SEEING = Schedule(steps=1100, lr=2e-3, ema=0.99, warmup=60, save_every=200)
 COPYING = Schedule(steps=2000, lr=2e-3, seed=4, warmup=60, save_every=125, last=0.5)
 JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
-DRAWINGS = Schedule(steps=200, lr=4e-4, ema=0.99, seed=2, warmup=30, save_every=100)
+DRAWINGS = Schedule(steps=800, lr=6e-4, ema=0.99, seed=2, warmup=30, save_every=100)
 SIGHT_SHARE = 0.2
 DRILL_SHARE = 0.12  # of the judging steps: lest copying is forgotten
 PATCH, MERGE = 14, 2
