@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 
 from imgrag import logs
-from imgrag.checkpoints import download
+from imgrag.engine.pipeline import ImageRAGPipeline
+from imgrag.engine.zerogpu import LeasedPipeline, on_zero_gpu
 from imgrag.errors import ImgragError
-from imgrag.pipeline import ImageRAGPipeline
-from imgrag.profile import load_profile, profile_names
+from imgrag.models.checkpoints import download
+from imgrag.models.profile import load_profile, profile_names
 from imgrag.ui import build_demo, launch
-from imgrag.zerogpu import LeasedPipeline, on_zero_gpu
 
 HERE = ("127.0.0.1", "localhost", "::1")
 AUTH = "IMGRAG_AUTH"  # the environment variable that --auth reads

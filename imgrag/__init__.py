@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from imgrag.run import Request, Run
+from imgrag.runs.values import Request, Run
 
 if TYPE_CHECKING:
-    from imgrag.pipeline import ImageRAGPipeline
+    from imgrag.engine.pipeline import ImageRAGPipeline
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent until a program configures logs
 
@@ -25,6 +25,6 @@ def __getattr__(name: str) -> Any:
     """The pipeline on first use: the values alone are needed far more often."""
     if name != "ImageRAGPipeline":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from imgrag.pipeline import ImageRAGPipeline
+    from imgrag.engine.pipeline import ImageRAGPipeline
 
     return ImageRAGPipeline

@@ -1,6 +1,6 @@
 """`python -m imgrag`."""
 
-from imgrag.cli import app
+from imgrag.commands.cli import app
 
 if __name__ == "__main__":
     app(prog_name="python -m imgrag")

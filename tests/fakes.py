@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.models import Guide, OnStep, weighted_sum
-from imgrag.pipeline import ImageRAGPipeline
-from imgrag.profile import load_profile
-from imgrag.residency import ModelSpec
+from imgrag.models.profile import load_profile
+from imgrag.models.residency import ModelSpec
 
 COLOURS = {"dog": (160, 110, 60), "owl": (90, 60, 160), "toolbox": (200, 40, 40), "cat": (240, 200, 80)}
 KNOWN = ("dog", "cat")

@@ -1,4 +1,4 @@
-"""A real Milvus server for `tests/test_stores.py`: the package `milvus` 2.3.5 of PyPI, without containers.
+"""A real Milvus server for `tests/library/test_stores.py`: the package `milvus` 2.3.5 of PyPI, without containers.
 
     python tests/milvus_server.py possible                     # exit status 1 and one line if not
     python tests/milvus_server.py run ENVIRONMENT COMMAND...    # IMGRAG_MILVUS_URI names the server

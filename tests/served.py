@@ -27,8 +27,8 @@ import numpy as np
 from PIL import Image
 
 from imgrag import logs
+from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.models import OnStep
-from imgrag.pipeline import ImageRAGPipeline
 from tests.fakes import COLOURS, Cast, FakeEmbedder, FakeGenerator, FakeJudge, FakeListener, make_pipeline
 
 if TYPE_CHECKING:

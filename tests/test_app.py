@@ -13,8 +13,8 @@ import pytest
 
 import app
 from imgrag.logs import JsonLines
-from imgrag.ui import imports
-from tests.test_guard import API, served_here
+from imgrag.ui.server import imports
+from tests.ui.test_guard import API, served_here
 
 
 class TestSizes:

@@ -39,7 +39,7 @@ from transformers import (
 )
 
 from imgrag.models.clip import import_clip
-from imgrag.profile import (
+from imgrag.models.profile import (
     AdapterProfile,
     Checkpoint,
     ClipProfile,

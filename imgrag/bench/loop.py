@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from imgrag.bench import machine, print_document
-from imgrag.run import Request, Run
+from imgrag.runs.values import Request, Run
 
 if TYPE_CHECKING:
-    from imgrag.pipeline import ImageRAGPipeline
-    from imgrag.residency import Policy
+    from imgrag.engine.pipeline import ImageRAGPipeline
+    from imgrag.models.residency import Policy
 
 PROMPT = "a dog and a toolbox"
 
@@ -56,9 +56,9 @@ def measure(make: Callable[[], ImageRAGPipeline], prompt: str) -> dict[str, Any]
 
 def _pipeline(profile: str, policy: Policy, folder: Path) -> ImageRAGPipeline:
     """A pipeline that has nothing from earlier runs, neither images nor embeddings."""
+    from imgrag.engine.pipeline import ImageRAGPipeline
     from imgrag.library import libraries_folder
-    from imgrag.library.sources import STATE
-    from imgrag.pipeline import ImageRAGPipeline
+    from imgrag.library.intake.sources import STATE
 
     # A copy of the libraries without what earlier runs have embedded.
     shutil.copytree(libraries_folder(), folder / "libraries", ignore=shutil.ignore_patterns(STATE))

@@ -19,12 +19,12 @@ import numpy as np
 from PIL import Image
 
 from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
-from imgrag.librarian import Found, Librarian
-from imgrag.library.adding import finished
-from imgrag.library.queries import Query
-from imgrag.pipeline import ImageRAGPipeline
-from imgrag.pocket import world
-from imgrag.pocket.clip import on_colour
+from imgrag.engine.librarian import Found, Librarian
+from imgrag.engine.pipeline import ImageRAGPipeline
+from imgrag.library.intake.adding import finished
+from imgrag.library.search.queries import Query
+from imgrag.pocket.recipes.clip import on_colour
+from imgrag.pocket.world import world
 
 LIBRARY = "colours"
 SIDE = 64  # px

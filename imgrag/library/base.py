@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from imgrag.models import Embedder
-from imgrag.run import Candidate
+from imgrag.runs.values import Candidate
 
 _OPENING = re.compile(r"^(?:an? |the )?(?:picture|photo|photograph|image|drawing|icon) of ", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:an?|the|some|my|our|your|his|her|its|their) ", re.IGNORECASE)

@@ -17,14 +17,13 @@ from typing import Any
 from PIL import Image
 
 from imgrag.errors import LibraryError
-from imgrag.library.adding import ELSEWHERE, Adding, Progress, Report, finished
-from imgrag.library.archives import unpack_pictures
 from imgrag.library.base import Skipped, literal_names, plain_name
-from imgrag.library.column import Column
-from imgrag.library.filters import Filter
-from imgrag.library.pictures import SUFFIXES, UnreadablePicture, content_hash, read_picture, thumbnail
-from imgrag.library.shards import export_shards, is_shard, read_shards
-from imgrag.library.sources import (
+from imgrag.library.engines.store import Entry, Store
+from imgrag.library.intake.adding import ELSEWHERE, Adding, Progress, Report, finished
+from imgrag.library.intake.archives import unpack_pictures
+from imgrag.library.intake.pictures import SUFFIXES, UnreadablePicture, content_hash, read_picture, thumbnail
+from imgrag.library.intake.shards import export_shards, is_shard, read_shards
+from imgrag.library.intake.sources import (
     UPLOADS,
     Settings,
     Source,
@@ -35,7 +34,8 @@ from imgrag.library.sources import (
     sources,
     with_folder,
 )
-from imgrag.library.store import Entry, Store
+from imgrag.library.search.column import Column
+from imgrag.library.search.filters import Filter
 from imgrag.models import Embedder
 
 FOLLOWED = 20_000  # entries up to which every run looks whether files have changed

@@ -10,11 +10,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from imgrag.checkpoints import PROJECT
 from imgrag.errors import LibraryError
+from imgrag.library.engines.store import Store
 from imgrag.library.images import ImageLibrary
-from imgrag.library.sources import STATE, Settings, load_settings, save_settings
-from imgrag.library.store import Store
+from imgrag.library.intake.sources import STATE, Settings, load_settings, save_settings
+from imgrag.models.checkpoints import PROJECT
 
 LIBRARIES_VARIABLE = "IMGRAG_LIBRARIES"
 TOKEN_VARIABLE = "IMGRAG_MILVUS_TOKEN"
@@ -99,10 +99,10 @@ def delete_library(name: str, root: Path) -> None:
 
 def _open_store(settings: Settings, state: Path, name: str) -> Store:
     if settings.engine:
-        from imgrag.library.milvus import MilvusStore
+        from imgrag.library.engines.milvus import MilvusStore
 
         return MilvusStore(settings.engine, name, os.environ.get(TOKEN_VARIABLE, ""))
-    from imgrag.library.sqlite import EmbeddedStore
+    from imgrag.library.engines.sqlite import EmbeddedStore
 
     return EmbeddedStore(state)
 

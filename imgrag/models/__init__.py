@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from imgrag.run import WHOLE, Box
+from imgrag.runs.values import WHOLE, Box
 
 OnStep = Callable[[int, int, Callable[[], Image.Image]], None]
 """Called after each denoising step with (steps done, steps in all, a function that makes a

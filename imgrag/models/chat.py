@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgrag.profile import ComposerProfile, LlmProfile
+from imgrag.models.profile import ComposerProfile, LlmProfile
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from imgrag.models import weighted_sum
-from imgrag.models.pictures import bounded
 from imgrag.models.weights import tensor_bytes
+from imgrag.pictures import bounded
 
 BATCH = 64
 

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from imgrag.models.chat import open_model, without_markers
-from imgrag.models.pictures import bounded
+from imgrag.models.profile import ComposerProfile
 from imgrag.models.weights import tensor_bytes
-from imgrag.profile import ComposerProfile
+from imgrag.pictures import bounded
 
 BATCH = 8
 

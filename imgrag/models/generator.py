@@ -20,10 +20,10 @@ from typing import Any
 from PIL import Image
 
 from imgrag.models import Guide, OnStep
-from imgrag.models.pictures import square_reference
+from imgrag.models.profile import AdapterProfile, GeneratorProfile
 from imgrag.models.weights import tensor_bytes
-from imgrag.profile import AdapterProfile, GeneratorProfile
-from imgrag.run import WHOLE, Box
+from imgrag.pictures import square_reference
+from imgrag.runs.values import WHOLE, Box
 
 StepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 """diffusers' `callback_on_step_end`: (pipeline, step from 0, timestep, tensors) -> changed tensors."""

@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image
 
 from imgrag.models.chat import answer, open_model, without_markers
+from imgrag.models.profile import LlmProfile
 from imgrag.models.weights import tensor_bytes
-from imgrag.profile import LlmProfile
 
 
 def load_llm(profile: LlmProfile, folder: Path, device: str) -> LanguageModel:

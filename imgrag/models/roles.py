@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError  # what torch raises for a pickle that it refuses to run
 
-from imgrag.checkpoints import Store, cast, locate, locate_clip
 from imgrag.errors import CheckpointError, ImgragError
+from imgrag.models.checkpoints import Store, cast, locate, locate_clip
 from imgrag.models.clip import load_clip
 from imgrag.models.composer import load_composer
 from imgrag.models.generator import load_generator
 from imgrag.models.llm import load_llm
+from imgrag.models.profile import Profile
+from imgrag.models.residency import ModelSpec, Sized, out_of_memory
 from imgrag.models.vlm import load_vlm
 from imgrag.models.weights import expected_bytes
-from imgrag.profile import Profile
-from imgrag.residency import ModelSpec, Sized, out_of_memory
 
 ROLES = ("generator", "vlm", "llm", "clip")
 """What every run needs. A profile may also name a "composer", for searches by picture and words."""

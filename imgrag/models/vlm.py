@@ -9,9 +9,9 @@ from typing import Any
 from PIL import Image
 
 from imgrag.models.chat import answer, log_likelihood, open_model, without_markers
-from imgrag.models.pictures import bounded
+from imgrag.models.profile import VlmProfile
 from imgrag.models.weights import tensor_bytes
-from imgrag.profile import VlmProfile
+from imgrag.pictures import bounded
 
 
 def load_vlm(profile: VlmProfile, folder: Path, device: str) -> VisionLanguageModel:

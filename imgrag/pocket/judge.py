@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from imgrag.pocket import world
+from imgrag.pocket.world import world
 
 SHIFT = 2  # px, how far an object may lie from its slot
 SCALES = (0.9, 1.0, 1.1)

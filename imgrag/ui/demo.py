@@ -13,29 +13,29 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from starlette.middleware import Middleware
 
+from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
-from imgrag.librarian import Librarian
 from imgrag.library import library_names
-from imgrag.ui import health, imports
-from imgrag.ui.batches import Batches, wire_batch_api
-from imgrag.ui.changes import Changes, wire_changes
-from imgrag.ui.forms import choices
-from imgrag.ui.guard import Guard, file_arguments
-from imgrag.ui.history import build_history
+from imgrag.ui.create.batches import Batches, wire_batch_api
+from imgrag.ui.create.events.changes import Changes, wire_changes
+from imgrag.ui.create.events.runs import Runs
+from imgrag.ui.create.layout.forms import choices
+from imgrag.ui.create.layout.panels import Panels, build_panels
+from imgrag.ui.create.layout.settings import Controls, build_controls
+from imgrag.ui.history.events import Past, wire_history
+from imgrag.ui.history.layout import build_history
+from imgrag.ui.history.owners import KEPT_OR_NEW, browser_key
 from imgrag.ui.language import label, words
-from imgrag.ui.library import build_library, wire_library, wire_library_api
-from imgrag.ui.owners import KEPT_OR_NEW, browser_key
-from imgrag.ui.panels import Panels, build_panels
-from imgrag.ui.past import Past, wire_history
-from imgrag.ui.runs import Runs
-from imgrag.ui.settings import Controls, build_controls
-from imgrag.ui.shelves import Shelves
-from imgrag.ui.skips import spare_skipped
+from imgrag.ui.library.events import Shelves
+from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
+from imgrag.ui.server import health, imports
+from imgrag.ui.server.guard import Guard, file_arguments
+from imgrag.ui.server.skips import spare_skipped
 from imgrag.ui.theme import build_theme
 
 if TYPE_CHECKING:
-    from imgrag.pipeline import ImageRAGPipeline
-    from imgrag.profile import Profile
+    from imgrag.engine.pipeline import ImageRAGPipeline
+    from imgrag.models.profile import Profile
 
 HERE = Path(__file__).parent
 CACHE_SECONDS = (3600, 86400)  # look every hour, keep a day

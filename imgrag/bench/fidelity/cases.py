@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from imgrag.pocket import world
 from imgrag.pocket.judge import Judge
-from imgrag.pocket.words import nonce_word
+from imgrag.pocket.world import world
+from imgrag.pocket.world.words import nonce_word
 
 SEED = 2024
 COLOURED = 0.5  # of the prompts name a background

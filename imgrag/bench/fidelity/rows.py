@@ -30,9 +30,9 @@ from imgrag.bench.fidelity.cases import (
     pair_cases,
 )
 from imgrag.bench.fidelity.workbench import Drawn, Workbench
+from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import ImgragError
-from imgrag.pipeline import ImageRAGPipeline
-from imgrag.profile import Profile
+from imgrag.models.profile import Profile
 
 BARS = (
     Bar("known", "two known concepts, both in the initial image", 0.97, 0.99),

@@ -14,15 +14,15 @@ from PIL import Image
 
 from imgrag.bench import Meter
 from imgrag.bench.fidelity.cases import Case
+from imgrag.engine.pipeline import ImageRAGPipeline, settings
+from imgrag.engine.prompts import default_caption
+from imgrag.engine.stages import Context, enhance
 from imgrag.errors import LibraryError
 from imgrag.library import open_library
-from imgrag.pipeline import ImageRAGPipeline, settings
-from imgrag.pocket import twemoji, world
+from imgrag.models.profile import Profile, load_profile
 from imgrag.pocket.judge import Judge
-from imgrag.profile import Profile, load_profile
-from imgrag.prompts import default_caption
-from imgrag.run import WHOLE, Box, Candidate, Reference, Request, Round, Run
-from imgrag.stages import Context, enhance
+from imgrag.pocket.world import twemoji, world
+from imgrag.runs.values import WHOLE, Box, Candidate, Reference, Request, Round, Run
 
 LEFT, RIGHT = Box(right=0.5), Box(left=0.5)
 

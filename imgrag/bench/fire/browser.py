@@ -14,7 +14,7 @@ from imgrag.bench import Figure
 from imgrag.bench.fire.payloads import MARKUP
 from imgrag.bench.fire.server import Server, serving
 from imgrag.errors import ImgragError
-from imgrag.run import STAGES
+from imgrag.runs.values import STAGES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

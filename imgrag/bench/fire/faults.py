@@ -16,13 +16,13 @@ from typing import Any
 
 from PIL import Image
 
+from imgrag.archive.history import History, Room
+from imgrag.archive.records import ID, is_id, prepare
 from imgrag.bench import Figure
 from imgrag.bench.fire.hostile import UNFORESEEN, told_paths
 from imgrag.bench.fire.server import Server, serving
 from imgrag.bench.fire.visitor import Answer, Visitor
-from imgrag.history import History, Room
-from imgrag.records import ID, is_id, prepare
-from imgrag.run import STAGES, new_id
+from imgrag.runs.values import STAGES, new_id
 
 Figures = dict[str, Figure]
 MEGABYTE = 2**20

@@ -22,7 +22,7 @@ from imgrag.bench.fire import payloads
 from imgrag.bench.fire.server import CANARY, Server
 from imgrag.bench.fire.visitor import API, FILES, TEXTS, Answer, Visitor, file_data, sentence
 from imgrag.errors import ImgragError
-from imgrag.profile import FOLDER, load_profile
+from imgrag.models.profile import FOLDER, load_profile
 
 Figures = dict[str, Figure]
 MEGABYTE = 2**20

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from imgrag.bench.fire.server import CANARY
-from imgrag.run import MAX_PROMPT
+from imgrag.runs.values import MAX_PROMPT
 
 TRUNCATIONS = (0.1, 0.5, 0.9)
 MARKUP = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"

@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import psutil
 
-from imgrag.checkpoints import PROJECT
 from imgrag.errors import ImgragError
+from imgrag.models.checkpoints import PROJECT
 
 START_SECONDS = 120
 CANARY = "imgrag-canary"

@@ -1,0 +1,312 @@
+"""A run from its record. Every value is checked as if it were typed in: anybody may have written it.
+
+It knows no folder and no zip; whoever reads a record says where its pictures are.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar, cast, get_args
+
+from PIL import Image
+from pydantic import TypeAdapter, ValidationError
+
+from imgrag.archive import records
+from imgrag.errors import RecordError, RequestError
+from imgrag.runs.values import (
+    MAX_ROUNDS,
+    STAGES,
+    Box,
+    Candidate,
+    Comparison,
+    Concept,
+    Correction,
+    Reference,
+    Rejection,
+    Request,
+    Round,
+    Run,
+    StageName,
+    StageReport,
+    State,
+    Verdict,
+)
+
+MAX_TEXT = 20_000  # characters of any value
+MAX_ROWS = 1000
+MAX_DEPTH = 8
+MAX_SIZE = 4096  # pixels; what a drawn image may measure
+DAMAGED = "This is no record of a run that can be read; it may be damaged."
+
+Picture = Callable[[str], Image.Image | None]
+"""The image in a file of the run, `None` if it is to be drawn again."""
+
+T = TypeVar("T")
+_FILE = re.compile(r"initial\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png")
+_LIBRARY = re.compile(r"[^/\\:\x00-\x1f~.][^/\\:\x00-\x1f]{0,254}")  # a name, never a path
+
+
+def restored(record: Mapping[str, Any], picture: Picture) -> Run:
+    """The run that this record tells of. A drawing that `picture` does not have is to come again.
+
+    Raises:
+        RecordError: the record is none of imgrag's, or a picture it names is missing or another one.
+    """
+    try:
+        _check_plain(record)
+        pictures = cache(lambda name: _checked(name, picture, record))
+        run = _run(record, pictures)
+        _check_whole(run)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        ValidationError,
+        RequestError,
+    ) as error:
+        raise RecordError(DAMAGED) from error
+    return run
+
+
+def _checked(name: str, picture: Picture, record: Mapping[str, Any]) -> Image.Image | None:
+    """The image, if it is the one that the record was written with."""
+    if not _FILE.fullmatch(name):
+        raise ValueError(f"{name!r} is no file of a run")
+    pixels, image = record["pixels"][name], picture(name)
+    if image is not None and records.pixel_hash(image) != pixels:
+        raise RecordError(f"{name} is not the picture that this run was made with; it was changed since.")
+    return image
+
+
+def _check_plain(value: Any, depth: int = 0) -> None:
+    """No endless numbers, no texts or lists without measure, nothing nested without end."""
+    endless = isinstance(value, float) and not math.isfinite(value)
+    long = (
+        len(value) > (MAX_TEXT if isinstance(value, str) else MAX_ROWS)
+        if hasattr(value, "__len__")
+        else False
+    )
+    if endless or long or depth > MAX_DEPTH:
+        raise ValueError("a value beyond all measure")
+    if isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_plain(item, depth + 1)
+
+
+def _check_whole(run: Run) -> None:
+    """Every stage that is said to have run has found something, and none was left out before it."""
+    if len(run.rounds) > run.settings["rounds"]:
+        raise ValueError("more rounds than were asked for")
+    if any(past.verdict is None for past in run.rounds[1:]):
+        raise ValueError("a round that follows from no verdict")
+    kept = run.report("enhanced", run.kept)
+    if kept is not None and kept.status == "skipped":
+        raise ValueError("an image is kept that was never drawn")
+    gap = ""
+    for number in range(1, max(1, len(run.rounds)) + 1):
+        for stage in STAGES if number == 1 else STAGES[2:]:
+            gap = _gap(run, stage, number, gap)
+    if run.state == "finished" and (gap or run.result is None):
+        raise ValueError("finished, and yet it is not")
+
+
+def _gap(run: Run, stage: StageName, number: int, before: str) -> str:
+    """The first stage up to this one that is to come, "" if there is none. What is drawn may come later."""
+    report = run.report(stage, number)
+    if report is None and stage not in ("initial", "enhanced"):
+        return before or f"{stage} of round {number}"
+    chosen = stage == "second_verdict" and report is not None and report.status == "corrected"
+    if report is None or report.status == "skipped" or chosen:
+        return before
+    if before or not _found(run, stage, number):
+        raise ValueError(f"{stage} of round {number} has found nothing")
+    return ""
+
+
+def _found(run: Run, stage: StageName, number: int) -> bool:
+    now = run.rounds[number - 1] if run.rounds else Round()
+    return {
+        "initial": run.initial is not None,
+        "verdict": now.verdict is not None,
+        "concepts": now.verdict is not None and now.concepts is not None,
+        "references": now.references is not None,
+        "enhanced": bool(now.references) and now.enhanced is not None,
+        "second_verdict": bool(now.references) and now.second_verdict is not None,
+    }[stage]
+
+
+def _run(record: Mapping[str, Any], picture: Picture) -> Run:
+    settings = _settings(record["settings"])
+    rounds = tuple(_round(past, picture) for past in _rows(record["rounds"], MAX_ROUNDS))
+    initial = picture("initial.png") if record["initial"] else None
+    return Run(
+        id=_id(record["id"]),
+        request=_request(record, settings),
+        profile=text_of(record["profile"]),
+        library=library_of(record["library"]),
+        started=text_of(record["started"]),
+        settings=settings,
+        initial=initial,
+        rounds=rounds,
+        stages=tuple(_reports(record["stages"], initial, rounds)),
+        kept=_kept(record["kept"], record["rounds"]),
+        why=text_of(record["why"]),
+        loads=_whole(record.get("loads", 0)),
+        state=record["state"] if record["state"] in get_args(State) else "stopped",
+        corrections=tuple(_corrections(record["corrections"])),
+        parent=_id(record.get("parent", "")),
+        owner=text_of(record.get("owner", "")),
+    )
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the pipeline makes of a request, in its order. Records made before a share was asked for have none."""
+    size = _whole(values["size"])
+    if not 8 <= size <= MAX_SIZE:
+        raise ValueError(f"an image of {size} pixels")
+    return {
+        "seed": _whole(values["seed"]),
+        "negative_prompt": text_of(values["negative_prompt"]),
+        "steps": _whole(values["steps"]),
+        "guidance_scale": _real(values["guidance_scale"]),
+        "adapter_scale": _real(values["adapter_scale"]),
+        "guided_share": _real(values.get("guided_share", 1.0)),
+        "similarity_floor": _real(values["similarity_floor"]),
+        "max_concepts": _whole(values["max_concepts"]),
+        "weights": [_real(weight) for weight in _rows(values["weights"])],
+        "rounds": _whole(values["rounds"]),
+        "size": size,
+    }
+
+
+def _request(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Request:
+    """The request with what the profile had filled in: another profile's defaults change nothing."""
+    named = {name: value for name, value in settings.items() if name not in ("weights", "size")}
+    weights = tuple(settings["weights"])
+    return Request(
+        prompt=text_of(record["prompt"]), library=library_of(record["library"]), weights=weights, **named
+    )
+
+
+def _kept(number: Any, rounds: Sequence[Mapping[str, Any]]) -> int:
+    """An image that was drawn, or that is to be drawn again from what was found for it."""
+    kept = _whole(number)
+    if not 0 <= kept <= len(rounds) or (kept and not rounds[kept - 1]["references"]):
+        raise ValueError(f"kept is {number!r} of {len(rounds)} rounds")
+    return kept
+
+
+def _reports(rows: Any, initial: Image.Image | None, rounds: Sequence[Round]) -> Iterator[StageReport]:
+    """Of drawings that are to come again there is nothing to report yet."""
+    reports = list(_each(StageReport, rows))
+    if len({(report.name, report.round) for report in reports}) < len(reports):
+        raise ValueError("two reports of one stage")
+    for report in reports:
+        if not 1 <= report.round <= max(1, len(rounds)):
+            raise ValueError(f"a report of round {report.round}")
+        enhanced = rounds[report.round - 1].enhanced if 1 <= report.round <= len(rounds) else None
+        image = initial if report.name == "initial" else enhanced
+        if report.name not in ("initial", "enhanced") or report.status == "skipped" or image is not None:
+            yield report
+
+
+def _corrections(rows: Any) -> Iterator[Correction]:
+    for correction in _each(Correction, rows):
+        if not 1 <= correction.round <= MAX_ROUNDS:
+            raise ValueError(f"a correction of round {correction.round}")
+        yield correction
+
+
+def _round(past: Mapping[str, Any], picture: Picture) -> Round:
+    concepts, references = past["concepts"], past["references"]
+    found = None if references is None else tuple(_reference(row, picture) for row in _rows(references))
+    return Round(
+        verdict=_maybe(Verdict, past["verdict"]),
+        concepts=None if concepts is None else tuple(_each(Concept, concepts)),
+        rejected=tuple(_each(Rejection, past["rejected_concepts"])),
+        references=found,
+        unfound=tuple(_each(Rejection, past["without_reference"])),
+        enhanced=picture(text_of(past["enhanced"])) if past["enhanced"] else None,
+        second_verdict=_maybe(Verdict, past["second_verdict"]),
+        comparison=_maybe(Comparison, past.get("comparison")),  # earlier records have none
+    )
+
+
+def _reference(row: Mapping[str, Any], picture: Picture) -> Reference:
+    image = picture(text_of(row["image"]))
+    if image is None:
+        raise ValueError(f"no picture {row['image']}")
+    weight = _real(row["weight"])
+    if not 0 <= weight <= 2:
+        raise ValueError(f"a weight of {weight}")
+    return Reference(
+        concept=text_of(row["concept"]),
+        chosen=_value(Candidate, {key: row[key] for key in Candidate.__dataclass_fields__ if key in row}),
+        image=image,
+        weight=weight,
+        candidates=tuple(_each(Candidate, row["candidates"])),
+        crop=_value(Box, row.get("crop", {})),
+        region=_value(Box, row.get("region", {})),
+        own=bool(row.get("own", False)),
+    )
+
+
+def _id(text: Any) -> str:
+    if text != "" and not records.is_id(text_of(text)):
+        raise ValueError("no id of a run")
+    return str(text)
+
+
+def library_of(text: Any) -> str:
+    """The text, if it could name a library and no folder elsewhere. Raises ValueError: it could not."""
+    if not _LIBRARY.fullmatch(text_of(text)):
+        raise ValueError("no name of a library")
+    return str(text)
+
+
+def text_of(value: Any) -> str:
+    """The value, if it is a text. Raises TypeError: it is none."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _real(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _whole(value: Any) -> int:
+    if _real(value) != int(value):
+        raise ValueError(f"{value!r} is no whole number")
+    return int(value)
+
+
+def _value(kind: type[T], row: Any) -> T:
+    return cast(T, _adapter(kind).validate_python(row))  # type: ignore[arg-type]  # a class can be hashed
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _maybe(kind: type[T], row: Any) -> T | None:
+    return None if row is None else _value(kind, row)
+
+
+def _each(kind: type[T], rows: Any) -> Iterator[T]:
+    return (_value(kind, row) for row in _rows(rows))
+
+
+def _rows(rows: Any, most: int = MAX_ROWS) -> list[Any]:
+    if not isinstance(rows, list) or len(rows) > most:
+        raise ValueError("no list of what is expected")
+    return rows

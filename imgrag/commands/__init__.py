@@ -1,0 +1,1 @@
+"""`python -m imgrag`: every command, its progress and its errors."""

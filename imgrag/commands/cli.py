@@ -1,0 +1,295 @@
+"""The command line: `python -m imgrag run | batch | library | download | train | bench`.
+
+Results go to stdout, progress and errors to stderr. Bad input is one sentence and exit code 2, a
+run that could not be done (or any of a batch) exit code 1, Ctrl-C 130.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import (
+    Progress,
+    TaskID,
+)
+
+from imgrag.commands.library import app as library_app
+from imgrag.commands.prompt_files import MAX_REQUESTS, parse_weights, read_prompts
+from imgrag.commands.terminal import plain_errors, progress, say
+from imgrag.errors import Cancelled, RequestError
+from imgrag.runs.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
+from imgrag.runs.trace import trace
+from imgrag.runs.values import Request, Run
+
+if TYPE_CHECKING:
+    from imgrag.commands.batch import Line
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(library_app, name="library")
+
+TITLES = {
+    "initial": "initial image",
+    "verdict": "verdict",
+    "concepts": "missing concepts",
+    "references": "references",
+    "enhanced": "enhanced image",
+    "second_verdict": "second verdict",
+}
+
+
+class PolicyName(str, Enum):
+    """How models share the memory."""
+
+    sequential = "sequential"
+    resident = "resident"
+
+
+Seed = Annotated[int, typer.Option(help="The same seed gives the same image.")]
+ProfileName = Annotated[str, typer.Option(help="A profile's name or the path of a TOML file.")]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps.")]
+GuidanceScale = Annotated[float | None, typer.Option(help="How closely to follow the prompt.")]
+AdapterScale = Annotated[float | None, typer.Option(help="How closely to follow the references.")]
+SimilarityFloor = Annotated[float | None, typer.Option(help="Lowest similarity of a reference.")]
+MaxConcepts = Annotated[int | None, typer.Option(help="Missing concepts to look up, 1 to 3.")]
+Rounds = Annotated[int, typer.Option(help="How often to draw again until it matches.")]
+NegativePrompt = Annotated[str, typer.Option(help="What to keep out of the image.")]
+Library = Annotated[str | None, typer.Option(help="A library's name or a folder of images.")]
+Weights = Annotated[str, typer.Option(help="Weights of the references, such as 1,0.5.")]
+PolicyChoice = Annotated[PolicyName, typer.Option(help="Let idle models go, or keep all.")]
+
+
+@app.callback()
+def main() -> None:
+    """Retrieval-augmented image generation, step by step."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console may lack some letters of a prompt
+            stream.reconfigure(errors="replace")
+
+
+@app.command()
+def run(
+    prompt: Annotated[str, typer.Argument(help="What to draw, 1 to 2,000 characters.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder below which the run gets its own. [default: datasets/results]")
+    ] = None,
+    seed: Seed = 0,
+    profile: ProfileName = "pocket",
+    steps: Steps = None,
+    guidance_scale: GuidanceScale = None,
+    adapter_scale: AdapterScale = None,
+    similarity_floor: SimilarityFloor = None,
+    max_concepts: MaxConcepts = None,
+    rounds: Rounds = 1,
+    negative_prompt: NegativePrompt = "",
+    library: Library = None,
+    weights: Weights = "",
+    policy: PolicyChoice = PolicyName.sequential,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
+) -> None:
+    """Draw a prompt: draft, verdict, references, enhanced image, second verdict."""
+    with plain_errors():
+        request = Request(
+            prompt, negative_prompt, seed, steps, guidance_scale, adapter_scale, similarity_floor,
+            max_concepts, parse_weights(weights), rounds, library,
+        )  # fmt: skip
+        from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
+
+        results = out or RESULTS
+        pipeline = ImageRAGPipeline(profile, policy=policy.value, results=results)
+        finished = _followed(pipeline.stream(request))
+        _print(finished, results, as_json)
+
+
+@app.command()
+def batch(
+    prompts: Annotated[list[str] | None, typer.Argument(help="What to draw, each in quotes.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Prompts, one a line; or JSON lines or CSV of requests. - is standard input."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the batch. [default: datasets/results/batch]")
+    ] = None,
+    sheet: Annotated[bool, typer.Option(help="Draw a contact sheet at the end.")] = True,
+    seed: Seed = 0,
+    profile: ProfileName = "pocket",
+    steps: Steps = None,
+    guidance_scale: GuidanceScale = None,
+    adapter_scale: AdapterScale = None,
+    similarity_floor: SimilarityFloor = None,
+    max_concepts: MaxConcepts = None,
+    rounds: Rounds = 1,
+    negative_prompt: NegativePrompt = "",
+    library: Library = None,
+    weights: Weights = "",
+    policy: PolicyChoice = PolicyName.sequential,
+) -> None:
+    """Draw a list of prompts, one line of JSON each; the same command again goes on where it was stopped."""
+    with plain_errors():
+        usual: dict[str, Any] = {
+            "negative_prompt": negative_prompt, "seed": seed, "steps": steps, "guidance_scale": guidance_scale,
+            "adapter_scale": adapter_scale, "similarity_floor": similarity_floor, "max_concepts": max_concepts,
+            "weights": parse_weights(weights), "rounds": rounds, "library": library,
+        }  # fmt: skip
+        requests = [Request(prompt, **usual) for prompt in prompts or ()]
+        requests += read_prompts(file, usual, MAX_REQUESTS - len(requests)) if file else []
+        if not requests:
+            raise RequestError("There is no prompt. Give some in quotes, or a file of them with --file.")
+        from imgrag.commands.batch import Journal, run_batch
+        from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
+
+        folder = out or RESULTS / "batch"
+        pipeline = ImageRAGPipeline(profile, policy=policy.value, results=folder)
+        lines = _told(run_batch(pipeline, requests, journal=Journal(folder)), len(requests))
+        _sum_up(lines, folder, sheet)
+    if any(line.state == "failed" for line in lines):
+        raise typer.Exit(1)
+
+
+@app.command()
+def download(
+    profile: Annotated[str, typer.Option(help="The profile whose checkpoints to fetch.")] = "sdxl",
+) -> None:
+    """Fetch a profile's checkpoints from the hub and remember their commits."""
+    with plain_errors(), progress() as bars:
+        from imgrag.models.checkpoints import download as fetch
+        from imgrag.models.profile import load_profile
+
+        task = bars.add_task(f"looking at {profile}", total=None)
+
+        def show(file: str, done: int, total: int) -> None:
+            bars.update(task, description=file, completed=done, total=total)
+
+        fetched = fetch(load_profile(profile), show)
+    print("\n".join(f"fetched {label}" for label in fetched) or "Everything is here already.")
+
+
+@app.command()
+def train(
+    names: Annotated[list[str] | None, typer.Argument(help="Recipes, or all.")] = None,
+    device: Annotated[str, typer.Option(help='"cpu", "cuda", "mps" or "auto".')] = "auto",
+) -> None:
+    """Train the pocket checkpoints; a stopped training goes on where it was."""
+    with plain_errors():
+        from imgrag.pocket.recipes import catalogue as recipes
+
+        _check_names("recipe", names or (), ["all", *recipes.RECIPES])
+        recipes.train(names or ["all"], device)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def bench(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="Which bench, such as fidelity.")]
+) -> None:
+    """Measure: a table, then one JSON line. Options after the name are the bench's own."""
+    import importlib
+    import pkgutil
+
+    with plain_errors():
+        import imgrag.bench
+
+        _check_names("bench", [name], [module.name for module in pkgutil.iter_modules(imgrag.bench.__path__)])
+        module = importlib.import_module(f"imgrag.bench.{name}")
+        raise typer.Exit(module.main(context.args))
+
+
+def _check_names(what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            say(f"There is no {what} {name!r}. Known are: {', '.join(known)}.")
+            raise typer.Exit(2)
+
+
+def _followed(events: Generator[Event, None, None]) -> Run:
+    """Show the events as they come; returns the finished run. Ctrl-C closes the stream."""
+    with progress() as bars, closing(events):
+        tasks: dict[tuple[str, int], TaskID] = {}
+        for event in events:
+            if isinstance(event, Finished):
+                return event.run
+            _show(event, bars, tasks)
+    raise Cancelled("The run was stopped.")
+
+
+def _show(event: Event, bars: Progress, tasks: dict[tuple[str, int], TaskID]) -> None:
+    if isinstance(event, StageStarted):
+        tasks[event.stage, event.round] = bars.add_task(TITLES[event.stage], total=None)
+    elif isinstance(event, Preview):
+        bars.update(tasks[event.stage, event.round], completed=event.step, total=event.steps)
+    elif isinstance(event, StageDone):
+        bars.update(tasks[event.stage, event.report.round], completed=1, total=1)
+    elif isinstance(event, StageSkipped):
+        bars.add_task(f"[dim]{TITLES[event.stage]}: skipped[/dim]", total=1, completed=1)
+
+
+def _told(events: Generator[Event | Line, None, None], total: int) -> list[Line]:
+    """Print each line as it comes, and show how far the batch is; returns the lines."""
+    from imgrag.commands.batch import Line
+
+    lines, pace, stdout = list[Line](), Pace(total), sys.stdout
+    with progress() as bars, closing(events):
+        # The bars take over sys.stdout: right on a terminal, which they share, and wrong for a file.
+        printed = sys.stdout if stdout.isatty() else stdout
+        task = bars.add_task(str(pace), total=total)
+        for event in events:
+            if isinstance(event, StageStarted):
+                bars.update(task, description=f"{pace}: {TITLES[event.stage]}")
+            if isinstance(event, Line):
+                lines.append(event)
+                pace.count(event)
+                print(event.json(), file=printed, flush=True)
+                bars.update(task, completed=len(lines), description=str(pace))
+                if bars.disable and not event.reused:
+                    say(str(pace))
+    return lines
+
+
+class Pace:
+    """How far a batch is and how long the rest may take: as long as its runs took so far."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._made, self._seconds = total, 0, 0, 0.0
+
+    def count(self, line: Line) -> None:
+        """One more is done."""
+        self._done += 1
+        if not line.reused:
+            self._made, self._seconds = self._made + 1, self._seconds + line.seconds
+
+    def __str__(self) -> str:
+        left = (self._total - self._done) * self._seconds / self._made if self._made else 0.0
+        about = f", about {timedelta(seconds=round(left))} left" if left else ""
+        return f"{self._done} of {self._total}{about}"
+
+
+def _sum_up(lines: list[Line], folder: Path, sheet: bool) -> None:
+    from imgrag.commands.contact_sheet import contact_sheets
+
+    failed, reused = (
+        sum(flags) for flags in zip(*((n.state == "failed", n.reused) for n in lines), strict=True)
+    )
+    say(f"{len(lines) - failed} finished, {reused} of them earlier; {failed} failed.")
+    for path in contact_sheets(lines, folder, folder) if sheet else ():
+        say(f"Contact sheet: {path}")
+
+
+def _print(finished: Run, results: Path, as_json: bool) -> None:
+    from imgrag.archive import records
+
+    if as_json:
+        print(json.dumps(records.record(finished), indent=2))
+        return
+    for line in trace(finished):
+        print(line)
+    print(results / finished.id / "result.png")

@@ -1,0 +1,200 @@
+"""`python -m imgrag library create | add | search | remove | list | stats | export`.
+
+With --json results go to stdout as JSON and nothing else does.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from imgrag.commands.terminal import plain_errors, progress, say
+from imgrag.errors import Cancelled, LibraryError
+
+app = typer.Typer(
+    no_args_is_help=True, help="Libraries of reference pictures: add, search, browse, export.",
+)  # fmt: skip
+
+Name = Annotated[str, typer.Argument(help="The library's name.")]
+Profile = Annotated[str, typer.Option(help="The profile whose CLIP embeds.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the results to stdout as JSON.")]
+
+
+def _librarian(profile: str = "pocket") -> Any:
+    from imgrag.engine.librarian import Librarian
+    from imgrag.engine.pipeline import ImageRAGPipeline
+
+    return Librarian(ImageRAGPipeline(profile))
+
+
+@app.command()
+def create(
+    name: Name,
+    milvus: Annotated[
+        str,
+        typer.Option(help="Keep the entries in this Milvus, such as http://localhost:19530 or a .db file."),
+    ] = "",
+) -> None:
+    """Make an empty library. The token of a Milvus is taken from IMGRAG_MILVUS_TOKEN."""
+    with plain_errors():
+        _librarian().create(name, milvus)
+        say(f"The library {name!r} is there. Add pictures with: python -m imgrag library add {name!r} FOLDER")
+
+
+@app.command()
+def add(
+    name: Name,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders (they stay where they are), pictures, zips, Parquet shards."),
+    ] = None,
+    profile: Profile = "pocket",
+    as_json: AsJson = False,
+) -> None:
+    """Add pictures, or without paths look what has changed. What was stopped goes on where it was."""
+    with plain_errors():
+        report = _followed(_librarian(profile).add(name, paths or []))
+        if as_json:
+            print(json.dumps(asdict(report), indent=2, ensure_ascii=False))
+            return
+        print(
+            f"{report.added} added, {report.changed} changed, {report.removed} removed, "
+            f"{report.unchanged} unchanged, {len(report.skipped)} skipped in {report.seconds:.1f} s"
+        )
+        for skipped in report.skipped:
+            print(f"skipped {skipped.file}: {skipped.reason}")
+
+
+@app.command()
+def search(
+    name: Name,
+    words: Annotated[str, typer.Argument(help="What to look for.")] = "",
+    image: Annotated[Path | None, typer.Option(help="A picture to look for, alone or with words.")] = None,
+    where: Annotated[str, typer.Option(help="A filter, such as: category = 'vehicle' and price < 300")] = "",
+    k: Annotated[int, typer.Option("-k", help="How many results.")] = 10,
+    weight: Annotated[
+        float | None, typer.Option(help="The picture's share beside words, 0 to 1; 0.4 unless told.")
+    ] = None,
+    rerank: Annotated[bool, typer.Option(help="Let the VLM order the results.")] = False,
+    profile: Profile = "pocket",
+    as_json: AsJson = False,
+) -> None:
+    """Search by words, by a picture, or by both; best first."""
+    with plain_errors():
+        from imgrag.library.search.queries import Query
+
+        share = {} if weight is None else {"weight": weight}
+        query = Query(words, _picture(image) if image else None, where=where, **share)
+        found = _librarian(profile).search(name, query, k, rerank)
+        if as_json:
+            print(
+                json.dumps(
+                    [asdict(candidate) for candidate in found.candidates], indent=2, ensure_ascii=False
+                )
+            )
+            return
+        for candidate in found.candidates:
+            origin = ", ".join(filter(None, (candidate.source, candidate.licence)))
+            fields = ", ".join(f"{key} {value}" for key, value in candidate.fields.items())
+            parts = (f"{candidate.score:.3f}", candidate.file, candidate.name, fields, origin)
+            print("  ".join(filter(None, parts)))
+        for remark in filter(None, (found.reason, found.note)):
+            say(remark)
+
+
+@app.command()
+def remove(
+    name: Name,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Files as search prints them; none removes the library itself.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a whole library is deleted.")] = False,
+) -> None:
+    """Take pictures out of a library, or delete it."""
+    with plain_errors():
+        librarian = _librarian()
+        if files:
+            removed = librarian.remove(name, files)
+            if not removed:
+                raise LibraryError(f"The library {name!r} has none of these files.")
+            print(f"{removed} removed")
+            return
+        librarian.library(name)
+        if not yes and not typer.confirm(
+            f"Delete the library {name!r} with the pictures in its folder?", err=True
+        ):
+            raise Cancelled("Nothing was deleted.")
+        librarian.delete(name)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """The libraries and how many pictures each has."""
+    with plain_errors():
+        librarian = _librarian()
+        stats = [librarian.stats(name) for name in librarian.names()]
+        if as_json:
+            print(json.dumps(stats, indent=2, ensure_ascii=False))
+            return
+        for one in stats:
+            print(f"{one['name']}  {one['images']} images  {one['engine']}")
+
+
+@app.command()
+def stats(name: Name, as_json: AsJson = False) -> None:
+    """What a library holds, where from, and what was skipped."""
+    with plain_errors():
+        found = _librarian().stats(name)
+        if as_json:
+            print(json.dumps(found, indent=2, ensure_ascii=False))
+            return
+        for key, value in found.items():
+            print(f"{key}: {_in_words(value)}")
+
+
+@app.command()
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Argument(help="Folder for the shards; it is made if need be.")],
+    profile: Profile = "pocket",
+) -> None:
+    """Write ids, metadata and embeddings as Parquet shards, which `add` takes back."""
+    with plain_errors():
+        for path in _librarian(profile).export(name, out):
+            print(path)
+
+
+def _picture(path: Path) -> Any:
+    from imgrag.library.intake.pictures import UnreadablePicture, read_picture
+
+    try:
+        return read_picture(path)
+    except UnreadablePicture as error:
+        raise LibraryError(f"The picture {path.name!r} cannot be used: {error}.") from error
+
+
+def _followed(events: Any) -> Any:
+    """Show progress on a terminal; returns the report."""
+    from imgrag.library.intake.adding import Report
+
+    with progress() as bars, closing(events):
+        task = bars.add_task("looking", total=None)
+        for event in events:
+            if isinstance(event, Report):
+                return event
+            bars.update(task, description=event.what, completed=event.done, total=event.total)
+    raise Cancelled("Adding was stopped.")
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number:,}" for key, number in value.items() if number is not None)
+    if not isinstance(value, list):
+        return str(value)
+    texts = (f"{item['file']} ({item['reason']})" if isinstance(item, dict) else str(item) for item in value)
+    return ", ".join(texts) or "none"

@@ -1,0 +1,205 @@
+"""What people do with libraries: add, search, browse, remove, each with the models it needs.
+
+The page, the command line and the endpoints all come here. Models are borrowed for one batch or
+one question at a time, so that a run need not wait until ten thousand pictures are embedded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from imgrag.engine.handover import handed_over
+from imgrag.engine.pipeline import ImageRAGPipeline
+from imgrag.errors import Cancelled, LibraryError
+from imgrag.library import ImageLibrary, create_library, delete_library, library_names, rename_library
+from imgrag.library.engines.store import Entry, Value
+from imgrag.library.intake.adding import Progress, Report
+from imgrag.library.search.column import Column, as_candidate
+from imgrag.library.search.filters import parse_filter
+from imgrag.library.search.queries import Embedded, Query, embed
+from imgrag.library.search.rerank import MAX_RANKED, rank
+from imgrag.runs.values import Candidate
+
+SAME = 0.99999  # cosine similarity from which a picture of the library is the query itself
+MAX_RESULTS = 1000
+
+
+@dataclass(frozen=True)
+class Result(Candidate):
+    """A candidate with everything else that the library knows of it, such as category or price."""
+
+    fields: Mapping[str, Value] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Candidates, best first. `reason` is the VLM's for the first, `note` what the person should know."""
+
+    candidates: tuple[Result, ...]
+    reason: str = ""
+    note: str = ""
+
+
+class Librarian:
+    """Everything about libraries that a page or a command line offers."""
+
+    def __init__(self, pipeline: ImageRAGPipeline) -> None:
+        self._pipeline = pipeline
+
+    def names(self) -> list[str]:
+        """The named libraries."""
+        return library_names(self._pipeline.libraries)
+
+    def create(self, name: str, uri: str = "") -> None:
+        """Make an empty library, in Milvus if there is a URI. Raises LibraryError."""
+        create_library(name, self._pipeline.libraries, uri)
+
+    def delete(self, name: str) -> None:
+        """Delete a library with what is in its folder. Raises LibraryError."""
+        self._not_own(name)
+        self._pipeline.close_library(name)
+        delete_library(name, self._pipeline.libraries)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a library another name. Raises LibraryError."""
+        self._not_own(old)
+        self._pipeline.close_library(old)
+        rename_library(old, new, self._pipeline.libraries)
+
+    def add(
+        self, name: str, paths: Sequence[Path], stop: threading.Event | None = None
+    ) -> Generator[Progress | Report, None, None]:
+        """Add folders, pictures, zips and shards, or only look what has changed; at last a `Report`.
+
+        Set `stop` or close the generator to end it after the batch at work; nothing done is lost.
+
+        Raises:
+            LibraryError: something cannot be added.
+            Cancelled: it was stopped.
+        """
+        stop = stop or threading.Event()
+
+        def check() -> None:
+            if stop.is_set():
+                raise Cancelled("Adding was stopped. What was added until then is kept.")
+
+        def work(put: Callable[[Progress | Report], None]) -> None:
+            for event in self.library(name).add(paths, self.embedder(), check):
+                put(event)
+
+        yield from handed_over(work, stop)
+
+    def remove(self, name: str, files: Sequence[str]) -> int:
+        """Take pictures out of a library; returns how many there were. Raises LibraryError."""
+        return self.library(name).remove(files)
+
+    def stats(self, name: str) -> dict[str, Any]:
+        """See `ImageLibrary.stats`."""
+        return self.library(name).stats()
+
+    def export(self, name: str, folder: Path) -> list[Path]:
+        """Write a library as Parquet shards; returns the files. Raises LibraryError."""
+        library, embedder = self.library(name), self.embedder()
+        library.index(embedder)
+        return library.export(folder, embedder.model_id)
+
+    def page(self, name: str, offset: int, limit: int, where: str = "") -> tuple[list[Entry], int]:
+        """Some entries in the order they came, and how many pass the filter. Raises LibraryError."""
+        library, condition = self.library(name), parse_filter(where)
+        return library.entries(offset, limit, condition), library.count(condition)
+
+    def thumbnail(self, name: str, file: str, side: int = 160) -> Image.Image:
+        """A small copy of a picture. Raises LibraryError."""
+        return self.library(name).thumbnail(file, side)
+
+    def search(self, name: str, query: Query, k: int = 12, rerank: bool = False) -> Found:
+        """The best `k` for words, a picture or both; the query picture itself is left out.
+
+        Raises:
+            LibraryError: the library is empty, or filter or number are not understood.
+        """
+        if not 1 <= k <= MAX_RESULTS:
+            raise LibraryError(f"The number of results is {k}; it must be from 1 to {MAX_RESULTS}.")
+        library, where = self.library(name), parse_filter(query.where)
+        with self._pipeline.borrow(self._role(query)) as embedder:
+            column = library.index(embedder)
+            embedded = embed(query, embedder)
+        without = self._itself(column, embedded)
+        called = query.text if query.image is None else ""
+        ranked = column.ranked(embedded.vector, called, k, where, without)
+        found = [_as_result(entry, score) for entry, score in ranked]
+        if not rerank or len(found) < 2:
+            return Found(tuple(found))
+        return self._ranked(library, query, found)
+
+    def library(self, name: str) -> ImageLibrary:
+        """The library of that name, or that folder. Raises LibraryError."""
+        return self._pipeline.library(name)
+
+    def embedder(self) -> BorrowedEmbedder:
+        """CLIP, borrowed for each batch."""
+        return BorrowedEmbedder(self._pipeline)
+
+    def _role(self, query: Query) -> str:
+        """Who embeds a query: the profile's composer, if it has one, where words and picture meet."""
+        both = query.image is not None and query.text.strip()
+        return "composer" if both and self._pipeline.profile.composer is not None else "clip"
+
+    def _itself(self, column: Column, embedded: Embedded) -> str:
+        """The digest of the query picture, if the library holds it."""
+        if embedded.image is None:
+            return ""
+        nearest = column.nearest(embedded.image)
+        return nearest[0].digest if nearest and nearest[1] >= SAME else ""
+
+    def _ranked(self, library: ImageLibrary, query: Query, found: list[Result]) -> Found:
+        pictures = [library.thumbnail(candidate.file, 224) for candidate in found[:MAX_RANKED]]
+        with self._pipeline.borrow("vlm") as vlm:
+            ranking = rank(vlm, query.text, pictures, query.image)
+        order = [*ranking.order, *range(len(pictures), len(found))]
+        return Found(tuple(found[place] for place in order), ranking.reason, ranking.note)
+
+    def _not_own(self, name: str) -> None:
+        if name == self._pipeline.profile.retrieval.library:
+            raise LibraryError(f"The library {name!r} comes with the app and stays. Make one of your own.")
+
+
+class BorrowedEmbedder:
+    """`imgrag.models.Embedder` that has the model only while it embeds."""
+
+    def __init__(self, pipeline: ImageRAGPipeline) -> None:
+        self._pipeline = pipeline
+        with pipeline.borrow("clip") as clip:
+            self.model_id: str = clip.model_id
+            self.dimensions: int = clip.dimensions
+            self.side: int = clip.side
+            self.prepare: Callable[[Image.Image], Image.Image] = clip.prepare
+
+    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """See `imgrag.models.Embedder`."""
+        with self._pipeline.borrow("clip") as clip:
+            vectors: np.ndarray = clip.embed_images(images)
+        return vectors
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """See `imgrag.models.Embedder`."""
+        with self._pipeline.borrow("clip") as clip:
+            vectors: np.ndarray = clip.embed_texts(texts)
+        return vectors
+
+    def compose(self, image: Image.Image, text: str, weight: float) -> np.ndarray:
+        """See `imgrag.models.Embedder`."""
+        with self._pipeline.borrow("clip") as clip:
+            vector: np.ndarray = clip.compose(image, text, weight)
+        return vector
+
+
+def _as_result(entry: Entry, score: float) -> Result:
+    return Result(**vars(as_candidate(entry, score)), fields=entry.fields)

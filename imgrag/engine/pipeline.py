@@ -1,0 +1,294 @@
+"""The one object behind every page and command: a request becomes a stream of events and a run on disk.
+
+One run at a time touches the models, whoever asks. A worker thread holds the lock and runs the
+stages; the stream only takes events from a queue, so that it can be left at any time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from imgrag.archive import records
+from imgrag.archive.history import Room
+from imgrag.engine.execution import Execution, Put
+from imgrag.engine.handover import WAIT, handed_over
+from imgrag.engine.stages import Context
+from imgrag.errors import Cancelled, RequestError
+from imgrag.library import ImageLibrary, libraries_folder, open_library
+from imgrag.models.checkpoints import PROJECT
+from imgrag.models.profile import Profile, load_profile
+from imgrag.models.residency import ModelSpec, Policy, Residency
+from imgrag.models.roles import ROLES, choose_device, load_roles
+from imgrag.runs.events import Event, Finished, Paused
+from imgrag.runs.values import Request, Run, new_id
+
+RESULTS = PROJECT / "datasets" / "results"
+CACHE = PROJECT / ".cache" / "embeddings"
+
+
+class ImageRAGPipeline:
+    """Draws, judges, looks up what is missing, draws again, and keeps the better image.
+
+    Making one opens no model: that happens in the first run.
+
+    Args:
+        profile: a profile's name, the path of a TOML file, or a profile.
+        policy: "sequential" lets models go when the next needs room, "resident" never does.
+        budget_bytes: what the models may take together; `None` is measured.
+        device: "cpu", "cuda", "mps", or "auto".
+        results: where each run gets a folder.
+        libraries: where named libraries lie; `None` is `IMGRAG_LIBRARIES` or the project's own.
+        cache: where embeddings of libraries are kept.
+        roles: how to get each role's model; `None` is the profile's checkpoints.
+        results_cap: bytes that all runs may take on disk; the oldest that nobody pinned make room
+            at the end of each run, and the run itself stays in any case.
+
+    Raises:
+        ProfileError: there is no such profile.
+    """
+
+    def __init__(
+        self,
+        profile: Profile | str = "pocket",
+        *,
+        policy: Policy = "sequential",
+        budget_bytes: int | None = None,
+        device: str = "auto",
+        results: Path = RESULTS,
+        libraries: Path | None = None,
+        cache: Path = CACHE,
+        roles: Mapping[str, ModelSpec] | None = None,
+        results_cap: int | None = None,
+    ) -> None:
+        self.profile = load_profile(profile) if isinstance(profile, str) else profile
+        self.policy = policy
+        self.results = results
+        self.libraries = libraries or libraries_folder()
+        self._cache = cache
+        self._budget_bytes = budget_bytes
+        self._device = device
+        self._roles = roles
+        self._room = None if results_cap is None else Room(results, results_cap)
+        self._swept = False
+        self._lock = threading.Lock()
+        self._residency: Residency | None = None
+        self._opened: dict[str, ImageLibrary] = {}
+        self._opening = threading.Lock()
+        self._stop: threading.Event | None = None
+
+    def stream(
+        self,
+        request: Request,
+        stop: threading.Event | None = None,
+        *,
+        pause: bool = False,
+        owner: str = "",
+    ) -> Generator[Event, None, None]:
+        """Run a request and yield what happens; the last event is `Finished`.
+
+        Set `stop`, call `cancel()` or close the generator to end the run within one denoising step.
+        What its stages have found by then is on disk, and `resume` goes on from there.
+
+        Args:
+            pause: end with `Paused` after each stage, for a person to look at; `resume` goes on.
+            owner: whose history the run is in.
+
+        Raises:
+            Cancelled: the run was stopped. The pipeline can be used again at once.
+            ImgragError: the run could not be done; its text says why and what to do.
+        """
+        return self._streamed(lambda: self._begin(request, owner), stop, pause)
+
+    def resume(
+        self, run: Run, stop: threading.Event | None = None, *, pause: bool = False
+    ) -> Generator[Event, None, None]:
+        """Go on with a run that was paused, stopped or corrected: what has a report is not computed again.
+
+        Raises: what `stream` raises, and
+            RequestError: the run was made by another profile, or is finished.
+        """
+        return self._streamed(lambda: self._taken_up(run), stop, pause)
+
+    def __call__(self, request: Request) -> Run:
+        """Run a request to its end. Raises what `stream` raises."""
+        finished = [event for event in self.stream(request) if isinstance(event, Finished)]
+        return finished[-1].run
+
+    def cancel(self) -> None:
+        """Stop the run that is at work, if there is one."""
+        if self._stop is not None:
+            self._stop.set()
+
+    def warm_up(self) -> None:
+        """Do before the first request what it would wait for: import, and load what fits together.
+
+        Raises:
+            CheckpointError: a checkpoint is missing.
+        """
+        with self._lock:
+            residency = self.residency
+            needed = sum(residency.spec(role).bytes for role in ROLES)
+            if residency.budget_bytes is None or needed <= residency.budget_bytes:
+                residency.preload()
+
+    def tidy(self) -> None:
+        """Do at a start what a crash left to do: sweep half-written files, and keep to the cap of the disk.
+
+        Raises:
+            RecordError: the folder of results cannot be made or written.
+        """
+        self._prepare_results()
+        if self._room is not None:
+            self._room.make()
+
+    @contextmanager
+    def borrow(self, role: str) -> Iterator[Any]:
+        """One model between runs, for as short as possible: runs wait meanwhile.
+
+        Raises:
+            CheckpointError: its checkpoint is missing.
+        """
+        with self._lock, self.residency.use(role) as model:
+            yield model
+
+    def library(self, name: str) -> ImageLibrary:
+        """The library of that name, or that folder of images; opened once.
+
+        Raises:
+            LibraryError: there is neither.
+        """
+        with self._opening:
+            if name not in self._opened:
+                self._opened[name] = open_library(name, self.libraries, self._cache)
+            return self._opened[name]
+
+    def library_of(self, request: Request) -> ImageLibrary:
+        """The library that a request takes its references from. Raises LibraryError: there is none."""
+        return self.library(request.library or self.profile.retrieval.library)
+
+    def close_library(self, name: str) -> None:
+        """Let go of a library's files, so that it can be renamed or deleted. Waits for the run at work."""
+        with self._lock, self._opening:
+            if name in self._opened:
+                self._opened.pop(name).close()
+
+    @property
+    def residency(self) -> Residency:
+        """The models in turn. The first use decides on the device, which imports torch."""
+        if self._residency is None:
+            self._residency = self._make_residency()
+        return self._residency
+
+    def _make_residency(self) -> Residency:
+        device = choose_device(self._device)
+        roles = load_roles(self.profile, device) if self._roles is None else self._roles
+        return Residency(list(roles.values()), self.policy, self._budget_bytes, device)
+
+    def _streamed(
+        self, begin: Callable[[], Run], stop: threading.Event | None, pause: bool
+    ) -> Generator[Event, None, None]:
+        stop = stop or threading.Event()
+
+        def work(put: Put) -> None:
+            self._work(begin, stop, pause, put)
+
+        yield from handed_over(work, stop)
+
+    def _work(self, begin: Callable[[], Run], stop: threading.Event, pause: bool, put: Put) -> None:
+        """What the worker thread does: wait for its turn, then run."""
+        while not self._lock.acquire(timeout=WAIT):
+            _check(stop)
+        try:
+            self._stop = stop
+            ended = self._run(begin, stop, pause, put)
+        finally:
+            self._stop = None
+            self._lock.release()
+        put(Paused(ended) if ended.state == "paused" else Finished(ended))
+
+    def _run(self, begin: Callable[[], Run], stop: threading.Event, pause: bool, put: Put) -> Run:
+        _check(stop)
+        self._prepare_results()
+        run = replace(begin(), state="running")
+        context = self._context(run, stop, put)
+        try:
+            return Execution(run, context, self.residency, self.results, pause, put)()
+        finally:
+            if self._room is not None:  # stopped and failed runs take room too
+                self._room.make(spare=run.id)
+
+    def _prepare_results(self) -> None:
+        """See that runs can be written. What a crash left is looked for once: there may be thousands of runs."""
+        records.prepare(self.results)
+        if not self._swept:
+            records.sweep(self.results)
+            self._swept = True
+
+    def _begin(self, request: Request, owner: str) -> Run:
+        now = datetime.now(timezone.utc)
+        library = self.library_of(request)
+        library.require_pictures()
+        return Run(
+            id=new_id(now),
+            request=request,
+            profile=self.profile.name,
+            library=library.name,
+            started=now.isoformat(timespec="seconds"),
+            settings=settings(request, self.profile),
+            owner=owner,
+        )
+
+    def _taken_up(self, run: Run) -> Run:
+        if run.state == "finished":
+            raise RequestError("This run is finished. Correct one of its stages, and it goes on from there.")
+        if run.profile != self.profile.name:
+            raise RequestError(
+                f"This run was made by the profile {run.profile!r}, and {self.profile.name!r} is at work here. "
+                f"Start the app with --profile {run.profile} to go on with it."
+            )
+        return run
+
+    def _context(self, run: Run, stop: threading.Event, put: Put) -> Context:
+        return Context(
+            residency=self.residency,
+            library=self.library_of(run.request),
+            enhancing_prompt=self.profile.generator.enhancing_prompt,
+            layout=self.profile.generator.layout,
+            query=self.profile.retrieval.query,
+            candidates=self.profile.retrieval.candidates,
+            emit=put,
+            note=lambda note: None,
+            check=lambda: _check(stop),
+        )
+
+
+def settings(request: Request, profile: Profile) -> dict[str, Any]:
+    """The request's values, and the profile's where the request leaves them open."""
+    return {
+        "seed": int(request.seed),
+        "negative_prompt": request.negative_prompt or profile.generator.negative_prompt,
+        "steps": int(_or(request.steps, profile.generator.steps)),
+        "guidance_scale": float(_or(request.guidance_scale, profile.generator.guidance_scale)),
+        "adapter_scale": float(_or(request.adapter_scale, profile.adapter.scale)),
+        "guided_share": float(_or(request.guided_share, profile.adapter.guided_share)),
+        "similarity_floor": float(_or(request.similarity_floor, profile.retrieval.similarity_floor)),
+        "max_concepts": int(_or(request.max_concepts, profile.retrieval.max_concepts)),
+        "weights": [float(weight) for weight in request.weights],
+        "rounds": int(request.rounds),
+        "size": profile.generator.size,
+    }
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _check(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Cancelled("The run was stopped.")

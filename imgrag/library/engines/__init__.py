@@ -1,0 +1,1 @@
+"""Where a library's entries and vectors are kept: one protocol, an embedded engine and a remote one."""

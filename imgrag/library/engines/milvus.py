@@ -1,0 +1,384 @@
+"""The remote engine: Milvus, from a local file (Milvus Lite) to a cluster, through one client.
+
+A collection holds what one library has under one model. Ids are hashes of the files' names: they
+need no counter, and are spread evenly, which is what paging builds on. Milvus answers the part of
+a filter that every version of it answers alike; `filters.passes` decides the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgrag.errors import LibraryError
+from imgrag.library.engines.milvus_client import connect, is_local, let_go, understood
+from imgrag.library.engines.milvus_filters import ALL, among, both, narrowed, quoted
+from imgrag.library.engines.milvus_rows import (
+    ENTRY,
+    IDS,
+    TEXT_BYTES,
+    as_entry,
+    as_row,
+    filtered_values,
+    key,
+    matrix,
+    requests,
+)
+from imgrag.library.engines.store import Entry, Hit, Sizes
+from imgrag.library.search.filters import Filter, passes
+
+MANY = 50_000  # entries from which a server searches a graph instead of every vector
+FEW = 20_000  # entries that pass a filter; up to here a graph is not asked, it would miss some
+NAMED = 1000  # entries of one literal name
+MOST_HITS = 16_384  # that one search of Milvus gives
+BLOCK = 2000  # rows of one query
+ASKED = 500  # ids or digests in one expression
+ANSWER_SECONDS = 60
+BUILD_SECONDS = 3600  # to write out, to index and to load
+GRAPH = {"M": 16, "efConstruction": 200}
+BREADTH = 128  # of the search in a graph: recall@10 of 0.999 at 100,000 x 512
+
+_QUICK = ("query", "search", "upsert", "delete", "list_indexes", "describe_index", "describe_collection")
+
+
+class MilvusStore:
+    """`Store` at `uri`: a path that ends in .db, or http(s)://host:port of a server.
+
+    Args:
+        name: the library's; two libraries of different names share nothing.
+        token: "user:password" or a key, for servers that ask for one.
+        many: entries from which `optimise` builds a graph.
+
+    Raises:
+        LibraryError: pymilvus is missing, the server cannot be reached, or the file is in use.
+    """
+
+    def __init__(self, uri: str, name: str, token: str = "", many: int = MANY) -> None:
+        self._uri, self._many = uri, many
+        self._prefix = f"imgrag_{_slug(name)}_{_hash(name)}_"  # of the names of its collections
+        self._about = f"imgrag library {name}"
+        self._lock = threading.RLock()
+        self._client = connect(uri, token)
+        collections = self._collections()
+        for collection in collections:
+            self._make_ready(collection)
+        self._collection = max(collections, key=self._rows, default="")
+
+    def select(self, model_id: str, dimensions: int) -> None:
+        """See `Store.select`."""
+        collection = self._prefix + _hash(model_id)
+        with self._lock:
+            if collection not in self._collections():
+                self._create(collection, model_id, dimensions)
+            known = self._dimensions_of(collection)
+            if known != dimensions:
+                raise LibraryError(
+                    f"The model {model_id!r} gives {dimensions} dimensions; this library knows it with {known}."
+                )
+            self._collection = collection
+
+    def count(self, where: Filter | None = None) -> int:
+        """See `Store.count`."""
+        text, rest = narrowed(where)
+        if rest is None:
+            return self._rows(self._collection, text)
+        return sum(passes(rest, filtered_values(row)) for rows in self._scan(text, ENTRY) for row in rows)
+
+    def page(self, offset: int, limit: int, where: Filter | None = None) -> list[Entry]:
+        """See `Store.page`."""
+        text, rest = narrowed(where)
+        start, below, count = self._seek(text, offset) if rest is None else (0, 0, None)
+        first = offset - below
+        size = min(BLOCK, first + limit + 50) if rest is None else BLOCK
+        entries = (
+            as_entry(row)
+            for rows in self._scan(text, ENTRY, size, start, count)
+            for row in rows
+            if passes(rest, filtered_values(row))
+        )
+        return list(islice(entries, first, first + limit))
+
+    def get(self, ids: Sequence[int]) -> list[Entry]:
+        """See `Store.get`."""
+        found = {
+            row["id"]: as_entry(row)
+            for block in _blocks(ids)
+            for row in self._query(among("id", block), ENTRY)
+        }
+        return [found[number] for number in ids if number in found]
+
+    def known(self, files: Sequence[str]) -> dict[str, Entry]:
+        """See `Store.known`."""
+        wanted = {key(file): file for file in files}
+        return {entry.file: entry for entry in self.get(list(wanted)) if wanted[entry.id] == entry.file}
+
+    def files(self) -> Iterator[str]:
+        """See `Store.files`."""
+        return (row["file"] for rows in self._scan(ALL, ["id", "file"], size=5 * BLOCK) for row in rows)
+
+    def vectors(self, digests: Iterable[str]) -> dict[str, np.ndarray]:
+        """See `Store.vectors`."""
+        found = {}
+        for block in _blocks(list(digests)):
+            for row in self._query(
+                among("digest", [quoted(digest) for digest in block]), ["digest", "vector"]
+            ):
+                found[row["digest"]] = np.array(row["vector"], np.float32)
+        return found
+
+    def write(self, entries: Sequence[Entry], vectors: np.ndarray) -> list[int]:
+        """See `Store.write`.
+
+        Milvus takes a request whole or not at all, and has no transaction over several: above
+        16 MB, entries of the first requests stay when a later one fails.
+
+        Raises:
+            LibraryError: an entry is too long for Milvus, or two files would share an id.
+        """
+        if not self._collection:
+            raise ValueError("no model is selected")
+        rows = {key(e.file): as_row(e, vector) for e, vector in zip(entries, vectors, strict=True)}
+        with self._lock:
+            self._refuse_shared_ids(entries)
+            for batch in requests(list(rows.values())):
+                self._ask("upsert", self._collection, data=batch)
+        return [key(entry.file) for entry in entries]
+
+    def remove(self, files: Iterable[str]) -> int:
+        """See `Store.remove`."""
+        removed = 0
+        for block in _blocks(list(files)):
+            with self._lock:
+                ids = [entry.id for entry in self.known(block).values()]
+                removed += len(ids)  # what `delete` returns differs between Lite and a server
+                for collection in self._collections() if ids else ():
+                    self._ask("delete", collection, ids=ids)
+        return removed
+
+    def search(self, vector: np.ndarray, k: int, where: Filter | None = None, without: str = "") -> list[Hit]:
+        """See `Store.search`."""
+        text, rest = narrowed(where)
+        if without:
+            text = both(text, f"digest != {quoted(without)}")
+        if not self._collection or k < 1:
+            return []
+        kind = self._index_kind()
+        # A graph that is walked first and filtered afterwards loses 10 to 27 % of a selective filter's
+        # hits; whoever passes is therefore looked at one by one, as long as that is quick.
+        if kind != "FLAT" and where is not None and self._rows(self._collection, text) <= FEW:
+            return self._exact(vector, k, text, rest)
+        return self._nearest(vector, k, text, rest, kind)
+
+    def named(self, name: str, where: Filter | None = None) -> list[int]:
+        """See `Store.named`."""
+        text, rest = narrowed(where)
+        text = both(text, f"array_contains(names, {key(name)})")
+        rows = (row for block in self._scan(text, ENTRY) for row in block)
+        return [row["id"] for row in islice((r for r in rows if passes(rest, filtered_values(r))), NAMED)]
+
+    def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
+        """See `Store.rows`."""
+        for rows in self._scan(ALL, [*ENTRY, "vector"], size=size):
+            for start in range(0, len(rows), size):
+                block = rows[start : start + size]
+                yield [as_entry(row) for row in block], matrix(block)
+
+    def sizes(self) -> Sizes:
+        """See `Store.sizes`. A local file is that of all libraries in it."""
+        rows = (row for block in self._scan(ALL, ["id", "size"], size=5 * BLOCK) for row in block)
+        index = Path(self._uri).stat().st_size if is_local(self._uri) else None
+        return Sizes(sum(int(row["size"]) for row in rows), index)
+
+    def optimise(self) -> None:
+        """See `Store.optimise`. Whoever searches while a server changes to a graph gets an error."""
+        if not self._collection:
+            return
+        with self._lock:
+            self._ask("flush", self._collection)
+            if not is_local(self._uri) and self._index_kind() == "FLAT" and self.count() >= self._many:
+                self._ask("release_collection", self._collection)
+                self._ask("drop_index", self._collection, index_name="vector")
+                self._make_ready(self._collection, "HNSW")
+
+    def drop(self) -> None:
+        """Delete everything that Milvus has of this library, under all models."""
+        with self._lock:
+            for collection in self._collections():
+                self._ask("drop_collection", collection)
+            self._collection = ""
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._client.close()
+        if is_local(self._uri):
+            let_go(self._uri)
+
+    def _collections(self) -> list[str]:
+        with understood(self._uri):
+            names = self._client.list_collections(timeout=ANSWER_SECONDS)
+        return sorted(name for name in names if name.startswith(self._prefix))
+
+    def _create(self, collection: str, model_id: str, dimensions: int) -> None:
+        from pymilvus import DataType, MilvusClient
+
+        about = f"{self._about}, model {model_id}"
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=about)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        for column in ("file", "name", "caption", "source", "licence"):
+            schema.add_field(column, DataType.VARCHAR, max_length=TEXT_BYTES)
+        schema.add_field("digest", DataType.VARCHAR, max_length=64)
+        schema.add_field("size", DataType.INT64)
+        schema.add_field("mtime_ns", DataType.INT64)
+        schema.add_field("names", DataType.ARRAY, element_type=DataType.INT64, max_capacity=3)
+        schema.add_field("fields", DataType.JSON)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimensions)
+        # Strong: what one process wrote, the next call of any other finds.
+        self._ask("create_collection", collection, schema=schema, consistency_level="Strong")
+        self._make_ready(collection)
+
+    def _make_ready(self, collection: str, kind: str = "FLAT") -> None:
+        """Give it an index if it has none, and load it."""
+        if not self._ask("list_indexes", collection, field_name="vector"):
+            try:
+                self._index(collection, kind)
+            except LibraryError:  # managed services offer no other than their own
+                self._index(collection, "AUTOINDEX")
+        self._ask("load_collection", collection)
+
+    def _index(self, collection: str, kind: str) -> None:
+        index = self._client.prepare_index_params()
+        params = GRAPH if kind == "HNSW" else {}
+        index.add_index("vector", index_name="vector", index_type=kind, metric_type="COSINE", params=params)
+        self._ask("create_index", collection, index_params=index)
+
+    def _dimensions_of(self, collection: str) -> int:
+        columns = self._ask("describe_collection", collection)["fields"]
+        return next(int(column["params"]["dim"]) for column in columns if column["name"] == "vector")
+
+    def _index_kind(self) -> str:
+        """Asked each time, as another process may have changed it."""
+        return str(self._ask("describe_index", self._collection, index_name="vector")["index_type"])
+
+    def _ask(self, method: str, collection: str, **arguments: Any) -> Any:
+        """One call to Milvus about a collection; its errors as a sentence."""
+        seconds = ANSWER_SECONDS if method in _QUICK else BUILD_SECONDS
+        with understood(self._uri):
+            return getattr(self._client, method)(collection, timeout=seconds, **arguments)
+
+    def _query(self, text: str, columns: list[str]) -> list[Mapping[str, Any]]:
+        if not self._collection:
+            return []
+        return list(self._ask("query", self._collection, filter=text, output_fields=columns))
+
+    def _rows(self, collection: str, text: str = ALL) -> int:
+        if not collection:
+            return 0
+        return int(self._ask("query", collection, filter=text, output_fields=["count(*)"])[0]["count(*)"])
+
+    def _scan(
+        self, text: str, columns: list[str], size: int = BLOCK, start: int = 0, count: int | None = None
+    ) -> Iterator[list[Mapping[str, Any]]]:
+        """Rows with ids from `start` on, `count` of them, in the order of ids, in blocks of about `size`.
+
+        Milvus promises no order and takes no offset above 16,384. Ids are hashes, so equal ranges of
+        them hold about equally many rows, whatever the filter.
+        """
+        if count is None:
+            count = self._rows(self._collection, both(text, f"id >= {start}"))
+        parts = math.ceil(count / size)
+        edges = [start + (IDS - start) * part // parts for part in range(parts)] + [IDS - 1]
+        for low, high in pairwise(edges):
+            last = "<=" if high == IDS - 1 else "<"
+            rows = self._query(both(text, f"id >= {low}", f"id {last} {high}"), columns)
+            yield sorted(rows, key=lambda row: int(row["id"]))
+
+    def _seek(self, text: str, offset: int) -> tuple[int, int, int]:
+        """An id not far below the row at `offset`, how many rows lie below that id, and how many do not.
+
+        Ids are spread by chance: of n, about sqrt(n) / 2 more or fewer than its share lie below a
+        number. They are counted, so a guess that is too high is noticed.
+        """
+        count = self._rows(self._collection, text)
+        margin = 2 * math.sqrt(count)
+        while margin < offset < count:
+            start = int((offset - margin) / count * IDS)
+            below = self._rows(self._collection, both(text, f"id < {start}"))
+            if below <= offset:
+                return start, below, count - below
+            margin *= 2
+        return 0, 0, count
+
+    def _nearest(self, vector: np.ndarray, k: int, text: str, rest: Filter | None, kind: str) -> list[Hit]:
+        """What Milvus finds, asking for more until k pass and nothing as near as the last is missing."""
+        hits: list[Hit] = []
+        asked = k + 16
+        while asked <= MOST_HITS:
+            rows = self._found(vector, asked, text, kind, ENTRY if rest else [])
+            hits = _best(
+                Hit(r["id"], r["distance"])
+                for r in rows
+                if passes(rest, filtered_values(r.get("entity", {})))
+            )
+            tied = len(hits) > k and hits[k].score == hits[k - 1].score
+            if len(hits) > k and not tied:
+                return hits[:k]
+            if len(rows) < asked and len(rows) >= self._rows(self._collection, text):
+                return hits[:k]
+            asked *= 4
+        return hits[:k] if len(hits) >= k else self._exact(vector, k, text, rest)
+
+    def _found(
+        self, vector: np.ndarray, limit: int, text: str, kind: str, columns: list[str]
+    ) -> list[dict[str, Any]]:
+        params = {"ef": max(BREADTH, limit)} if kind == "HNSW" else {}
+        found = self._ask(
+            "search", self._collection, data=[np.asarray(vector, np.float32)], anns_field="vector",
+            limit=limit, filter=text, output_fields=columns, search_params={"params": params},
+        )  # fmt: skip
+        return list(found[0])
+
+    def _exact(self, vector: np.ndarray, k: int, text: str, rest: Filter | None) -> list[Hit]:
+        """The best of all rows that pass, one by one."""
+        best: list[Hit] = []
+        columns = ["id", "vector"] if rest is None else [*ENTRY, "vector"]
+        for block in self._scan(text, columns):
+            rows = [row for row in block if passes(rest, filtered_values(row))]
+            if rows:
+                scores = (matrix(rows) @ vector).tolist()
+                best = _best([*best, *(Hit(r["id"], s) for r, s in zip(rows, scores, strict=True))])[:k]
+        return best
+
+    def _refuse_shared_ids(self, entries: Sequence[Entry]) -> None:
+        owners: dict[int, str] = {}
+        for block in _blocks([key(entry.file) for entry in entries]):
+            owners |= {row["id"]: row["file"] for row in self._query(among("id", block), ["id", "file"])}
+        for entry in entries:
+            owner = owners.setdefault(key(entry.file), entry.file)
+            if owner != entry.file:
+                raise LibraryError(
+                    f"{entry.file!r} and {owner!r} get the same id in Milvus. Rename one of them."
+                )
+
+
+def _best(hits: Iterable[Hit]) -> list[Hit]:
+    return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+
+
+def _blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (items[start : start + ASKED] for start in range(0, len(items), ASKED))
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40] or "library"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

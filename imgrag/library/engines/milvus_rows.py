@@ -1,0 +1,88 @@
+"""Entries as rows of Milvus and back, within the bounds that it sets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imgrag.errors import LibraryError
+from imgrag.library.base import literal_names
+from imgrag.library.engines.store import Entry
+from imgrag.library.search.filters import COLUMNS, Literal
+
+IDS = 2**63  # ids lie below
+TEXT_BYTES = 65_535  # the longest VARCHAR of Milvus; JSON has as many
+REQUEST_BYTES = 16 * 2**20  # of one upsert; a server takes 64 MB
+ENTRY = ["id", "file", "digest", "size", "mtime_ns", "name", "caption", "source", "licence", "fields"]
+
+
+def key(text: str) -> int:
+    """63 bits of a text's hash, positive: an entry's id from its file's name, a literal name's number.
+
+    Raises:
+        LibraryError: the text is no Unicode, as names of files from other systems may be.
+    """
+    try:
+        digest = hashlib.sha256(text.encode()).digest()
+    except UnicodeEncodeError as error:
+        raise LibraryError(f"{text!r} is no Unicode text, which Milvus needs. Rename the file.") from error
+    return max(1, int.from_bytes(digest[:8], "big") >> 1)
+
+
+def as_row(entry: Entry, vector: np.ndarray) -> dict[str, Any]:
+    """What an upsert takes. Raises LibraryError if something is too long for Milvus."""
+    names = [key(name) for name in literal_names(entry.name, entry.caption, entry.file)]
+    row = {column: getattr(entry, column) for column in ENTRY[1:]}
+    row |= {"fields": dict(entry.fields), "id": key(entry.file), "names": names}
+    for column in COLUMNS:
+        if len(row[column].encode("utf-8", "replace")) > TEXT_BYTES:
+            raise LibraryError(
+                f"The {column} of {entry.file[:80]!r} is longer than Milvus keeps. Shorten it to 65,535 bytes."
+            )
+    try:
+        size = len(json.dumps(row["fields"], allow_nan=False).encode())
+    except ValueError:
+        size = TEXT_BYTES + 1
+    numbers = [value for value in entry.fields.values() if isinstance(value, int)]
+    if size > TEXT_BYTES or any(not -IDS <= number < IDS for number in numbers):
+        raise LibraryError(
+            f"The metadata of {entry.file[:80]!r} is longer than the 65,535 bytes that Milvus keeps, or has a number "
+            "beyond 64 bits. Shorten it."
+        )
+    return {**row, "vector": np.asarray(vector, np.float32)}
+
+
+def requests(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows in requests that a server takes."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        own = row["vector"].nbytes + 4 * sum(
+            len(str(row[column])) for column in ENTRY
+        )  # 4 bytes a letter at most
+        if batch and size + own > REQUEST_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(row)
+        size += own
+    if batch:
+        yield batch
+
+
+def filtered_values(row: Mapping[str, Any]) -> dict[str, Literal]:
+    """What a filter looks at; the columns hide fields of their names."""
+    return {**row.get("fields", {}), **{column: row[column] for column in COLUMNS if column in row}}
+
+
+def as_entry(row: Mapping[str, Any]) -> Entry:
+    """What a query with the columns `ENTRY` gave."""
+    return Entry(**{column: row[column] for column in ENTRY})
+
+
+def matrix(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """The rows' vectors, float32 [n, d]."""
+    return np.array([row["vector"] for row in rows], np.float32)

@@ -1,0 +1,140 @@
+"""What a library keeps of its pictures, and what an engine that keeps it must do.
+
+Two engines: `sqlite.EmbeddedStore` (SQLite and FAISS in one folder) and `milvus.MilvusStore`. One
+suite of tests, `tests/library/test_stores.py`, runs on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from imgrag.library.search.filters import Filter
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture of a library.
+
+    Attributes:
+        file: its name within the library, unique there: "cat.png", "photos/cats/tom.jpg".
+        digest: SHA-256 of the file's bytes, in hex.
+        size: of the file, in bytes.
+        mtime_ns: when the file was last changed; with `size` it tells whether to look again.
+        fields: any other metadata, such as category or price.
+        id: positive and stable while the file stays in the library; 0 until a store gave one.
+    """
+
+    file: str
+    digest: str
+    size: int = 0
+    mtime_ns: int = 0
+    name: str = ""
+    caption: str = ""
+    source: str = ""
+    licence: str = ""
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An entry's id and its cosine similarity to the query."""
+
+    id: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes on disk: the entries' picture files, and what the engine keeps; `None` if only a server knows."""
+
+    pictures: int
+    index: int | None
+
+
+class Store(Protocol):
+    """Entries with one vector each under the selected model.
+
+    Every model has a column of its own: what was written under one model is neither found nor
+    counted under another. Vectors are float32 of length 1. Whatever a method has returned from
+    survives `kill -9`.
+    """
+
+    def select(self, model_id: str, dimensions: int) -> None:
+        """Choose the model that everything else is about.
+
+        Before the first call it is the model that most entries have a vector of.
+        """
+        ...
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many entries there are (that pass)."""
+        ...
+
+    def page(self, offset: int, limit: int, where: Filter | None = None) -> list[Entry]:
+        """Entries in the order of their ids."""
+        ...
+
+    def get(self, ids: Sequence[int]) -> list[Entry]:
+        """Those entries, in this order; ids that are not there are left out."""
+        ...
+
+    def known(self, files: Sequence[str]) -> dict[str, Entry]:
+        """The entries of these files, by file."""
+        ...
+
+    def files(self) -> Iterator[str]:
+        """The files of all entries."""
+        ...
+
+    def vectors(self, digests: Iterable[str]) -> dict[str, np.ndarray]:
+        """Vectors [d] of pictures with these contents, by digest; what has none is left out."""
+        ...
+
+    def write(self, entries: Sequence[Entry], vectors: np.ndarray) -> list[int]:
+        """Add entries, or change those whose file is known, all or none; returns their ids.
+
+        An entry's own `id` is ignored: a known file keeps the id it has. `vectors` is [n, d].
+        """
+        ...
+
+    def remove(self, files: Iterable[str]) -> int:
+        """Remove the entries of these files; returns how many there were."""
+        ...
+
+    def search(self, vector: np.ndarray, k: int, where: Filter | None = None, without: str = "") -> list[Hit]:
+        """The `k` most similar entries, best first; ties in the order of ids.
+
+        k are returned whenever k entries pass `where`. `without` is a digest to leave out.
+        """
+        ...
+
+    def named(self, name: str, where: Filter | None = None) -> list[int]:
+        """Ids of at most 1,000 entries that are literally called `name` (see `base.literal_names`)."""
+        ...
+
+    def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
+        """Everything in blocks of entries and their vectors [n, d]."""
+        ...
+
+    def sizes(self) -> Sizes:
+        """How much room it all takes."""
+        ...
+
+    def optimise(self) -> None:
+        """Bring the index up to date with what was written since; may take long."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+    def drop(self) -> None:
+        """Forget everything of all models, and close."""
+        ...

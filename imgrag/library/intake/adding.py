@@ -1,0 +1,270 @@
+"""Bringing a library up to date: look, read, embed, write, forget what is gone.
+
+Pictures are read, and scaled to what the model looks at, by threads while the batch before is
+embedded. Every batch is written before the next one is announced, so a stop at any moment loses at
+most one batch of work.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from imgrag.library.base import Skipped
+from imgrag.library.engines.store import Entry, Store
+from imgrag.library.intake.beside import folder_category
+from imgrag.library.intake.described import Described
+from imgrag.library.intake.metadata import read_metadata
+from imgrag.library.intake.pictures import UnreadablePicture, content_hash, read_picture
+from imgrag.library.intake.sources import UPLOADS, Found, Settings, Source, look
+from imgrag.library.intake.tags import describe_picture
+from imgrag.models import Embedder
+
+T = TypeVar("T")
+BATCH = 64  # pictures embedded and written at a time
+FIRST = 8  # pictures of the first batch, for which nothing is embedded meanwhile; they double
+LOOK = 512  # files compared with the store at a time
+READERS = max(1, min(4, (os.cpu_count() or 2) - 1))  # a core is left to the model
+AHEAD = 2 * BATCH  # pictures read before they are wanted
+ELSEWHERE = -1  # `mtime_ns` of an entry whose picture is not among the library's files
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` files are dealt with; `eta` are the seconds left, `None` while nobody knows."""
+
+    done: int
+    total: int
+    what: str
+    eta: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of it. `skipped` are all files of the library that are no usable pictures."""
+
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    skipped: tuple[Skipped, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file to look into. `known` is its entry so far; `whole` tells that its content may be another one."""
+
+    found: Found
+    known: Entry | None
+    whole: bool
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A file that was looked at: its entry and, unless only that changed, its picture; or what is wrong."""
+
+    wanted: _Wanted
+    entry: Entry
+    picture: Image.Image | None = None
+    wrong: str = ""
+
+    @property
+    def same(self) -> bool:
+        """Nothing changed after all."""
+        known = self.wanted.known
+        return not self.wanted.whole and known is not None and self.entry == replace(known, id=0)
+
+
+class Adding:
+    """One pass over all sources of a library; iterate over it. `settings` is what to remember then."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        settings: Settings,
+        store: Store,
+        embedder: Embedder,
+        check: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self._sources = sources
+        self._store = store
+        self._embedder = embedder
+        self._prepare = embedder.prepare
+        self._check = check
+        self._seen: set[str] = set()
+        self._unreadable: dict[str, tuple[int, int, str]] = {}
+        self._added = self._changed = 0
+        self._metadata: dict[str, Mapping[str, Described]] = {}
+
+    def __iter__(self) -> Iterator[Progress | Report]:
+        begun = time.monotonic()
+        found, signatures = self._look()
+        wanted = self._wanted(found, signatures)
+        for batch in _growing(_ahead(self._read, wanted)):
+            self._check()
+            self._write(batch)
+            done = self._added + self._changed
+            passed = time.monotonic() - begun
+            left = len(found) - len(self._seen)
+            eta = passed / max(1, len(self._seen)) * left if left else None
+            yield Progress(len(self._seen), len(found), f"{done} embedded or changed", eta)
+        removed = self._forget()
+        self.settings = replace(self.settings, unreadable=self._unreadable, described=signatures)
+        yield Progress(len(found), len(found), "ordering the index")
+        self._store.optimise()
+        skipped = tuple(Skipped(file, why) for file, (_, _, why) in self._unreadable.items())
+        unchanged = len(found) - self._added - self._changed - len(skipped)
+        seconds = round(time.monotonic() - begun, 3)
+        yield Report(self._added, self._changed, removed, unchanged, skipped, seconds)
+
+    def _look(self) -> tuple[list[Found], dict[str, str]]:
+        """The pictures that were not taken out, and each source's metadata signature."""
+        excluded = set(self.settings.excluded)
+        found, signatures = [], {}
+        for source in self._sources:
+            seen = look(source)
+            found += [picture for picture in seen.pictures if picture.file not in excluded]
+            signatures[source.label] = seen.signature
+            self._check()
+        return found, signatures
+
+    def _wanted(self, found: Iterable[Found], signatures: Mapping[str, str]) -> Iterator[_Wanted]:
+        """The files to look into."""
+        for block in _batches(iter(found), LOOK):
+            known = self._store.known([picture.file for picture in block])
+            for picture in block:
+                self._seen.add(picture.file)
+                entry = known.get(picture.file)
+                same = entry is not None and (entry.size, entry.mtime_ns) == (picture.size, picture.mtime_ns)
+                bad = self.settings.unreadable.get(picture.file)
+                label = picture.source.label
+                if bad is not None and bad[:2] == (picture.size, picture.mtime_ns):
+                    self._unreadable[picture.file] = bad
+                elif not same:
+                    yield _Wanted(picture, entry, whole=True)
+                elif signatures[label] != self.settings.described.get(label):
+                    yield _Wanted(picture, entry, whole=False)
+
+    def _read(self, wanted: _Wanted) -> _Read:
+        """In a thread: hash, decode and scale, or only describe again."""
+        found, known = wanted.found, wanted.known
+        if known is not None and not wanted.whole:
+            return _Read(wanted, self._entry(found, known.digest))
+        try:
+            digest = content_hash(found.path)
+            picture = self._prepare(read_picture(found.path, side=self._embedder.side))
+        except (UnreadablePicture, OSError) as error:
+            wrong = str(error) if isinstance(error, UnreadablePicture) else "it cannot be opened"
+            return _Read(wanted, Entry(found.file, ""), wrong=wrong)
+        return _Read(wanted, self._entry(found, digest), picture)
+
+    def _entry(self, found: Found, digest: str) -> Entry:
+        """What is known beside the picture, then inside it, then what its file is called."""
+        stem = " ".join(PurePosixPath(found.relative).stem.replace("-", " ").replace("_", " ").split())
+        category = folder_category(found.relative.removeprefix(f"{UPLOADS}/"))
+        called = Described(name=stem, fields={"category": category} if category else {})
+        beside = self._described(found.source).get(found.relative, Described())
+        known = beside.filled_from(describe_picture(found.path)).filled_from(called)
+        return Entry(
+            file=found.file,
+            digest=digest,
+            size=found.size,
+            mtime_ns=found.mtime_ns,
+            name=known.name,
+            caption=known.caption,
+            source=known.source,
+            licence=known.licence,
+            fields=known.fields,
+        )
+
+    def _described(self, source: Source) -> Mapping[str, Described]:
+        """Read once a pass; two readers that come first together both read it."""
+        if source.label not in self._metadata:
+            self._metadata[source.label] = read_metadata(source.folder)
+        return self._metadata[source.label]
+
+    def _write(self, batch: Sequence[_Read]) -> None:
+        for read in batch:
+            found = read.wanted.found
+            if read.wrong:
+                self._unreadable[found.file] = (found.size, found.mtime_ns, read.wrong)
+        usable = [read for read in batch if not read.wrong and not read.same]
+        if not usable:
+            return
+        vectors = self._store.vectors({read.entry.digest for read in usable})
+        new = {
+            read.entry.digest: read.picture
+            for read in usable
+            if read.picture is not None and read.entry.digest not in vectors
+        }
+        if new:
+            embedded = np.asarray(self._embedder.embed_images(list(new.values())), np.float32)
+            vectors.update(zip(new, embedded, strict=True))
+        self._store.write(
+            [read.entry for read in usable], np.stack([vectors[read.entry.digest] for read in usable])
+        )
+        changed = sum(read.wanted.known is not None for read in usable)
+        self._added += len(usable) - changed
+        self._changed += changed
+
+    def _forget(self) -> int:
+        """Remove entries whose file is gone; a folder that is away as a whole is taken to come back."""
+        away = tuple(
+            f"{source.label}/" for source in self._sources if source.label and not source.folder.is_dir()
+        )
+        missing = [
+            file
+            for file in self._store.files()
+            if (file not in self._seen or file in self._unreadable) and not (away and file.startswith(away))
+        ]
+        removed = 0
+        for block in _batches(iter(missing), LOOK):
+            known = self._store.known(block)
+            removed += self._store.remove([file for file in block if known[file].mtime_ns != ELSEWHERE])
+        return removed
+
+
+def finished(events: Iterable[Progress | Report]) -> Report:
+    """Go through with it and return the report."""
+    reports = [event for event in events if isinstance(event, Report)]
+    return reports[-1]
+
+
+def _ahead(read: Callable[[_Wanted], _Read], wanted: Iterator[_Wanted]) -> Iterator[_Read]:
+    """Results in order, `AHEAD` of them in the making."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
+        waiting: deque[Future[_Read]] = deque()
+        try:
+            for item in wanted:
+                waiting.append(readers.submit(read, item))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _growing(items: Iterator[T]) -> Iterator[list[T]]:
+    size = min(FIRST, BATCH)
+    while batch := list(islice(items, size)):
+        yield batch
+        size = min(2 * size, BATCH)
+
+
+def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
+        yield batch

@@ -1,0 +1,1 @@
+"""How pictures are found: queries, filters, one model's column of a library, the VLM's order."""

@@ -1,0 +1,309 @@
+"""Profiles: which checkpoint plays which role, and the numbers it wants. One TOML file each.
+
+Whatever differs between the pocket models and the big ones is a field here; the code asks no
+profile for its name. Opening a profile reads its file and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from PIL import ImageColor
+
+from imgrag.errors import ProfileError
+from imgrag.runs.layout import FREE, LAYOUTS
+from imgrag.runs.values import MAX_CONCEPTS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = Path(__file__).parent / "profiles"
+SEVERAL = ("one", "each")
+DTYPES = ("float32", "float16", "bfloat16")
+SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
+"""What a download fetches unless a profile says otherwise: no pickle and no code among it."""
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise ProfileError(what)
+
+
+def _is_colour(name: str) -> bool:
+    try:
+        ImageColor.getrgb(name)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where a model lies: a local folder first, a hub repository second.
+
+    Attributes:
+        local: a folder, relative to the project or absolute; "" if it only lies on the hub.
+        hub: a repository of the Hugging Face hub, "owner/name"; "" if there is none.
+        revision: the branch, tag or commit that the first download resolves.
+        variant: "fp16" picks `*.fp16.safetensors`.
+        files: patterns of the files a download fetches.
+        needs: packages without which the checkpoint cannot be opened; the role's fallback serves then.
+    """
+
+    local: str = ""
+    hub: str = ""
+    revision: str = "main"
+    variant: str = ""
+    files: tuple[str, ...] = SAFE_FILES
+    needs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(
+            bool(self.local or self.hub), "a checkpoint names neither a local folder nor a hub repository"
+        )
+
+    @property
+    def label(self) -> str:
+        """What to call it on a page or in a record: no path of this machine."""
+        return self.hub or (Path(self.local).name if Path(self.local).is_absolute() else self.local)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorProfile:
+    """The image generator.
+
+    Attributes:
+        dtype: of the weights on an accelerator; on a CPU everything is float32.
+        size: side of the square image in pixels.
+        offload: keep only the part that is at work on the accelerator (diffusers' model offload).
+        enhancing_prompt: template for `prompts.enhancing_prompt`.
+        layout: where it puts the things of a prompt, one of `layout.LAYOUTS`; each reference then
+            guides the part where its thing will stand.
+    """
+
+    checkpoint: Checkpoint
+    size: int
+    steps: int
+    guidance_scale: float
+    dtype: str = "float32"
+    negative_prompt: str = ""
+    offload: bool = False
+    enhancing_prompt: str = "According to {images} of {concepts}, generate {prompt}"
+    layout: str = FREE
+
+    def __post_init__(self) -> None:
+        _check_dtype(self.dtype)
+        _require(self.layout in LAYOUTS, f"generator.layout is {self.layout!r}, none of {', '.join(LAYOUTS)}")
+        _require(self.size > 0 and self.size % 8 == 0, f"generator.size is {self.size}, not a multiple of 8")
+        _require(1 <= self.steps <= 150, f"generator.steps is {self.steps}, not from 1 to 150")
+        _require(
+            0 <= self.guidance_scale <= 30,
+            f"generator.guidance_scale is {self.guidance_scale}, not from 0 to 30",
+        )
+        try:
+            complete = "\0" in self.enhancing_prompt.format(images="", concepts="", prompt="\0")
+        except (KeyError, IndexError, ValueError):
+            complete = False
+        _require(
+            complete, "generator.enhancing_prompt must hold {prompt}, and may hold {images} and {concepts}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterProfile:
+    """The IP-Adapter and its image encoder; names as `load_ip_adapter` wants them.
+
+    Attributes:
+        scale: how strongly references guide.
+        guided_share: of the denoising steps, the first ones, that they guide.
+        several: what serves several references: "one" adapter with all pictures, or an adapter "each".
+        background: the colour that transparent references stand on, as the adapter learned it.
+    """
+
+    checkpoint: Checkpoint
+    weight_name: str
+    subfolder: str = ""
+    image_encoder_folder: str = "image_encoder"
+    scale: float = 1.0
+    guided_share: float = 1.0
+    several: str = "one"
+    background: str = "white"
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.scale <= 2, f"adapter.scale is {self.scale}, not from 0 to 2")
+        _require(0 <= self.guided_share <= 1, f"adapter.guided_share is {self.guided_share}, not from 0 to 1")
+        _require(
+            self.several in SEVERAL, f"adapter.several is {self.several!r}, none of {', '.join(SEVERAL)}"
+        )
+        _require(
+            self.weight_name.endswith(".safetensors"),
+            f"adapter.weight_name {self.weight_name!r} is no safetensors",
+        )
+        _require(_is_colour(self.background), f"adapter.background {self.background!r} is no colour")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmProfile:
+    """A language model. `fallback` serves where the first checkpoint's `needs` are not installed.
+
+    A dtype "auto" is the one the checkpoint was stored in; on a CPU everything is float32.
+    """
+
+    checkpoint: Checkpoint
+    dtype: str = "float32"
+    max_new_tokens: int = 128
+    fallback: Checkpoint | None = None
+
+    def __post_init__(self) -> None:
+        _check_dtype(self.dtype, "auto")
+        _require(self.max_new_tokens > 0, f"max_new_tokens is {self.max_new_tokens}, not above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VlmProfile(LlmProfile):
+    """A vision-language model. Pictures are scaled until their area lies within the bounds (pixels)."""
+
+    min_pixels: int
+    max_pixels: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ordered = 0 < self.min_pixels <= self.max_pixels
+        _require(ordered, f"vlm.min_pixels is {self.min_pixels} and vlm.max_pixels {self.max_pixels}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipProfile:
+    """OpenAI CLIP: a file relative to the project, or a name that `clip.load` knows ("ViT-B/32")."""
+
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposerProfile:
+    """A checkpoint that embeds words and pictures together, for composed queries.
+
+    Without one they are searched by the weighted sum of CLIP's two vectors.
+    """
+
+    checkpoint: Checkpoint
+    min_pixels: int
+    max_pixels: int
+    dtype: str = "float32"
+    instruction: str = "Represent the user's input."
+
+    def __post_init__(self) -> None:
+        _check_dtype(self.dtype, "auto")
+        ordered = 0 < self.min_pixels <= self.max_pixels
+        _require(
+            ordered, f"composer.min_pixels is {self.min_pixels} and composer.max_pixels {self.max_pixels}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalProfile:
+    """How references are found.
+
+    Attributes:
+        library: name of the library that is searched unless the request names another.
+        similarity_floor: lowest cosine similarity at which a picture is used.
+        max_concepts: missing concepts that get a reference, 1 to 3.
+        candidates: how many pictures to show for each concept.
+        query: wording of the search; may hold {caption} and {name}.
+    """
+
+    library: str
+    similarity_floor: float
+    max_concepts: int = 1
+    candidates: int = 8
+    query: str = "{caption}"
+
+    def __post_init__(self) -> None:
+        floor, limit = self.similarity_floor, self.max_concepts
+        _require(-1 <= floor <= 1, f"retrieval.similarity_floor is {floor}, not from -1 to 1")
+        _require(
+            1 <= limit <= MAX_CONCEPTS, f"retrieval.max_concepts is {limit}, not from 1 to {MAX_CONCEPTS}"
+        )
+        _require(self.candidates >= 1, f"retrieval.candidates is {self.candidates}, not at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A whole cast. `memory` says in words what it takes."""
+
+    name: str
+    title: str
+    generator: GeneratorProfile
+    adapter: AdapterProfile
+    vlm: VlmProfile
+    llm: LlmProfile
+    clip: ClipProfile
+    retrieval: RetrievalProfile
+    composer: ComposerProfile | None = None
+    description: str = ""
+    memory: str = ""
+    path: Path = field(default=Path(), compare=False)
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the package."""
+    return sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """Open one of `profile_names()` or a TOML file of one's own.
+
+    Raises:
+        ProfileError: there is no such profile, or it says something that makes no sense.
+    """
+    text = str(name_or_path)
+    path = FOLDER / f"{text}.toml" if text in profile_names() else Path(text)
+    if path.suffix != ".toml" or not path.is_file():
+        known = ", ".join(profile_names())
+        raise ProfileError(
+            f"There is no profile {text!r}. Choose one of {known}, or give the path of a .toml file."
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _build(Profile, {"name": path.stem, **table}, "", path=path)
+    except (OSError, ValueError, ProfileError) as error:
+        raise ProfileError(f"The profile {path.name} cannot be used: {error}.") from error
+
+
+def _build(kind: Any, table: dict[str, Any], where: str, **extra: Any) -> Any:
+    """A dataclass from a TOML table; what the class does not know, and a wrong type, is an error."""
+    known = {entry.name: entry for entry in fields(kind) if entry.name not in extra}
+    for key in table:
+        _require(key in known, f"it has an unknown key {where + key!r}; known are {', '.join(known)}")
+    for name, entry in known.items():
+        needed = entry.default is MISSING and entry.default_factory is MISSING
+        _require(name in table or not needed, f"it lacks the key {where + name!r}")
+    hints = get_type_hints(kind)
+    return kind(**{key: _value(hints[key], value, where + key) for key, value in table.items()}, **extra)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = get_args(hint)[0]
+    if is_dataclass(hint):
+        _require(isinstance(value, dict), f"{where!r} must be a table")
+        return _build(hint, value, f"{where}.")
+    if get_origin(hint) is tuple:
+        words = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        _require(words, f"{where!r} must be a list of strings")
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    _require(type(value) is hint, f"{where!r} is {value!r}, not of type {hint.__name__}")
+    return value
+
+
+def _check_dtype(dtype: str, *also: str) -> None:
+    allowed = (*DTYPES, *also)
+    _require(dtype in allowed, f"the dtype {dtype!r} is none of {', '.join(allowed)}")

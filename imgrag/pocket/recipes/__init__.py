@@ -1,0 +1,1 @@
+"""One training recipe a checkpoint, the one training loop, and the lessons they learn from."""

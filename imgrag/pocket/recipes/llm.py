@@ -1,0 +1,165 @@
+"""Recipe: the pocket LLM (Qwen2's class): which things are missing, and can a photo show them.
+
+It learns to copy, first at random, then what a prompt asks for and the feedback says is missing, in
+words it may never have met; and to tell abstract nouns from things.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from imgrag.engine import prompts
+from imgrag.pocket.recipes.drills import drill_loss
+from imgrag.pocket.recipes.judging import invented_name
+from imgrag.pocket.recipes.training import Fitted, Schedule, autocast, fit
+from imgrag.pocket.recipes.vlm import pad, reply_exact, reply_loss
+from imgrag.pocket.world import subwords, world
+from imgrag.pocket.world.words import ABSTRACT, nonce_word
+from imgrag.runs.values import verdict_reply
+
+COPYING = Schedule(steps=900, lr=2e-3, seed=4, warmup=100, save_every=450)
+SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
+DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
+FREE_FEEDBACK = (
+    "The picture lacks {}.",
+    "No, {} cannot be seen.",
+    "I see no {} here.",
+    "The image does not match: {} missing.",
+    "It does not show {}.",
+    "{} should be there, but I cannot find it.",
+)
+
+
+def build() -> Qwen2ForCausalLM:
+    words = subwords.tokenizer()
+    config = Qwen2Config(
+        vocab_size=len(words),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    return Qwen2ForCausalLM(config)
+
+
+def extraction(rng: np.random.Generator) -> tuple[str, str]:
+    """A question for the missing concepts and its answer."""
+    count = int(rng.choice([1, 2, 3], p=[0.25, 0.6, 0.15]))
+    names = list(dict.fromkeys(_name(rng) for _ in range(count)))
+    colours = list(world.COLOURS)
+    colour = colours[rng.integers(len(colours))] if rng.random() < 0.3 else None
+    prompt = world.sentence(tuple(names), colour, rng)
+    missing = [name for name in names if rng.random() < 0.55]
+    limit = int(rng.integers(1, 4))
+    question = prompts.concepts_question(prompt, _feedback(names, missing, rng), limit)
+    return question, prompts.concepts_reply(missing[:limit])
+
+
+def _name(rng: np.random.Generator) -> str:
+    names = world.names()
+    return invented_name(rng) if rng.random() < 0.4 else names[rng.integers(len(names))]
+
+
+def _feedback(names: list[str], missing: list[str], rng: np.random.Generator) -> str:
+    if missing and rng.random() < 0.12:
+        template = FREE_FEEDBACK[rng.integers(len(FREE_FEEDBACK))]
+        return template.format(" and ".join(prompts.with_article(name) for name in missing))
+    seen = [name for name in names if name not in missing]
+    for _ in missing:
+        luck = rng.random()
+        if luck < 0.55:
+            seen.insert(int(rng.integers(len(seen) + 1)), subwords.SOMETHING)
+        elif luck < 0.8:
+            seen.append(world.names()[rng.integers(len(world.names()))])
+    written = [_misspell(name, rng) if rng.random() < 0.06 else name for name in missing]
+    return verdict_reply(seen, written)
+
+
+def _misspell(name: str, rng: np.random.Generator) -> str:
+    """A VLM may drop a letter of a word it copies; the prompt has it right."""
+    at = int(rng.integers(1, len(name))) if len(name) > 3 else 0
+    return name[:at] + name[at + 1 :] if at else name
+
+
+def validation(rng: np.random.Generator) -> tuple[str, str]:
+    """Can a photo show it? Things of the world and invented ones yes, abstract nouns no."""
+    luck = rng.random()
+    if luck < 0.5:
+        word = ABSTRACT[rng.integers(len(ABSTRACT))]
+        return prompts.validation_question(word), "no"
+    word = nonce_word(rng) if luck < 0.68 else world.names()[rng.integers(len(world.names()))]
+    if luck < 0.68 and rng.random() < 0.3:
+        word = f"{word} {nonce_word(rng)}" if rng.random() < 0.5 else word.capitalize()
+    return prompts.validation_question(word), "yes"
+
+
+def read_pairs(
+    model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Last hidden states [b, t, 128] over questions and replies, and the labels [b, t]."""
+    words = subwords.tokenizer()
+    asked = words([f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n" for q, _ in pairs]).input_ids
+    learned = words([f"{reply}<|im_end|>" for _, reply in pairs]).input_ids
+    tokens, labels = pad(asked, learned, words.pad_token_id)
+    with autocast(device):
+        hidden = model.model(input_ids=tokens.to(device), use_cache=False).last_hidden_state
+    return hidden, labels.to(device)
+
+
+def copying_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
+    with autocast(device):
+        return drill_loss(model.model, model.lm_head, rng, device)
+
+
+def batch_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
+    if rng.random() < DRILL_SHARE:
+        return copying_loss(model, rng, device)
+    return sum(
+        (_reply_loss(model, [question(rng) for _ in range(count)], device) for question, count in LESSONS),
+        start=torch.zeros((), device=device),
+    )
+
+
+def _reply_loss(model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: torch.device) -> torch.Tensor:
+    hidden, labels = read_pairs(model, pairs, device)
+    with autocast(device):
+        return reply_loss(hidden, labels, model.lm_head)
+
+
+# Apart, so that the two tokens of a yes or no count as much as the twenty of a list.
+LESSONS = ((extraction, 48), (validation, 32))
+
+
+@torch.no_grad()
+def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
+    """Replies word for word right on questions of a seed that training never used."""
+    figures = {}
+    for name, question in (("extraction", extraction), ("validation", validation)):
+        rng = np.random.default_rng((99, len(name)))
+        hidden, labels = read_pairs(model, [question(rng) for _ in range(count)], torch.device("cpu"))
+        figures[f"{name}_exact"] = round(
+            reply_exact(hidden.float(), labels, model.lm_head).float().mean().item(), 4
+        )
+    return figures
+
+
+def train(folder: Path, device: torch.device) -> Fitted:
+    """Train the LLM and write the checkpoint to `folder/llm`."""
+    torch.manual_seed(SCHEDULE.seed)
+    model = build().to(device)
+    modules = {"llm": model}
+    copying = fit("llm-copying", modules, lambda _, rng: copying_loss(model, rng, device), COPYING, device)
+    fitted = fit("llm", modules, lambda _, rng: batch_loss(model, rng, device), SCHEDULE, device)
+    model.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
+    subwords.tokenizer().save_pretrained(folder / "llm")
+    return Fitted(copying.steps + fitted.steps, copying.seconds + fitted.seconds, fitted.loss)

@@ -1,0 +1,111 @@
+"""What follows from what was found: which image is the better one, and why a run ends. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from imgrag.runs.values import Reference, Rejection, Round, Run, Verdict
+
+
+def keep_better(run: Run) -> Run:
+    """Keep the image of this round if its verdict is better than that of the image kept so far.
+
+    Fewer missing things win. On a tie the enhanced image wins if it shows what was fetched for it, for
+    the person asked for that. Where it does not either, the comparison decides; without one, or if both
+    images are as likely, the earlier image stays.
+    """
+    old, new, compared = run.verdict, run.round.second_verdict, run.round.comparison
+    assert old is not None and new is not None
+    earlier = "initial image" if not run.kept else "earlier enhanced image"
+    gained = _gained(run.round, new)
+    if new.matches:
+        return _kept(
+            run, f"The enhanced image shows everything in the prompt; the {earlier} lacked {lacking(old)}."
+        )
+    if _faults(new) < _faults(old):
+        return _kept(
+            run, f"The enhanced image lacks only {lacking(new)}; the {earlier} lacked {lacking(old)}."
+        )
+    if _faults(new) == _faults(old) and gained:
+        return _kept(run, f"The enhanced image shows {listed(gained)} now, though it lacks {lacking(new)}.")
+    if compared is not None and compared.enhanced > compared.earlier:
+        return _kept(
+            run,
+            f"By name, both images lack {lacking(new)}; the judge finds it likelier that the enhanced one shows it.",
+        )
+    return replace(run, why=f"The {earlier} is kept: the enhanced one is no better, it lacks {lacking(new)}.")
+
+
+def is_open(run: Run) -> bool:
+    """Whether the verdicts alone leave it open which image is better: each lacks as much, and nothing is gained."""
+    old, new = run.verdict, run.round.second_verdict
+    if old is None or new is None:
+        return False
+    return _faults(new) == _faults(old) > 0 and not _gained(run.round, new)
+
+
+def rekept(run: Run) -> Run:
+    """The run with what its complete rounds decide, after some of them were forgotten."""
+    replayed = replace(run, rounds=(), kept=0, why="")
+    for past in run.rounds:
+        replayed = replace(replayed, rounds=(*replayed.rounds, past))
+        if past.second_verdict is not None and past.second_verdict.readable:
+            replayed = keep_better(replayed)
+    return replayed
+
+
+def end_reason(run: Run) -> str:
+    """Why the rest of this round is not needed or not possible; "" while it is both."""
+    now = run.round
+    if now.verdict is not None and now.verdict.matches:
+        return "The image already matches the prompt."
+    if now.concepts == ():
+        return " ".join(("There is no missing concept that a picture can show.", *_reasons(now.rejected)))
+    before = run.rounds[-2].references if len(run.rounds) > 1 else ()
+    if now.references is not None and (not now.references or _same(now.references, before or ())):
+        return " ".join(("There is no good reference.", *_reasons(now.unfound)))
+    return ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """("a", "b", "c") -> "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def lacking(verdict: Verdict) -> str:
+    """What a verdict says is missing, in words."""
+    return listed(verdict.missing) or "something that the judge did not name"
+
+
+def folded(names: Collection[str]) -> set[str]:
+    """Names as they are compared."""
+    return {name.casefold() for name in names}
+
+
+def _same(now: Sequence[Reference], before: Sequence[Reference]) -> bool:
+    """Whether two rounds' references are the same, in their pictures too: two own ones may share a name."""
+    return now == before and all(
+        new.image is old.image or new.image.tobytes() == old.image.tobytes()
+        for new, old in zip(now, before, strict=True)
+        if new.own
+    )
+
+
+def _gained(now: Round, new: Verdict) -> list[str]:
+    """What was looked up and is not missing any more; a verdict that names nothing does not tell."""
+    missing = folded(new.missing)
+    return [c.name for c in now.concepts or () if missing and c.name.casefold() not in missing]
+
+
+def _faults(verdict: Verdict) -> int:
+    """How many things are missing; an image that does not match lacks at least one."""
+    return 0 if verdict.matches else max(1, len(verdict.missing))
+
+
+def _reasons(rejections: Sequence[Rejection]) -> list[str]:
+    return [f"{rejection.name}: {rejection.reason}." for rejection in rejections]
+
+
+def _kept(run: Run, why: str) -> Run:
+    return replace(run, kept=len(run.rounds), why=why)

@@ -1,0 +1,66 @@
+"""What a run decided, in words. Pure functions."""
+
+from __future__ import annotations
+
+from imgrag.runs.decisions import lacking, listed
+from imgrag.runs.values import Correction, Reference, Round, Run, Verdict
+
+
+def trace(run: Run) -> list[str]:
+    """The decisions of a run, a sentence each, in the order in which they were taken."""
+    lines = []
+    if run.initial is not None and not _replaced(run):
+        lines.append(f'Drew "{run.request.prompt}" with seed {run.settings["seed"]}.')
+    lines += [_changed(correction, run) for correction in run.corrections]
+    for number, now in enumerate(run.rounds, start=1):
+        lines += _round_trace(now, number, run)
+    return [*lines, *([run.why] if run.why else []), *run.notes]
+
+
+def _round_trace(now: Round, number: int, run: Run) -> list[str]:
+    lines = []
+    if now.verdict is not None and number == 1:
+        lines.append(f"The judge says of the initial image: {_in_words(now.verdict)}.")
+    lines += [f'"{rejection.name}" is not looked up: {rejection.reason}.' for rejection in now.rejected]
+    if now.concepts:
+        lines.append(f"To look up: {listed([concept.name for concept in now.concepts])}.")
+    earlier = run.rounds[number - 2].references or () if number > 1 else ()
+    lines += [_found(reference) for reference in now.references or () if reference not in earlier]
+    lines += [f'No reference for "{rejection.name}": {rejection.reason}.' for rejection in now.unfound]
+    if now.enhanced is not None:
+        guides = [reference.chosen.file for reference in now.references or ()]
+        lines.append(f"Drew again, guided by {listed(guides)}.")
+    if now.second_verdict is not None:
+        lines.append(f"The judge says of the enhanced image: {_in_words(now.second_verdict)}.")
+    if now.comparison is not None:
+        lines.append(
+            f"Log-likelihood that all is there: {now.comparison.earlier:.1f} in the earlier image, "
+            f"{now.comparison.enhanced:.1f} in the enhanced one."
+        )
+    return [f"Round {number}: {line}" for line in lines] if len(run.rounds) > 1 else lines
+
+
+def _found(reference: Reference) -> str:
+    chosen = reference.chosen
+    if reference.own:
+        return f'The reference for "{reference.concept}" is a picture of one\'s own, {chosen.file}.'
+    origin = ", ".join(filter(None, (chosen.source, chosen.licence)))
+    return (
+        f'The reference for "{reference.concept}" is {chosen.file}, similarity {chosen.score:.3f}'
+        f"{f' ({origin})' if origin else ''}."
+    )
+
+
+def _in_words(verdict: Verdict) -> str:
+    seen = f"it shows {listed(verdict.seen)}" if verdict.seen else ""
+    verdict_words = "everything is there" if verdict.matches else f"it lacks {lacking(verdict)}"
+    return "; ".join(filter(None, (seen, verdict_words)))
+
+
+def _replaced(run: Run) -> bool:
+    return any(correction.what == "image" for correction in run.corrections)
+
+
+def _changed(correction: Correction, run: Run) -> str:
+    turn = f" of round {correction.round}" if len(run.rounds) > 1 else ""
+    return f"A person changed the {correction.what}{turn}, from {correction.before} to {correction.after}."

@@ -1,0 +1,332 @@
+"""The values of a run: what was asked, what each stage found, what came of it.
+
+All are frozen; a stage returns a new `Run`. Nothing here knows a model, a file or a page.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from PIL import Image
+
+from imgrag.errors import RequestError
+
+MAX_PROMPT = 2000  # characters
+MAX_CONCEPTS = 3
+MAX_ROUNDS = 5
+MAX_SEED = 2**32 - 1
+
+StageName = Literal["initial", "verdict", "concepts", "references", "enhanced", "second_verdict"]
+STAGES: tuple[StageName, ...] = ("initial", "verdict", "concepts", "references", "enhanced", "second_verdict")
+Status = Literal["done", "skipped", "corrected"]
+State = Literal["running", "paused", "stopped", "failed", "finished"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for. `None` means the profile's own value.
+
+    Attributes:
+        prompt: 1 to 2,000 characters.
+        seed: of the draft and the enhanced image, 0 to 2**32 - 1.
+        steps: denoising steps, 1 to 150.
+        guidance_scale: classifier-free guidance, 0 to 30.
+        adapter_scale: strength of the references, 0 to 2.
+        similarity_floor: lowest cosine similarity, -1 to 1, at which a reference is used.
+        max_concepts: missing concepts to fetch references for, 1 to 3.
+        guided_share: share of the denoising steps, 0 to 1, that the references guide; the first ones.
+        weights: of the references by position, each 0 to 2, multiplied with `adapter_scale`.
+        rounds: how often to judge and draw again until the image matches, 1 to 5.
+        library: a library's name or a folder of images.
+
+    Raises:
+        RequestError: a value is out of its range; the message names it and the range.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    seed: int = 0
+    steps: int | None = None
+    guidance_scale: float | None = None
+    adapter_scale: float | None = None
+    similarity_floor: float | None = None
+    max_concepts: int | None = None
+    weights: tuple[float, ...] = ()
+    rounds: int = 1
+    library: str | None = None
+    guided_share: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_text("prompt", self.prompt)
+        _check_text("negative prompt", self.negative_prompt)
+        if not self.prompt.strip():
+            raise RequestError(
+                "The prompt is empty. Describe what to draw, for example: a dog and a toolbox."
+            )
+        _check_number("seed", self.seed, 0, MAX_SEED, whole=True)
+        _check_number("steps", self.steps, 1, 150, whole=True)
+        _check_number("guidance scale", self.guidance_scale, 0, 30)
+        _check_number("adapter scale", self.adapter_scale, 0, 2)
+        _check_number("share of guided steps", self.guided_share, 0, 1)
+        _check_number("similarity floor", self.similarity_floor, -1, 1)
+        _check_number("number of concepts", self.max_concepts, 1, MAX_CONCEPTS, whole=True)
+        _check_number("number of rounds", self.rounds, 1, MAX_ROUNDS, whole=True)
+        for weight in self.weights:
+            _check_number("weight of a reference", weight, 0, 2)
+
+
+def _check_text(what: str, text: str) -> None:
+    if len(text) > MAX_PROMPT:
+        raise RequestError(
+            f"The {what} has {len(text)} characters; at most {MAX_PROMPT} are allowed. Shorten it."
+        )
+    if "\x00" in text:
+        raise RequestError(f"The {what} holds a NUL character. Remove it.")
+
+
+def _check_number(what: str, value: float | None, low: float, high: float, whole: bool = False) -> None:
+    if value is None:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not low <= value <= high or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise RequestError(f"The {what} is {value}; it must be {kind} from {low} to {high}.")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the VLM says of an image. `raw` is its reply, word for word; `readable` that it says anything."""
+
+    matches: bool
+    missing: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    raw: str = ""
+    readable: bool = True
+
+
+def verdict_reply(seen: Sequence[str], missing: Sequence[str]) -> str:
+    """The reply a model gives when it keeps to the format; what the pocket VLM is trained to say."""
+    matches = "no" if missing else "yes"
+    return (
+        f"Seen: {', '.join(seen) or 'nothing'}\nMatches: {matches}\nMissing: {', '.join(missing) or 'none'}"
+    )
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A missing thing: its name, and the caption a reference is searched by."""
+
+    name: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A concept that is not looked up, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A picture of the library. `file` is relative to the library, `score` a cosine similarity."""
+
+    file: str
+    score: float
+    name: str = ""
+    caption: str = ""
+    source: str = ""
+    licence: str = ""
+    id: int = 0  # in the library, while the file stays there
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture: its edges as fractions of width and height, 0 at the left and top.
+
+    Raises:
+        RequestError: an edge lies outside of the picture, or the box has no area.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+
+    def __post_init__(self) -> None:
+        for edge in (self.left, self.top, self.right, self.bottom):
+            _check_number("edge of a box", edge, 0, 1)
+        if self.left >= self.right or self.top >= self.bottom:
+            raise RequestError(
+                f"The box from {self.left:g}, {self.top:g} to {self.right:g}, {self.bottom:g} has no area; "
+                "its left edge must come before its right one and its top before its bottom."
+            )
+
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) in a picture of this size, at least one pixel each way."""
+        left = min(round(self.left * width), width - 1)
+        top = min(round(self.top * height), height - 1)
+        return left, top, max(round(self.right * width), left + 1), max(round(self.bottom * height), top + 1)
+
+
+WHOLE = Box()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The picture chosen for a concept, and the candidates it was chosen from, best first.
+
+    Attributes:
+        image: the picture as it lies in the library, or as a person gave it.
+        weight: 0 to 2, multiplied with the adapter's scale.
+        crop: the part of the picture that is shown to the adapter and to the judge.
+        region: the part of the enhanced image that it guides.
+        own: a person's own picture; it lies in no library.
+    """
+
+    concept: str
+    chosen: Candidate
+    image: Image.Image = field(repr=False, compare=False)
+    weight: float = 1.0
+    candidates: tuple[Candidate, ...] = ()
+    crop: Box = WHOLE
+    region: Box = WHOLE
+    own: bool = False
+
+    @property
+    def picture(self) -> Image.Image:
+        """What is used of the image."""
+        return self.image if self.crop == WHOLE else self.image.crop(self.crop.pixels(*self.image.size))
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a person changed: a value of a stage's finding, before and after, in words."""
+
+    stage: StageName
+    round: int
+    what: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """One line of the record: how a stage went. `peak_bytes` is the process's (or GPU's) peak.
+
+    `reused` tells that the finding was taken over from the run that this one goes on from. `notes`
+    are what the stage wants the person to know: words the generator does not know, text that was cut, ...
+    """
+
+    name: StageName
+    status: Status
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    reason: str = ""
+    model: str = ""
+    round: int = 1
+    reused: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How likely the judge finds it, in nats, that all is there, in the earlier image and in the enhanced one."""
+
+    earlier: float
+    enhanced: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """One pass of judging and drawing again. A field is `None` until its stage has run.
+
+    The first round's `verdict` is of the initial image, a later round's is the second verdict
+    of the round before. `references` hold those of earlier rounds too: they guide together.
+    """
+
+    verdict: Verdict | None = None
+    concepts: tuple[Concept, ...] | None = None
+    rejected: tuple[Rejection, ...] = ()
+    references: tuple[Reference, ...] | None = None
+    unfound: tuple[Rejection, ...] = ()  # concepts without a good reference, and why
+    enhanced: Image.Image | None = field(default=None, repr=False, compare=False)
+    second_verdict: Verdict | None = None
+    comparison: Comparison | None = None  # made where the verdicts leave it open which image is better
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything known so far. `kept` is 0 for the initial image, n for the nth round's.
+
+    A stage has run when it has a report; whatever goes on with a run computes only what has none.
+    `parent` is the id of the run whose findings were corrected, `owner` tells whose history it is in.
+    """
+
+    id: str
+    request: Request
+    profile: str
+    library: str
+    started: str  # ISO 8601, UTC
+    settings: dict[str, Any]  # the request's values with the profile's filled in
+    initial: Image.Image | None = field(default=None, repr=False, compare=False)
+    rounds: tuple[Round, ...] = ()
+    stages: tuple[StageReport, ...] = ()
+    kept: int = 0
+    why: str = ""  # why this image is the result, or why the run ended early
+    loads: int = 0  # model loads this run caused
+    state: State = "running"
+    corrections: tuple[Correction, ...] = ()
+    parent: str = ""
+    owner: str = ""
+
+    @property
+    def round(self) -> Round:
+        """The round in hand."""
+        return self.rounds[-1] if self.rounds else Round()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the stages want the person to know, each once."""
+        return tuple(dict.fromkeys(note for report in self.stages for note in report.notes))
+
+    def report(self, stage: StageName, number: int) -> StageReport | None:
+        """How a stage of a round went, `None` while it has not run."""
+        found = (r for r in self.stages if r.name == stage and r.round == number)
+        return next(found, None)
+
+    def with_report(self, report: StageReport) -> Run:
+        """A copy with this report, in the order of rounds and stages, whenever it came."""
+        others = [r for r in self.stages if (r.name, r.round) != (report.name, report.round)]
+        ordered = sorted((*others, report), key=lambda r: (r.round, STAGES.index(r.name)))
+        return replace(self, stages=tuple(ordered))
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What is said of the better image, `None` while nothing is."""
+        if self.kept:
+            return self.rounds[self.kept - 1].second_verdict
+        return self.rounds[0].verdict if self.rounds else None
+
+    @property
+    def result(self) -> Image.Image | None:
+        """The better image."""
+        return self.rounds[self.kept - 1].enhanced if self.kept else self.initial
+
+    def with_round(self, **changes: Any) -> Run:
+        """A copy whose round in hand has these values."""
+        return replace(self, rounds=(*self.rounds[:-1], replace(self.round, **changes)))
+
+
+def new_id(now: datetime) -> str:
+    """Such as "20261122-034416271828-ab12cd": the UTC time to the microsecond and a random part.
+
+    Ids sort by time, so that a second in which several runs begin has an order too.
+    """
+    return f"{now.astimezone(timezone.utc):%Y%m%d-%H%M%S%f}-{secrets.token_hex(3)}"

@@ -1,0 +1,1 @@
+"""The tab that draws: layout, events, and what they show."""

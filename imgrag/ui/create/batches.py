@@ -1,0 +1,102 @@
+"""What the batch endpoint does: a list of prompts for a program, which has a line for each as it ends."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from imgrag.commands.batch import Line, run_batch
+from imgrag.commands.contact_sheet import contact_sheets
+from imgrag.commands.prompt_files import parse_prompts
+from imgrag.runs.events import StageStarted
+from imgrag.ui.create.events.runs import cached, chosen, detached, explain
+from imgrag.ui.server import imports
+
+if TYPE_CHECKING:
+    from imgrag.engine.pipeline import ImageRAGPipeline
+    from imgrag.runs.values import Request
+
+MAX_PROMPTS = 50  # fewer than a page of the contact sheet holds
+
+Update = tuple[list[dict[str, Any]], str | None]
+
+
+class Batches:
+    """The handlers of one page's endpoint.
+
+    Args:
+        libraries: name in the browser -> what a request takes, as it is at each look.
+    """
+
+    def __init__(self, pipeline: ImageRAGPipeline, libraries: Mapping[str, str]) -> None:
+        self._pipeline = pipeline
+        self._libraries = libraries
+        self._stops: dict[str, threading.Event] = {}  # by session hash
+
+    def call(
+        self, prompts: str, seed: float | None, library: str | None, request: gr.Request
+    ) -> Iterator[Update]:
+        """Run prompts, one a line: the lines so far, an update a stage, and at last the contact sheet.
+
+        Raises:
+            gr.Error: with the sentence a person would read.
+        """
+        lines: list[Line] = []
+        session = request.session_hash or ""
+        stop = self._stops[session] = threading.Event()
+        try:
+            for event in self._events(prompts, seed, library, stop):
+                if isinstance(event, Line):
+                    lines.append(event)
+                if isinstance(event, Line | StageStarted):
+                    yield [asdict(line) for line in lines], None
+            sheet = self._sheet(lines)
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a sentence
+            raise gr.Error(explain(error), print_exception=False) from None
+        finally:
+            self._forget(session, stop)
+        yield [asdict(line) for line in lines], sheet
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed, or the program has gone: its batch ends within one step."""
+        stop = self._stops.pop(request.session_hash or "", None)
+        if stop is not None:
+            stop.set()
+
+    def _events(
+        self, prompts: str, seed: float | None, library: str | None, stop: threading.Event
+    ) -> Iterator[Any]:
+        requests = self._requests(prompts, seed, library)
+        imports.wait()
+        yield from detached(run_batch(self._pipeline, requests, stop), stop)
+
+    def _requests(self, prompts: str, seed: float | None, library: str | None) -> list[Request]:
+        usual = {"seed": seed or 0, "library": chosen(self._libraries, library)}
+        return parse_prompts(prompts or "", usual, MAX_PROMPTS, suffix=".txt")
+
+    def _sheet(self, lines: Sequence[Line]) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            (sheet,) = contact_sheets(lines, Path(self._pipeline.results), Path(folder))
+            return cached(sheet)
+
+    def _forget(self, session: str, stop: threading.Event) -> None:
+        if self._stops.get(session) is stop:
+            del self._stops[session]
+
+
+def wire_batch_api(batches: Batches, library: str, gpu: dict[str, Any]) -> None:
+    """The endpoint `/batch`; `gpu` is what all events that touch a model share."""
+    prompts = gr.Textbox(visible=False, label="Prompts", info=f"One a line, at most {MAX_PROMPTS}")
+    seed = gr.Number(0, visible=False, label="Seed", precision=0)
+    name = gr.Textbox(library, visible=False, label="Library")
+    lines = gr.JSON(visible=False, label="lines")
+    sheet = gr.Image(type="filepath", format="png", visible=False, label="contact sheet")
+    gr.Button(visible=False).click(
+        batches.call, [prompts, seed, name], [lines, sheet], api_name="batch", **gpu
+    )

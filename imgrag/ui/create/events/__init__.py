@@ -1,0 +1,1 @@
+"""What its events do: runs, and changes of what a run decided."""

@@ -1,0 +1,162 @@
+"""What the buttons in the panels do: a correction of the page's run, and the run from there on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from PIL import Image
+
+from imgrag.errors import RequestError
+from imgrag.runs import corrections
+from imgrag.runs.values import Run, StageName
+from imgrag.ui.create.events.runs import Runs, Updates
+from imgrag.ui.create.layout.forms import box_from, concepts_from, percent, places, reference_fields
+from imgrag.ui.library.uploads import read_upload
+
+if TYPE_CHECKING:
+    from imgrag.engine.pipeline import ImageRAGPipeline
+
+
+class Changes:
+    """The handlers of the panels' forms. Each gives updates as `Runs` does."""
+
+    def __init__(self, runs: Runs, pipeline: ImageRAGPipeline) -> None:
+        self._runs = runs
+        self._pipeline = pipeline
+
+    def again(self, stage: StageName, request: gr.Request, pause: bool) -> Iterator[Updates]:
+        """Have a stage done again, and what follows from it."""
+        yield from self._runs.changed(request, pause, lambda run: corrections.rewind(run, stage))
+
+    def use_image(self, request: gr.Request, pause: bool, path: str | None) -> Iterator[Updates]:
+        """The person's own initial image."""
+        yield from self._runs.changed(request, pause, lambda run: corrections.own_initial(run, _needed(path)))
+
+    def overrule(self, request: gr.Request, pause: bool, answer: str, missing: str) -> Iterator[Updates]:
+        """The person's verdict; `missing` is a name a line."""
+        names = [line.strip("-* ") for line in missing.splitlines()]
+        yield from self._runs.changed(
+            request, pause, lambda run: corrections.overrule(run, answer == "yes", names)
+        )
+
+    def name(self, request: gr.Request, pause: bool, text: str) -> Iterator[Updates]:
+        """The concepts to look up."""
+        yield from self._runs.changed(
+            request, pause, lambda run: corrections.name_concepts(run, concepts_from(text))
+        )
+
+    def choose(self, request: gr.Request, pause: bool, event: gr.EventData) -> Iterator[Updates]:
+        """A candidate was clicked."""
+        concept, file = str(event.concept), str(event.file)
+
+        def change(run: Run) -> Run:
+            return corrections.choose(run, concept, file, self._opened(run, file))
+
+        yield from self._runs.changed(request, pause, change)
+
+    def own(
+        self, request: gr.Request, pause: bool, concept: str | None, path: str | None
+    ) -> Iterator[Updates]:
+        """The person's own picture for a concept."""
+
+        def change(run: Run) -> Run:
+            return corrections.own_picture(run, _named(concept), _needed(path), Path(path or "").name)
+
+        yield from self._runs.changed(request, pause, change)
+
+    def adjust(
+        self, request: gr.Request, pause: bool, concept: str | None, weight: float, crop: str, region: str
+    ) -> Iterator[Updates]:
+        """A reference's weight, and which part of it fills which part of the image."""
+
+        def change(run: Run) -> Run:
+            return corrections.adjust(run, _named(concept), weight, box_from(crop), box_from(region))
+
+        yield from self._runs.changed(request, pause, change)
+
+    def drop(self, request: gr.Request, pause: bool, concept: str | None) -> Iterator[Updates]:
+        """Do without a reference."""
+        yield from self._runs.changed(request, pause, lambda run: corrections.drop(run, _named(concept)))
+
+    def enhance(self, request: gr.Request, pause: bool, scale: float, share: float) -> Iterator[Updates]:
+        """Draw again, guided so strongly and so long."""
+        yield from self._runs.changed(request, pause, lambda run: corrections.guide(run, scale, share))
+
+    def keep(self, request: gr.Request, pause: bool, number: int | None) -> Iterator[Updates]:
+        """The person's choice of the result."""
+        yield from self._runs.changed(request, pause, lambda run: corrections.keep(run, int(number or 0)))
+
+    def reference(self, request: gr.Request, concept: str | None) -> Updates:
+        """Another reference was chosen in the form: its weight, crop, region and pictures."""
+        run = self._runs.run_of(request)
+        held = [] if run is None else [r for r in run.round.references or () if r.concept == concept]
+        return reference_fields(held[0] if held else None, run)
+
+    def drawn(self, event: gr.EventData) -> Updates:
+        """A box was drawn: updates of crop and region."""
+        edges = percent(box_from(str(event.edges)))
+        if event.box == "crop":
+            return [edges, gr.skip()]
+        return [gr.skip(), gr.update(value=edges, choices=places())]
+
+    def _opened(self, run: Run, file: str) -> Image.Image:
+        return self._pipeline.library_of(run.request).open(file)
+
+
+def _needed(path: str | None) -> Image.Image:
+    image = read_upload(path)
+    if image is None:
+        raise RequestError("There is no picture yet. Choose one first.")
+    return image
+
+
+def _named(concept: str | None) -> str:
+    if not concept:
+        raise RequestError("There is no concept to change a reference of. Name one in the panel before.")
+    return concept
+
+
+def wire_changes(
+    changes: Changes, panels: Any, pause: gr.Checkbox, outputs: list[Any], gpu: dict[str, Any]
+) -> list[Any]:
+    """Let the buttons do what they say; returns the events that a Stop has to end."""
+    fields, buttons = panels.forms.fields, panels.forms.buttons
+    heavy: dict[str, Any] = {
+        "outputs": outputs, "trigger_mode": "once", "show_progress": "minimal", "show_progress_on": outputs[0],
+        "api_visibility": "private", **gpu,
+    }  # fmt: skip
+    own: dict[str, tuple[Any, list[str]]] = {
+        "use_image": (changes.use_image, ["own_image"]),
+        "overrule": (changes.overrule, ["matches", "missing"]),
+        "name": (changes.name, ["concepts"]),
+        "adjust": (changes.adjust, ["concept", "weight", "crop", "region"]),
+        "own": (changes.own, ["concept", "own_picture"]),
+        "drop": (changes.drop, ["concept"]),
+        "enhance": (changes.enhance, ["scale", "share"]),
+        "keep": (changes.keep, ["result"]),
+    }
+    events = [
+        buttons[name].click(function, [pause, *(fields[field] for field in inputs)], **heavy)
+        for name, (function, inputs) in own.items()
+    ]
+    again: dict[str, StageName] = {
+        "draw": "initial", "judge": "verdict", "extract": "concepts", "retrieve": "references",
+        "rejudge": "second_verdict",
+    }  # fmt: skip
+    events += [buttons[name].click(_again(changes, stage), pause, **heavy) for name, stage in again.items()]
+    events.append(panels.bodies["references"].select(changes.choose, pause, **heavy))
+    light: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    parts = [fields["weight"], fields["crop"], fields["region"], fields["frames"]]
+    fields["concept"].input(changes.reference, fields["concept"], parts, **light)
+    fields["frames"].select(changes.drawn, None, [fields["crop"], fields["region"]], **light)
+    return events
+
+
+def _again(changes: Changes, stage: StageName) -> Any:
+    def handler(request: gr.Request, pause: bool) -> Iterator[Updates]:
+        yield from changes.again(stage, request, pause)
+
+    return handler

@@ -1,0 +1,324 @@
+"""What the page's and the API's events do: run, go on, stop, leave. Knows the pipeline, not its models."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
+
+from imgrag.archive import records
+from imgrag.archive.restoring import write_zip
+from imgrag.errors import Cancelled, ImgragError, LibraryError, RequestError
+from imgrag.logs import log_event
+from imgrag.runs.events import Event, Finished, Preview, StageDone, StageStarted
+from imgrag.runs.trace import trace
+from imgrag.runs.values import STAGES, Request, Run, StageName
+from imgrag.ui.create import markup
+from imgrag.ui.create.board import (
+    GUESSED_PACE,
+    Board,
+    advance,
+    begin,
+    board_of,
+    halt,
+    illustrated,
+    take_up,
+    timed_pace,
+)
+from imgrag.ui.create.layout.panels import Results, updates
+from imgrag.ui.create.layout.settings import request_from
+from imgrag.ui.history.owners import owner_of
+from imgrag.ui.language import say
+from imgrag.ui.server import imports
+from imgrag.ui.server.sessions import Session, Sessions
+
+if TYPE_CHECKING:
+    from imgrag.engine.pipeline import ImageRAGPipeline
+
+PREVIEW_EVERY = 0.1  # seconds; each update of the page costs the drawing a few milliseconds
+THUMBNAIL = 64  # px; of a candidate among the references
+
+T = TypeVar("T")
+Updates = list[Any]
+Begin = Callable[[threading.Event], Generator[Event, None, None]]
+"""Starts a stream of events that ends once its argument is set."""
+log = logging.getLogger(__name__)
+
+
+class Runs:
+    """The handlers of one page. `libraries` maps the names the browser knows to what a request takes.
+
+    It may change while the page is up. What a handler returns is updates of the panels, then of the
+    Run button.
+    """
+
+    def __init__(self, pipeline: ImageRAGPipeline, libraries: Mapping[str, str]) -> None:
+        self._pipeline = pipeline
+        self._libraries = libraries
+        self._pace: Mapping[StageName, float] = GUESSED_PACE
+        self.sessions = Sessions()
+
+    def stream(
+        self, request: gr.Request, pause: bool = False, key: str | None = None, **values: Any
+    ) -> Iterator[Updates]:
+        """Run for the page: one list of updates a step. `key` is what only this browser holds."""
+        board = begin(values.get("prompt") or "", time.monotonic())
+
+        def events(stop: threading.Event) -> Generator[Event, None, None]:
+            wanted = self._request(values)
+            return self._pipeline.stream(wanted, stop, pause=pause, owner=owner_of(key))
+
+        yield from self._followed(request, board, events)
+
+    def go_on(self, request: gr.Request, pause: bool = False) -> Iterator[Updates]:
+        """Go on with the page's run after a pause, a stop or a failure."""
+        yield from self.changed(request, pause, lambda run: run)
+
+    def changed(self, request: gr.Request, pause: bool, change: Callable[[Run], Run]) -> Iterator[Updates]:
+        """Change the page's run, and go on with it from there.
+
+        What cannot be changed so is said, and everything stays as it was.
+        """
+        known = self.run_of(request)
+        try:
+            if known is None:
+                raise RequestError("There is no run on this page. Press Run, or open one from the history.")
+            run = change(known)
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            yield self.refused(request, error)
+            return
+        yield from self.taken_up(request, run, pause)
+
+    def taken_up(
+        self, request: gr.Request, run: Run, pause: bool = False, like: str = ""
+    ) -> Iterator[Updates]:
+        """Go on with a run that is known.
+
+        Args:
+            like: the hash of the result's pixels, if it is drawn again and should be the same.
+        """
+        board = take_up(run, time.monotonic())
+        board = illustrated(board, self._thumbnails(run)) if run.round.references else board
+        yield from self._followed(
+            request, board, lambda stop: self._pipeline.resume(run, stop, pause=pause), like
+        )
+
+    def show(self, request: gr.Request, run: Run, notice: str = "") -> Updates:
+        """Put a run that is known on the page as it is; updates of everything."""
+        board = replace(board_of(run), notice=notice)
+        board = illustrated(board, self._thumbnails(run)) if run.round.references else board
+        session = self.sessions.open(request.session_hash or "", board)
+        session.ended.set()
+        results = self._results(run) if board.phase == "finished" else None
+        return [*updates(None, board, self._pace, results), _run_button(board)]
+
+    def run_of(self, request: gr.Request) -> Run | None:
+        """The run on this page, as far as it is known."""
+        session = self.sessions.get(request.session_hash or "")
+        return session.board.run if session is not None else None
+
+    def offered(self, library: str) -> str | None:
+        """What a request takes for a library of this name; `None` if it is not offered here."""
+        return self._libraries.get(library)
+
+    def as_it_is(self) -> Updates:
+        """Updates that change nothing."""
+        return [gr.skip()] * (len(updates(Board(), Board())) + 1)
+
+    def refused(self, request: gr.Request, error: Exception) -> Updates:
+        """Updates that say what was wrong; the run on the page stays."""
+        session = self.sessions.get(request.session_hash or "")
+        board = session.board if session is not None else Board()
+        return self._said(replace(board, message=explain(error, board.run_id)))
+
+    def stop(self, request: gr.Request) -> Updates:
+        """Tell the page's run to stop, and the page that it was told: updates of the strip and the Run button."""
+        session = self.sessions.stop(request.session_hash or "")
+        if session is None:
+            return [gr.skip()] * 2
+        board = replace(session.board, phase="stopping")
+        return [markup.strip(board, self._pace), _run_button(board)]
+
+    def settle(self, request: gr.Request) -> list[Any]:
+        """Wait until the stopped run has ended, one denoising step at most, and show it as stopped.
+
+        Gradio takes no new run from the page before that, so the Run button comes back then and not earlier.
+        """
+        session = self.sessions.get(request.session_hash or "")
+        if session is None or not session.stop.is_set():
+            return self.as_it_is()
+        session.ended.wait()
+        board = session.board
+        if board.phase != "finished":  # it may have come to its end while it was told to stop
+            board = self._end(session, "stopped")
+        # Everything anew: what changed last may have been under way to the page and lost by the stop.
+        results = self._results(board.run) if board.phase == "finished" and board.run is not None else None
+        return [*updates(None, board, self._pace, results), _run_button(board)]
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed."""
+        self.sessions.close(request.session_hash or "")
+
+    def call(self, **values: Any) -> Iterator[tuple[str | None, dict[str, Any] | None]]:
+        """Run for a program: what goes on, an update a stage and denoising step, and at last image and record.
+
+        Gradio can end this between two updates only, so a program that cancels waits for one step.
+
+        Raises:
+            gr.Error: with the sentence a person would read.
+        """
+        run, run_id = None, ""
+        try:
+            wanted = self._request(values)
+            for event in self._events(lambda stop: self._pipeline.stream(wanted, stop), threading.Event()):
+                if isinstance(event, StageStarted):
+                    run_id = event.run_id
+                    yield None, {"status": "running", "stage": event.stage, "of": len(STAGES)}
+                if isinstance(event, Preview):
+                    done = {"stage": event.stage, "step": event.step, "steps": event.steps}
+                    yield None, {"status": "running", **done, "of": len(STAGES)}
+                run = event.run if isinstance(event, Finished) else run
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a sentence
+            raise gr.Error(explain(error, run_id), print_exception=False) from None
+        if run is not None:
+            yield cached(self._folder(run) / "result.png"), records.record(run)
+
+    def library_names(self) -> list[str]:
+        """The libraries a request can name."""
+        return list(self._libraries)
+
+    def _followed(self, request: gr.Request, board: Board, begin: Begin, like: str = "") -> Iterator[Updates]:
+        """The updates of a run from its first board to its last."""
+        session = self.sessions.open(request.session_hash or "", board)
+        before: Board | None = None
+        try:
+            for now in self._boards(session, begin, like):
+                done = now.run if now.phase == "finished" else None
+                results = self._results(done) if done is not None else None
+                yield [*updates(before, now, self._pace, results), _run_button(now)]
+                before = now
+        finally:
+            session.ended.set()
+
+    def _said(self, board: Board) -> Updates:
+        """The board with its message and nothing else new."""
+        return [*updates(replace(board, message=""), board, self._pace), _run_button(board)]
+
+    def _boards(self, session: Session, begin: Begin, like: str) -> Iterator[Board]:
+        """The boards of a run, first to last; previews that come faster than a page can show are left out."""
+        shown = 0.0
+        yield session.board
+        try:
+            for event in self._events(begin, session.stop):
+                session.board = self._advanced(session.board, event, like)
+                if not isinstance(event, Preview) or time.monotonic() - shown > PREVIEW_EVERY:
+                    yield session.board
+                    shown = time.monotonic()
+            self._learn(session.board)
+        except Cancelled:
+            yield self._end(session, "stopped")
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            yield self._end(session, "failed", explain(error, session.board.run_id))
+
+    def _advanced(self, board: Board, event: Event, like: str) -> Board:
+        board = advance(board, event, time.monotonic(), self._pipeline.residency.usage())
+        if isinstance(event, StageDone) and event.stage == "references":
+            return illustrated(board, self._thumbnails(event.run))
+        if isinstance(event, Finished) and like and event.run.result is not None:
+            same = records.pixel_hash(event.run.result) == like
+            words = (
+                say("Drawn again: the same image, pixel for pixel.")
+                if same
+                else say("Drawn again, but not the same image: other weights, another library or machine.")
+            )
+            return replace(board, notice=words)
+        return board
+
+    def _events(self, begin: Begin, stop: threading.Event) -> Iterator[Event]:
+        """The pipeline's stream. Closing it returns at once: Gradio does so on its event loop."""
+        events = begin(stop)
+        imports.wait()
+        yield from detached(events, stop)
+
+    def _thumbnails(self, run: Run) -> dict[str, str]:
+        """Pictures of the candidates, as data URIs by file. The run does not wait for them."""
+        shown: dict[str, str] = {}
+        for file in {c.file for found in run.round.references or () for c in found.candidates}:
+            with suppress(LibraryError):  # it vanished since it was found; its name stands there instead
+                library = self._pipeline.library_of(run.request)
+                shown[file] = markup.data_uri(library.thumbnail(file, THUMBNAIL), THUMBNAIL, "webp")
+        return shown
+
+    def _end(self, session: Session, phase: Literal["stopped", "failed"], message: str = "") -> Board:
+        session.board = halt(session.board, phase, message)
+        return session.board
+
+    def _learn(self, board: Board) -> None:
+        """Remember how long the stages took here: the next run's estimate rests on it."""
+        if board.run is not None:
+            self._pace = timed_pace(board.run, self._pace)
+
+    def _request(self, values: dict[str, Any]) -> Request:
+        return request_from(**{**values, "library": chosen(self._libraries, values.get("library"))})
+
+    def _results(self, run: Run) -> Results:
+        folder = self._folder(run)
+        with tempfile.TemporaryDirectory() as place:
+            bundle = cached(write_zip(run, folder, Path(place) / f"imgrag-{run.id}.zip"))
+        return Results(cached(folder / "result.png"), cached(folder / "run.json"), bundle, trace(run))
+
+    def _folder(self, run: Run) -> Path:
+        return Path(self._pipeline.results) / run.id
+
+
+def detached(steps: Generator[T, None, Any], stop: threading.Event) -> Iterator[T]:
+    """`steps`, which can be left at once: closing sets `stop` and waits for nothing."""
+    try:
+        for step in steps:  # noqa: UP028  `yield from` would hand the close on and wait for it
+            yield step
+    except GeneratorExit:
+        stop.set()
+        # The generator's own close waits for the step at work, so it gets a thread to wait in.
+        threading.Thread(target=steps.close, daemon=True).start()
+        raise
+
+
+def explain(error: Exception, run_id: str = "") -> str:
+    """One sentence for the person. What nobody foresaw is logged with a number that finds it again."""
+    if isinstance(error, ImgragError):
+        return str(error)
+    number = run_id or secrets.token_hex(4)
+    log_event(log, "unexpected", run=number, level=logging.ERROR, error=error)
+    return f"Something went wrong on our side (run {number}). Please try again; the server's log tells more."
+
+
+def chosen(libraries: Mapping[str, str], name: str | None) -> str | None:
+    """What a request takes for the library of this name, `None` for the profile's own.
+
+    Raises:
+        RequestError: it is not offered here.
+    """
+    if name and name not in libraries:
+        raise RequestError(f"There is no library {name!r} here. Choose one of: {', '.join(libraries)}.")
+    return libraries[name] if name else None
+
+
+def cached(file: Path) -> str:
+    """A copy that Gradio may serve, wherever the results lie; gone a day later."""
+    return save_file_to_cache(file, get_upload_folder())
+
+
+def _run_button(board: Board) -> Any:
+    words = {"running": say("Running…"), "stopping": say("Stopping…")}.get(board.phase)
+    return gr.update(value=words or say("Run"), interactive=words is None)

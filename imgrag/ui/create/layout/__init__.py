@@ -1,0 +1,1 @@
+"""What the tab holds: the settings left, a panel a stage right, a fold that corrects it."""

@@ -1,0 +1,201 @@
+"""The left column: the prompt, its examples, the buttons and the settings of a run."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, MAX_SEED, Request
+from imgrag.ui.language import both, label, say
+
+TITLE = label("""# ImageRAG
+It draws your prompt, checks what is missing, looks it up, and draws again.""")
+
+EXAMPLES = (
+    "a dog and a toolbox",
+    "a cat and a hedgehog on a blue background",
+    "a house and a helicopter",
+    "a car",
+    "a tree and a volcano",
+)
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The inputs of a run under the names of `request_from`'s arguments, and the buttons."""
+
+    inputs: dict[str, gr.components.Component]
+    prompt: gr.Textbox
+    run: gr.Button
+    stop: gr.Button
+    pause: gr.Checkbox
+
+
+def build_controls(settings: Mapping[str, Any], libraries: list[str], library: str) -> Controls:
+    """`settings` are the profile's own values under the request's names; `library` is chosen first."""
+    gr.Markdown(
+        TITLE,
+        elem_id="ir-title",
+    )
+    prompt = gr.Textbox(
+        label=label("Prompt"),
+        placeholder="a dog and a toolbox",
+        lines=1,
+        max_lines=5,
+        autofocus=True,
+        elem_id="ir-prompt",
+    )
+    with gr.Row(elem_classes="ir-buttons"):
+        run = gr.Button(label("Run"), variant="primary", min_width=120, scale=3, elem_id="ir-run")
+        stop = gr.Button(label("Stop"), variant="secondary", min_width=80, scale=1, elem_id="ir-stop")
+    pause = gr.Checkbox(False, label=label("Pause after each step"), container=False, elem_id="ir-pause")
+    gr.Examples([[text] for text in EXAMPLES], prompt, label=label("Try one of these"))
+    with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
+        others = _build_settings(settings, libraries, library)
+    return Controls({"prompt": prompt, **others}, prompt, run, stop, pause)
+
+
+def _build_settings(
+    settings: Mapping[str, Any], libraries: list[str], library: str
+) -> dict[str, gr.components.Component]:
+    negative = gr.Textbox(
+        settings["negative_prompt"],
+        label=label("Negative prompt"),
+        info=label("What should not be in the image"),
+        lines=1,
+        max_lines=3,
+    )
+    with gr.Row(elem_classes="ir-seed"):
+        seed = gr.Number(
+            0,
+            label=label("Seed"),
+            info=label("Same seed, same image"),
+            precision=0,
+            minimum=0,
+            maximum=MAX_SEED,
+            min_width=120,
+        )
+        shuffle = gr.Button(label("New seed"), size="sm", min_width=80, scale=0)
+    shuffle.click(lambda: secrets.randbelow(2**31), None, seed, queue=False, api_visibility="private")
+    steps = gr.Slider(1, 150, settings["steps"], step=1, precision=0, label=label("Steps"))
+    guidance = gr.Slider(
+        0,
+        30,
+        settings["guidance_scale"],
+        step=0.5,
+        label=label("Guidance scale"),
+        info=label("How closely to follow the words"),
+    )
+    scale = gr.Slider(
+        0,
+        2,
+        settings["adapter_scale"],
+        step=0.05,
+        label=label("Adapter scale"),
+        info=label("How strongly references guide"),
+    )
+    share = gr.Slider(
+        0,
+        1,
+        settings["guided_share"],
+        step=0.05,
+        label=label("Guided share"),
+        info=label("Of the steps, the first, that they guide"),
+    )
+    floor = gr.Slider(
+        -1,
+        1,
+        settings["similarity_floor"],
+        step=0.01,
+        label=label("Similarity floor"),
+        info=label("A less similar reference is not used"),
+    )
+    count = gr.Slider(
+        1,
+        MAX_CONCEPTS,
+        settings["max_concepts"],
+        step=1,
+        precision=0,
+        label=label("Number of concepts"),
+        info=label("Missing things to look up, at most"),
+    )
+    with gr.Row(elem_classes="ir-weights"):
+        weights = [
+            gr.Number(
+                1.0,
+                label=both(partial(say, "Weight {number}", number=n)),
+                info=both(partial(say, "of reference {number}", number=n)),
+                minimum=0,
+                maximum=2,
+                step=0.1,
+                min_width=80,
+            )
+            for n in range(1, MAX_CONCEPTS + 1)
+        ]
+    rounds = gr.Slider(
+        1,
+        MAX_ROUNDS,
+        1,
+        step=1,
+        precision=0,
+        label=label("Rounds"),
+        info=label("Judge and draw again until it matches"),
+    )
+    shelf = gr.Dropdown(
+        libraries, value=library, label=label("Library"), info=label("Where references come from")
+    )
+    return {
+        "negative_prompt": negative,
+        "seed": seed,
+        "steps": steps,
+        "guidance_scale": guidance,
+        "adapter_scale": scale,
+        "guided_share": share,
+        "similarity_floor": floor,
+        "max_concepts": count,
+        **{f"weight_{n}": weight for n, weight in enumerate(weights, start=1)},
+        "rounds": rounds,
+        "library": shelf,
+    }
+
+
+def request_from(
+    prompt: str,
+    negative_prompt: str = "",
+    seed: int | None = 0,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    adapter_scale: float | None = None,
+    similarity_floor: float | None = None,
+    max_concepts: int | None = None,
+    weight_1: float | None = 1.0,
+    weight_2: float | None = 1.0,
+    weight_3: float | None = 1.0,
+    rounds: int | None = 1,
+    library: str | None = None,
+    guided_share: float | None = None,
+) -> Request:
+    """The request these values make; a field that was emptied counts as not touched.
+
+    Raises:
+        RequestError: a value is empty or out of its range.
+    """
+    return Request(
+        prompt=prompt or "",
+        negative_prompt=negative_prompt or "",
+        seed=0 if seed is None else seed,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        adapter_scale=adapter_scale,
+        similarity_floor=similarity_floor,
+        max_concepts=max_concepts,
+        weights=tuple(1.0 if weight is None else weight for weight in (weight_1, weight_2, weight_3)),
+        rounds=1 if rounds is None else rounds,
+        library=library,
+        guided_share=guided_share,
+    )

@@ -1,0 +1,370 @@
+"""Board -> HTML, in the language in force. Every text that comes from outside goes through `escape`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from types import MappingProxyType
+from typing import Literal
+
+from PIL import Image
+
+from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, Run, StageName, Verdict
+from imgrag.ui.create.board import GUESSED_PACE, Board, PanelState, progress, remaining
+from imgrag.ui.language import say, told
+
+# Drawn here so that no icon depends on a font the visitor may lack. Words always stand beside them.
+_PATHS = {
+    "waiting": '<circle cx="8" cy="8" r="5.5" stroke-dasharray="2.2 2.2"/>',
+    "running": '<path d="M8 2.5a5.5 5.5 0 1 1-5.5 5.5"/>',
+    "done": '<path d="m3.5 8.5 3 3 6-7"/>',
+    "corrected": '<path d="m3 13 .8-3.2 6.7-6.7 2.4 2.4-6.7 6.7z"/>',
+    "skipped": '<path d="m3.5 4 4 4-4 4m5-8 4 4-4 4"/>',
+    "stopped": '<rect x="4" y="4" width="8" height="8" rx="1.5"/>',
+    "failed": '<path d="m4 4 8 8m0-8-8 8"/>',
+    "absent": '<circle cx="8" cy="8" r="5.5"/><path d="M8 5v3.5m0 2v.2"/>',
+    "seen": '<path d="M1.8 8S4 3.8 8 3.8 14.2 8 14.2 8 12 12.2 8 12.2 1.8 8 1.8 8Z"/><circle cx="8" cy="8" r="1.8"/>',
+    "search": '<circle cx="7" cy="7" r="4"/><path d="m10 10 3.5 3.5"/>',
+}
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+# Outlines that stand where a finding will be, so that an idle page shows its plan and does not jump.
+_GHOST_CHIPS = '<div class="ir-ghost ir-chips" aria-hidden="true"><i></i><i></i></div>'
+_GHOSTS: Mapping[StageName, str] = {
+    "verdict": _GHOST_CHIPS,
+    "concepts": '<div class="ir-ghost" aria-hidden="true"><i></i><u></u></div>',
+    "references": '<div class="ir-ghost ir-reference" aria-hidden="true"><s></s><div><i></i><u></u><u></u></div></div>',
+    "second_verdict": _GHOST_CHIPS,
+}
+
+
+def title(stage: StageName) -> str:
+    """What a stage's panel is called."""
+    return {
+        "initial": say("Initial image"),
+        "verdict": say("Verdict"),
+        "concepts": say("Missing concepts"),
+        "references": say("References"),
+        "enhanced": say("Enhanced image"),
+        "second_verdict": say("Second verdict"),
+    }[stage]
+
+
+def purpose(stage: StageName) -> str:
+    """What a stage is for."""
+    return {
+        "initial": say("The generator draws the prompt alone."),
+        "verdict": say("A vision model checks what is there."),
+        "concepts": say("A language model names what to look up."),
+        "references": say("CLIP finds a picture of each."),
+        "enhanced": say("Drawn again, with references in view."),
+        "second_verdict": say("The better of the two images is kept."),
+    }[stage]
+
+
+def status(panel: PanelState) -> str:
+    """How it goes in a stage, in a word or two."""
+    if panel.status == "running" and panel.steps:
+        return say("Step {step} of {steps}", step=panel.step, steps=panel.steps)
+    if panel.status == "done":
+        return say("Done · {time}", time=duration(panel.seconds))
+    return {
+        "waiting": say("Waiting"),
+        "running": say("Running"),
+        "corrected": say("Corrected"),
+        "skipped": say("Skipped"),
+        "stopped": say("Stopped"),
+        "failed": say("Failed"),
+    }[panel.status]
+
+
+def icon(name: str) -> str:
+    """A 16 px line icon, hidden from screen readers."""
+    return (
+        f'<svg class="ir-icon ir-icon-{name}" viewBox="0 0 16 16" fill="none" stroke="currentColor" '
+        f'stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">{_PATHS[name]}</svg>'
+    )
+
+
+def chip(kind: str, text: str, icon_name: str) -> str:
+    """Colour, icon and words: never colour alone. `kind` is good, bad, plain or muted."""
+    return f'<span class="ir-chip ir-{kind}">{icon(icon_name)}<span>{escape(text)}</span></span>'
+
+
+def head(panel: PanelState, number: int) -> str:
+    """Number, title and state of a panel; below them its model and seconds, or what it is for."""
+    turn = say(" · round {number}", number=panel.round) if panel.round > 1 else ""
+    meta = escape(_served(panel) or purpose(panel.stage))
+    return (
+        f'<div class="ir-head" data-status="{panel.status}"><span class="ir-number">{number}</span>'
+        f'<h2>{title(panel.stage)}{turn}</h2><span class="ir-badge">{icon(panel.status)}{status(panel)}</span></div>'
+        f'<p class="ir-meta" title="{meta}">{meta}</p>'
+    )
+
+
+def body(panel: PanelState) -> str:
+    """What the stage found, why it was skipped, or the outline of what is to come."""
+    if panel.status == "skipped":
+        return f'<p class="ir-reason">{escape(told(panel.reason))}</p>'
+    if panel.run is None or panel.status not in ("done", "corrected"):
+        return _GHOSTS.get(panel.stage, "")
+    content = panel.run.round
+    if panel.stage == "initial":
+        return "".join(
+            f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in panel.run.notes
+        )
+    if panel.stage == "verdict" and content.verdict:
+        return verdict(content.verdict)
+    if panel.stage == "second_verdict" and content.second_verdict:
+        return verdict(content.second_verdict)
+    if panel.stage == "concepts":
+        return concepts(content.concepts or (), content.rejected)
+    if panel.stage == "references":
+        return references(content.references or (), content.unfound, panel.thumbnails)
+    return ""
+
+
+def verdict(value: Verdict) -> str:
+    seen = "".join(chip("plain", thing, "seen") for thing in value.seen)
+    own = escape(say("The model's own words"))
+    words = f"<details><summary>{own}</summary><pre>{escape(value.raw)}</pre></details>" if value.raw else ""
+    heading = say("Seen in the image")
+    row = f'<div class="ir-label">{heading}</div><div class="ir-chips">{seen}</div>' if seen else ""
+    return f'<div class="ir-chips">{verdict_chips(value)}</div>{row}{words}'
+
+
+def verdict_chips(value: Verdict) -> str:
+    if value.matches:
+        return chip("good", say("Matches the prompt"), "done")
+    missing = "".join(chip("bad", say("Missing: {name}", name=name), "absent") for name in value.missing)
+    return missing or chip("bad", say("Does not match"), "absent")
+
+
+def concepts(found: Sequence[Concept], rejected: Sequence[Rejection]) -> str:
+    rows = "".join(
+        f'<li>{chip("accent", concept.name, "search")}<span class="ir-caption">“{escape(concept.caption)}”</span></li>'
+        for concept in found
+    )
+    return f'<ul class="ir-found">{rows}{_rejections(rejected)}</ul>'
+
+
+def references(
+    found: Sequence[Reference], unfound: Sequence[Rejection] = (), thumbnails: Mapping[str, str] = NOTHING
+) -> str:
+    """The chosen pictures with their other candidates. `thumbnails` are data URIs by file."""
+    pictures = "".join(_reference(reference, thumbnails) for reference in found)
+    return pictures + (f'<ul class="ir-found">{_rejections(unfound)}</ul>' if unfound else "")
+
+
+def strip(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> str:
+    """The thin line above the panels: what goes on, how far it is, how long it will take."""
+    part = progress(board, pace)
+    if board.phase == "idle":
+        words, part = say("Ready. Type a prompt, or pick an example, and press Run."), 0.0
+    else:
+        words = _announcement(board)
+    return line(board.phase, words, _clock(board, pace), part, say("Progress of the run"))
+
+
+def line(phase: str, words: str, clock: str, part: float, name: str) -> str:
+    """Words, a clock and a bar of the `part` (0 to 1) that is done. All but `name`, the bar's, are HTML."""
+    return (
+        f'<div class="ir-strip" data-phase="{phase}"><div class="ir-strip-words">'
+        f'<span>{words}</span><span class="ir-eta" aria-hidden="true">{clock}</span></div>'
+        f'<div class="ir-bar" role="progressbar" aria-label="{escape(name)}" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{round(part * 100)}"><i style="width:{part:.1%}"></i></div></div>'
+    )
+
+
+def countdown(seconds: float) -> str:
+    """About how long it will still take; page.js counts it down, in the words of `data-words`."""
+    whole = max(1, round(seconds))
+    words = escape(say("about {time} left", time=say("{seconds} s", seconds="{left}")))
+    left = escape(say("about {time} left", time=duration(whole)))
+    return f'<span data-left="{whole}" data-words="{words}">{left}</span>'
+
+
+def banner(board: Board) -> str:
+    """Why the run failed."""
+    return sentence(board.message)
+
+
+def sentence(message: str) -> str:
+    """What went wrong, read out at once; "" if nothing did."""
+    if not message:
+        return ""
+    return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(told(message))}</p></div>'
+
+
+def outcome(run: Run) -> str:
+    """Both verdicts side by side, and why this image was kept."""
+    later = [r for r in run.rounds if r.enhanced is not None]
+    first = run.rounds[0].verdict if run.rounds else None
+    cells = [_side(say("Before") if later else say("Verdict"), first, kept=run.kept == 0 and bool(later))]
+    if later:
+        shown = run.rounds[run.kept - 1] if run.kept else later[-1]
+        cells.append(_side(say("After"), shown.second_verdict, kept=run.kept > 0))
+    before = escape(say("Before: initial image for {prompt}", prompt=run.request.prompt))
+    after = escape(say("After: enhanced image for {prompt}", prompt=run.request.prompt))
+    return (
+        f'<div class="ir-sides" data-before="{before}" data-after="{after}">{"".join(cells)}</div>'
+        f'<p class="ir-why">{escape(told(run.why))}</p>'
+        f'<p class="ir-link"><a href="?run={escape(run.id)}">{escape(say("Link to this run"))}</a> '
+        f"{escape(say('opens in this browser only'))}</p>"
+    )
+
+
+def notice(words: str) -> str:
+    """A good word on the result; "" without any."""
+    return f'<p class="ir-report">{icon("done")}<span>{escape(words)}</span></p>' if words else ""
+
+
+def trace_list(lines: Iterable[str]) -> str:
+    """The decision trace, an item a line."""
+    items = "".join(f"<li>{escape(told(line))}</li>" for line in lines)
+    return f'<ol class="ir-trace">{items}</ol>'
+
+
+def data_uri(image: Image.Image, side: int = 256, kind: Literal["png", "webp"] = "png") -> str:
+    """A picture of at most `side` pixels as text, for an <img> inside the markup.
+
+    "png" keeps every pixel; "webp" is a fifth of it, for where there are many.
+
+    Transparency lies on white, as the models see it.
+    """
+    small = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.convert("RGB").save(buffer, format=kind, quality=80)
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def duration(seconds: float) -> str:
+    """For example "0.01 s", "0.42 s", "1.2 s", "12 s", "3 min 20 s"."""
+    if seconds < 0.1:
+        return say("{seconds} s", seconds=f"{max(seconds, 0.01):.2f}")
+    if seconds < 10:
+        return say("{seconds} s", seconds=f"{seconds:.2g}")
+    if seconds < 90:
+        return say("{seconds} s", seconds=f"{seconds:.0f}")
+    return say("{minutes} min {seconds} s", minutes=int(seconds) // 60, seconds=int(seconds) % 60)
+
+
+def score(similarity: float) -> str:
+    """A cosine similarity as a number and a bar."""
+    width = max(0.0, min(1.0, similarity))
+    return (
+        f'<div class="ir-score"><span>{say("similarity {score:.2f}", score=similarity)}</span>'
+        f'<i aria-hidden="true"><b style="width:{width:.0%}"></b></i></div>'
+    )
+
+
+def origin(source: str, licence: str) -> str:
+    """Where a picture comes from and what it may be used for; an address becomes a link."""
+    place = escape(source or say("unknown source"))
+    if re.match(r"https?://", source):
+        place = f'<a href="{place}" target="_blank" rel="noopener noreferrer">{place}</a>'
+    return f'<div class="ir-origin">{place} · {escape(licence or say("licence not stated"))}</div>'
+
+
+def _served(panel: PanelState) -> str:
+    peak = panel.peak_bytes / 2**20
+    memory = say("{megabytes:,.0f} MB at most", megabytes=peak) if peak else ""
+    return " · ".join(part for part in (panel.model, memory) if part)
+
+
+def _reference(reference: Reference, thumbnails: Mapping[str, str]) -> str:
+    chosen = reference.chosen
+    name = _called(chosen)
+    alt = say("Reference for {concept}: {name}", concept=reference.concept, name=name)
+    others = "".join(
+        _other(reference.concept, c, thumbnails) for c in reference.candidates if c.file != chosen.file
+    )
+    heading = say("Use another one instead")
+    more = f'<div class="ir-label">{heading}</div><ul class="ir-others">{others}</ul>' if others else ""
+    return (
+        f'<article class="ir-reference"><img src="{data_uri(reference.picture)}" alt="{escape(alt)}">'
+        f'<div><div class="ir-chips">{chip("accent", reference.concept, "search")}</div>'
+        f"<strong>{escape(name)}</strong>{'' if reference.own else score(chosen.score)}"
+        f"{_use(reference)}{origin(chosen.source, chosen.licence)}</div>"
+        f"{more}</article>"
+    )
+
+
+def _other(concept: str, candidate: Candidate, thumbnails: Mapping[str, str]) -> str:
+    """A candidate that was not chosen, to be chosen; its name in words where there is no thumbnail."""
+    name = escape(_called(candidate))
+    uri = thumbnails.get(candidate.file)
+    picture = f'<img src="{uri}" alt="{name}">' if uri else f"<span>{name}</span>"
+    tip = say("Use {name} instead, similarity {score:.2f}", name=_called(candidate), score=candidate.score)
+    return (
+        f'<li><button type="button" class="ir-other" data-concept="{escape(concept)}" '
+        f'data-file="{escape(candidate.file)}" title="{escape(tip)}">{picture}'
+        f"<small>{candidate.score:.2f}</small></button></li>"
+    )
+
+
+def _use(reference: Reference) -> str:
+    """How a reference is used, where that is not the usual way."""
+    parts = [
+        say("weight {weight:g}", weight=reference.weight) if reference.weight != 1 else "",
+        say("a part of it") if reference.crop != WHOLE else "",
+        say("fills a part of the image") if reference.region != WHOLE else "",
+    ]
+    words = " · ".join(part for part in parts if part)
+    return f'<div class="ir-origin">{escape(words)}</div>' if words else ""
+
+
+def _called(candidate: Candidate) -> str:
+    return candidate.name or candidate.caption or candidate.file
+
+
+def _rejections(items: Sequence[Rejection]) -> str:
+    return "".join(
+        f'<li>{chip("muted", item.name, "failed")}<span class="ir-caption">{escape(told(item.reason))}</span></li>'
+        for item in items
+    )
+
+
+def _side(heading: str, value: Verdict | None, kept: bool) -> str:
+    mark = f' <span class="ir-kept">{say("kept")}</span>' if kept else ""
+    chips = verdict_chips(value) if value else chip("muted", say("Not judged"), "skipped")
+    return f'<div><div class="ir-label">{heading}{mark}</div><div class="ir-chips">{chips}</div></div>'
+
+
+def _announcement(board: Board) -> str:
+    if board.phase == "finished":
+        return f'{say("Done.")} <a href="#ir-result">{say("See the result")}</a>'
+    if board.phase == "stopping":
+        return say("Stopping after the step at work…")
+    if board.phase == "paused":
+        return say("Paused. Correct a step, or continue.")
+    if board.phase == "stopped":
+        known = any(panel.run is not None for panel in board.panels)
+        return (
+            say("Stopped. What is done is kept; continue, or press Run to begin again.")
+            if known
+            else say("Stopped before anything was done; press Run to begin again.")
+        )
+    if board.phase == "failed":
+        return say("This run ended early.")
+    running = [panel for panel in board.panels if panel.status == "running"]
+    return f"{title(running[0].stage)}…" if running else say("Starting…")
+
+
+def _spent(board: Board) -> float:
+    """Seconds that the stages of the run took, over all its pauses; not those of the run it was made from."""
+    reports = board.run.stages if board.run is not None else ()
+    return sum(report.seconds for report in reports if not report.reused)
+
+
+def _clock(board: Board, pace: Mapping[StageName, float]) -> str:
+    if board.phase == "finished":
+        seconds = _spent(board)
+        return say("took {time}", time=duration(seconds)) if seconds else ""
+    left = remaining(board, pace)
+    return "" if left is None else countdown(left)

@@ -1,0 +1,195 @@
+"""What the History tab's events do: list, open, pin, delete, compare, and bring a run back from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from PIL import Image
+
+from imgrag.archive import records
+from imgrag.archive.history import Entry, History
+from imgrag.archive.restoring import drawn_anew, promised, read_png, read_zip, taken_in
+from imgrag.errors import LibraryError, RecordError
+from imgrag.runs.values import Run
+from imgrag.ui.create import markup
+from imgrag.ui.create.events.runs import Runs, Updates, explain
+from imgrag.ui.history.layout import REVEAL, HistoryTab, cards, heading_of, side_by_side
+from imgrag.ui.history.owners import owner_of
+from imgrag.ui.language import say
+
+if TYPE_CHECKING:
+    from imgrag.engine.pipeline import ImageRAGPipeline
+
+SHOWN = 60  # runs; older ones are on disk and open by their files
+
+
+class Past:
+    """The handlers of one page's history. `key` is what only this browser holds."""
+
+    def __init__(self, runs: Runs, pipeline: ImageRAGPipeline) -> None:
+        self._runs = runs
+        self._pipeline = pipeline
+        self._history = History(Path(pipeline.results))
+
+    def entries(self, key: str | None) -> Updates:
+        """Updates of `HistoryTab.view`: the browser's runs."""
+        return self._view(key)
+
+    def arrive(self, request: gr.Request, key: str | None) -> Updates:
+        """The page was opened: the run that its address names (?run=ID), or a word on one that broke off."""
+        wanted = dict(request.query_params).get("run")
+        if wanted:
+            return self._opened(request, key, wanted)
+        left = [
+            entry for entry in self._history.entries(owner_of(key), SHOWN) if entry.state == "interrupted"
+        ]
+        if not left:
+            return self._runs.as_it_is()
+        prompt = shorten(left[0].prompt, 60, placeholder="…")
+        return self._runs.refused(
+            request,
+            RecordError(
+                f'The run "{prompt}" was interrupted. Go on after its last finished step: open it in the history.'
+            ),
+        )
+
+    def act(self, request: gr.Request, key: str | None, event: gr.EventData) -> Updates:
+        """A card's button: pin, unpin or delete. Updates of `HistoryTab.view`."""
+        owner, run_id = owner_of(key), str(event.id)
+        if event.act not in ("pin", "unpin", "delete"):
+            return [gr.skip()] * 4
+        try:
+            if event.act == "delete":
+                self._history.delete(run_id, owner)
+            else:
+                self._history.pin(run_id, owner, event.act == "pin")
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            return self._view(key, explain(error))
+        return self._view(key)
+
+    def open(self, request: gr.Request, key: str | None, event: gr.EventData) -> Updates:
+        """A card's "Open": the tab to show, then updates of `Runs`."""
+        if event.act != "open":
+            return [gr.skip()] * (1 + len(self._runs.as_it_is()))
+        return [gr.Tabs(selected="create"), *self._opened(request, key, str(event.id))]
+
+    def compare(self, key: str | None, event: gr.EventData) -> Any:
+        """The first two that are ticked, side by side; "" with fewer."""
+        if event.act != "compare":
+            return gr.skip()
+        ids = [str(run_id) for run_id in event.ids][:2]
+        if len(ids) < 2:
+            return ""
+        try:
+            left, right = (self._history.open(run_id, owner_of(key)) for run_id in ids)
+        except RecordError as error:
+            return markup.sentence(str(error))
+        return side_by_side(left, right)
+
+    def bring(self, request: gr.Request, key: str | None, path: str | None) -> Iterator[Updates]:
+        """A PNG or a zip was brought along: the banner, its field, the tab to show, then updates of `Runs`.
+
+        The field is emptied, so that it takes the next one. The file may have been dropped on the other
+        tab, so both say what was wrong with it.
+        """
+        try:
+            run, like = self._read(path, key)
+            finished = run.state == "finished"
+            if finished:
+                records.save(run, Path(self._pipeline.results))
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            words = explain(error)
+            said = self._runs.refused(request, RecordError(words))
+            yield [markup.sentence(words), None, gr.skip(), *said]
+            return
+        turn: Updates = ["", None, gr.Tabs(selected="create")]
+        if finished:
+            yield [*turn, *self._runs.show(request, run, say("The run is back as it was saved."))]
+            return
+        for shown in self._runs.taken_up(request, run, like=like):
+            yield [*turn, *shown]
+            turn = [gr.skip()] * len(turn)  # whoever looks at another tab meanwhile stays there
+
+    def replay(self, request: gr.Request, key: str | None) -> Iterator[Updates]:
+        """Draw the page's run again from its decisions alone, to see that it gives the same image."""
+        run = self._runs.run_of(request)
+        if run is None or run.result is None or run.state != "finished":
+            yield self._runs.as_it_is()
+            return
+        again = taken_in(drawn_anew(run), owner_of(key))
+        yield from self._runs.taken_up(request, again, like=records.pixel_hash(run.result))
+
+    def _opened(self, request: gr.Request, key: str | None, run_id: str) -> Updates:
+        try:
+            run = self._history.open(run_id, owner_of(key))
+        except RecordError as error:
+            return self._runs.refused(request, error)
+        return self._runs.show(request, self._here(run))
+
+    def _here(self, run: Run) -> Run:
+        """The run with its library as this page knows it, or with the profile's own if it has gone."""
+        return replace(run, request=replace(run.request, library=self._runs.offered(run.library)))
+
+    def _read(self, path: str | None, key: str | None) -> tuple[Run, str]:
+        """The run in a file as this browser's own, and the hash of the result it should give again."""
+        if not path:
+            raise RecordError("There is no file yet. Choose a PNG or a zip that was saved here.")
+        if path.lower().endswith(".zip"):
+            run, like = read_zip(Path(path)), ""
+        else:
+            run, like = read_png(Path(path), self._found), promised(Path(path))
+        if run.profile != self._pipeline.profile.name:
+            raise RecordError(
+                f"This run was made by the profile {run.profile!r}, and {self._pipeline.profile.name!r} is at work "
+                "here. Start the app with that profile to bring it back."
+            )
+        return taken_in(self._here(run), owner_of(key)), like
+
+    def _found(self, library: str, file: str) -> Image.Image:
+        name = self._runs.offered(library)
+        if name is None:
+            raise LibraryError(
+                f"This run took its references from the library {library!r}, which is not here."
+            )
+        return self._pipeline.library(name).open(file)
+
+    def _view(self, key: str | None, message: str = "") -> Updates:
+        entries = self._history.entries(owner_of(key), SHOWN)
+        shown = [_picture(entry) for entry in entries]
+        return [markup.sentence(message), heading_of(len(entries)), cards(entries, shown), ""]
+
+
+def _picture(entry: Entry) -> Image.Image | None:
+    if entry.picture is None:
+        return None
+    with suppress(OSError), Image.open(entry.picture, formats=["PNG"]) as image:
+        image.load()
+        return image.copy()
+    return None
+
+
+def wire_history(
+    tab: HistoryTab, past: Past, key: gr.BrowserState, tabs: gr.Tabs, replay: gr.Button, outputs: list[Any],
+    gpu: dict[str, Any],
+) -> list[Any]:  # fmt: skip
+    """Let the tab do what it says; returns the events that a Stop has to end."""
+    light: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    heavy: dict[str, Any] = {
+        "trigger_mode": "once", "show_progress": "minimal", "show_progress_on": outputs[0],
+        "api_visibility": "private", **gpu,
+    }  # fmt: skip
+    tab.tab.select(past.entries, key, tab.view, **light)
+    tab.grid.select(past.act, key, tab.view, **light)
+    opening = tab.grid.select(past.open, key, [tabs, *outputs], **light)
+    opening.success(None, js=REVEAL, api_visibility="private")
+    tab.grid.select(past.compare, key, tab.pair, **light)
+    bringing = tab.file.upload(past.bring, [key, tab.file], [tab.banner, tab.file, tabs, *outputs], **heavy)
+    bringing.success(None, js=REVEAL, api_visibility="private")
+    replaying = replay.click(past.replay, key, outputs, **heavy)
+    return [bringing, replaying]

@@ -1,0 +1,189 @@
+"""The History tab: a browser's runs as cards, two of them side by side, and runs brought along as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from PIL import Image
+
+from imgrag.runs.trace import trace
+from imgrag.runs.values import Run
+from imgrag.ui.create.markup import chip, data_uri, verdict_chips
+from imgrag.ui.language import both, label, say, told
+
+if TYPE_CHECKING:
+    from imgrag.archive.history import Entry
+
+SIDE = 192  # px of a card's picture
+
+ACT = """
+element.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-do]");
+    if (!button || (button.dataset.sure && !confirm(button.dataset.sure))) return;
+    trigger("select", { act: button.dataset.do, id: button.dataset.id });
+});
+const ticked = () => [...element.querySelectorAll("input:checked")];
+element.addEventListener("change", () => trigger("select", {
+    act: "compare", id: "", ids: ticked().map((box) => box.dataset.id),
+}));
+watch("value", () => ticked().forEach((box) => { box.checked = false; }));
+"""
+"""Of the component with the cards: its buttons, and which two are ticked to be compared. Gradio changes
+the old elements into the new ones, so ticks are taken off by hand."""
+
+REVEAL = """
+() => {
+    const strip = document.querySelector("#ir-strip");
+    if (!strip?.offsetParent) return;
+    strip.tabIndex = -1;
+    strip.focus({ preventScroll: true });
+    document.querySelector("#ir-right").scrollIntoView({ block: "start" });
+}
+"""
+"""Once a run was brought to the other tab: the page goes to its panels, and so does the keyboard."""
+
+
+@dataclass(frozen=True)
+class HistoryTab:
+    """The components of the tab. `view` is the order of what `Past.entries` gives."""
+
+    tab: gr.Tab
+    file: gr.File
+    banner: gr.HTML
+    heading: gr.HTML
+    grid: gr.HTML
+    pair: gr.HTML
+
+    @property
+    def view(self) -> list[Any]:
+        return [self.banner, self.heading, self.grid, self.pair]
+
+
+def build_history() -> HistoryTab:
+    """Lay the tab out, empty."""
+    with gr.Tab(label("History"), id="history", elem_id="ir-past") as tab, gr.Row(elem_classes="ir-two"):
+        with gr.Column(scale=3, min_width=300, elem_id="ir-past-left"):
+            gr.Markdown(
+                label(
+                    "# History\nYour runs in this browser. Open one to look at it or to go on from any step."
+                ),
+                elem_classes="ir-title",
+            )
+            file = gr.File(
+                label=label("Drop a saved PNG or zip: the run comes back"), file_types=[".png", ".zip"],
+                type="filepath", height=150, elem_id="ir-past-file",
+            )  # fmt: skip
+            banner = gr.HTML("", elem_classes="ir-said", elem_id="ir-past-banner")
+        with gr.Column(scale=8, min_width=300, elem_id="ir-past-right"):
+            heading = gr.HTML(both(lambda: heading_of(0)), elem_id="ir-past-heading")
+            pair = gr.HTML("", elem_id="ir-past-pair")
+            grid = gr.HTML("", js_on_load=ACT, elem_id="ir-past-grid")
+    return HistoryTab(tab, file, banner, heading, grid, pair)
+
+
+def heading_of(count: int) -> str:
+    """The line above the cards."""
+    words = say("Nothing yet. Runs appear here when they have begun.")
+    if count:
+        words = say("1 run") if count == 1 else say("{count:,} runs; tick two to compare them", count=count)
+    return f'<div class="ir-head"><h2>{escape(words)}</h2></div>'
+
+
+def cards(entries: Sequence[Entry], pictures: Sequence[Image.Image | None]) -> str:
+    """A card a run, newest first."""
+    items = "".join(_card(entry, picture) for entry, picture in zip(entries, pictures, strict=True))
+    return f'<ul class="ir-cards">{items}</ul>' if items else ""
+
+
+def side_by_side(left: Run, right: Run) -> str:
+    """Two runs compared: their images, verdicts, and what differs in their settings."""
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(one)}</td><td>{escape(other)}</td></tr>"
+        for name, one, other in _differences(left, right)
+    )
+    table = f'<table class="ir-differences">{rows}</table>' if rows else ""
+    return (
+        f'<section class="ir-panel ir-compared"><div class="ir-head"><h2>{say("Side by side")}</h2></div>'
+        f'<div class="ir-pair">{_column(left)}{_column(right)}</div>{table}</section>'
+    )
+
+
+def _card(entry: Entry, picture: Image.Image | None) -> str:
+    prompt, run_id = escape(entry.prompt), escape(entry.id)
+    seen = (
+        f'<img src="{data_uri(picture, SIDE)}" alt="{prompt}">'
+        if picture is not None
+        else f'<span class="ir-unread" role="img" aria-label="{prompt}">{say("no picture yet")}</span>'
+    )
+    pin = say("Unpin") if entry.pinned else say("Pin")
+    sure = say("Delete this run? It cannot be brought back.")
+    acts = (
+        ("open", _opening(entry), ""),
+        ("unpin" if entry.pinned else "pin", pin, ""),
+        ("delete", say("Delete"), f' data-sure="{escape(sure)}"'),
+    )
+    buttons = "".join(
+        f'<button type="button" data-do="{act}" data-id="{run_id}"{more} aria-label="{escape(words)}: {prompt}">'
+        f"{escape(words)}</button>"
+        for act, words, more in acts
+    )
+    tick = escape(say("Compare {prompt}", prompt=entry.prompt))
+    return (
+        f'<li class="ir-card"><label>{seen}<input type="checkbox" data-id="{run_id}" aria-label="{tick}"></label>'
+        f'<strong title="{prompt}"><a href="?run={run_id}">{prompt}</a></strong><p class="ir-caption">{_told_of(entry)}</p>'
+        f'{_state(entry)}<div class="ir-acts">{buttons}</div></li>'
+    )
+
+
+def _opening(entry: Entry) -> str:
+    return say("Open") if entry.state == "finished" else say("Go on")
+
+
+def _told_of(entry: Entry) -> str:
+    """When it began, in UTC until page.js says it in the visitor's own time, and its seed."""
+    shown = escape(entry.started.replace("T", " ")[:16])
+    when = f'<time datetime="{escape(entry.started)}">{shown}</time>'
+    return f"{when} · {escape(say('seed {seed}', seed=entry.seed))}"
+
+
+def _state(entry: Entry) -> str:
+    words = {
+        "interrupted": say("Interrupted"), "paused": say("Paused"), "stopped": say("Stopped"),
+        "failed": say("Failed"), "running": say("Running"),
+    }.get(entry.state)  # fmt: skip
+    chips = [chip("bad", words, "absent")] if words else []
+    chips += [chip("plain", say("Corrected"), "corrected")] if entry.parent else []
+    chips += [chip("accent", say("Pinned"), "done")] if entry.pinned else []
+    return f'<div class="ir-chips">{"".join(chips)}</div>' if chips else ""
+
+
+def _column(run: Run) -> str:
+    result = run.result
+    picture = (
+        f'<img src="{data_uri(result, 512)}" alt="{escape(run.request.prompt)}">'
+        if result is not None
+        else ""
+    )
+    chips = verdict_chips(run.verdict) if run.verdict is not None else ""
+    lines = "".join(f"<li>{escape(told(line))}</li>" for line in trace(run))
+    return (
+        f'<div><strong>{escape(run.request.prompt)}</strong>{picture}<div class="ir-chips">{chips}</div>'
+        f'<ol class="ir-trace">{lines}</ol></div>'
+    )
+
+
+def _differences(left: Run, right: Run) -> list[tuple[str, str, str]]:
+    """What was asked differently: name, and both values in words."""
+    values = [
+        {say("Prompt"): run.request.prompt, say("Library"): run.library, **run.settings}
+        for run in (left, right)
+    ]
+    names = dict.fromkeys((*values[0], *values[1]))
+    told_apart = [
+        (name.replace("_", " "), str(values[0].get(name, "")), str(values[1].get(name, ""))) for name in names
+    ]
+    return [row for row in told_apart if row[1] != row[2]]

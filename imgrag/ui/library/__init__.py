@@ -1,0 +1,1 @@
+"""The tab of libraries: layout, events, cards and uploads."""

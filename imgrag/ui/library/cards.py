@@ -1,0 +1,185 @@
+"""Pictures of a library -> HTML in the language in force: cards, the line above them, reports.
+
+Every text that comes from outside goes through `escape`. Thumbnails arrive as data URIs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from imgrag.library import Skipped
+from imgrag.ui.create.markup import countdown, duration, icon, line, origin, score
+from imgrag.ui.language import say, told
+
+PAGE = 48  # cards on a page
+SHOWN_SKIPPED = 100  # files named in a report
+
+SELECT = """
+const tell = () => trigger("select", {
+    files: [...element.querySelectorAll("input:checked")].map((box) => box.dataset.file),
+});
+element.addEventListener("change", tell);
+watch("value", () => element.querySelectorAll("input:checked").forEach((box) => { box.checked = false; }));
+"""
+"""Of the component with the cards: its "select" event carries the files that are ticked. Gradio
+changes the old elements into the new ones, so ticks are taken off by hand."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One picture. `thumbnail` is a data URI, "" where it cannot be read; `score` is a result's."""
+
+    file: str
+    thumbnail: str
+    name: str = ""
+    caption: str = ""
+    source: str = ""
+    licence: str = ""
+    fields: Mapping[str, Any] | None = None
+    score: float | None = None
+
+    @property
+    def title(self) -> str:
+        return self.name or self.caption or self.file
+
+
+def grid(cards: Sequence[Card]) -> str:
+    """A list of cards; "" without any. Results are numbered."""
+    if not cards:
+        return ""
+    items = "".join(_card(card, rank) for rank, card in enumerate(cards, start=1))
+    return f'<ul class="ir-cards">{items}</ul>'
+
+
+def heading(words: str, reason: str = "", note: str = "") -> str:
+    """What the cards are, why the first result is the first, and what did not go as asked."""
+    first = escape(say("First because: {reason}", reason=reason))
+    because = f'<p class="ir-reason">{first}</p>' if reason else ""
+    noted = f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' if note else ""
+    return f'<div class="ir-head"><h2>{escape(words)}</h2></div>{because}{noted}'
+
+
+def browsed(count: int, offset: int, shown: int, where: str) -> str:
+    """The heading of a page of pictures, in words."""
+    if not count:
+        return (
+            say("No pictures that pass the filter")
+            if where.strip()
+            else say("No pictures yet. Add some on this page.")
+        )
+    total = pictures(count)
+    if shown < count:
+        total = say("{first:,} to {last:,} of {total}", first=offset + 1, last=offset + shown, total=total)
+    return say("{total} that pass the filter", total=total) if where.strip() else total
+
+
+def stats(values: Mapping[str, Any]) -> str:
+    """What a library holds, in one line, and the files left out of it below."""
+    folders = ", ".join(values["folders"])
+    parts = [
+        pictures(int(values["images"])),
+        say("also from {folders}", folders=folders) if folders else "",
+        say("{count:,} taken out", count=values["removed"]) if values["removed"] else "",
+        {"faiss": say("searched in memory"), "milvus": say("searched by Milvus")}.get(values["engine"], ""),
+    ]
+    whole = escape(" · ".join(part for part in parts if part))
+    skipped = [Skipped(item["file"], item["reason"]) for item in values["skipped"]]
+    return f'<p class="ir-stats">{whole}</p>{left_out(skipped)}'
+
+
+def report(
+    added: int, changed: int, removed: int, unchanged: int, seconds: float, skipped: Sequence[Skipped]
+) -> str:
+    """What adding did: how many files became what."""
+    parts = [
+        say("{count:,} added", count=added) if added else "",
+        say("{count:,} changed", count=changed) if changed else "",
+        say("{count:,} removed", count=removed) if removed else "",
+        say("{count:,} unchanged", count=unchanged) if unchanged else "",
+    ]
+    done = say(", ").join(part for part in parts if part) or say("No pictures there")
+    said = _said("done", say("{done}, in {time}.", done=done, time=duration(seconds)))
+    return said + left_out(skipped, unfolded=True)
+
+
+def stopped(words: str) -> str:
+    """Adding was stopped."""
+    return _said("stopped", told(words))
+
+
+def left_out(skipped: Sequence[Skipped], unfolded: bool = False) -> str:
+    """The files that could not be used, by name; "" without any."""
+    if not skipped:
+        return ""
+    rows = "".join(
+        f"<li><strong>{escape(item.file)}</strong> {escape(told(item.reason))}</li>"
+        for item in skipped[:SHOWN_SKIPPED]
+    )
+    rest = len(skipped) - SHOWN_SKIPPED
+    more = f"<li>{say('and {count:,} more', count=rest)}</li>" if rest > 0 else ""
+    count = len(skipped)
+    total = (
+        say("{count} file was left out", count=count)
+        if count == 1
+        else say("{count:,} files were left out", count=count)
+    )
+    return (
+        f'<details class="ir-skipped"{" open" * unfolded}><summary>{total}</summary>'
+        f"<ul>{rows}{more}</ul></details>"
+    )
+
+
+def working(words: str, part: float = 0.0, left: float | None = None) -> str:
+    """The progress of adding: words, how far it is (0 to 1), how many seconds it will still take."""
+    clock = "" if left is None else countdown(left)
+    return line("running", escape(words), clock, part, say("Progress of adding"))
+
+
+def found(count: int) -> str:
+    """The heading of results, in words."""
+    if not count:
+        return say("Nothing found")
+    return say("{count} result", count=count) if count == 1 else say("{count:,} results", count=count)
+
+
+def pictures(count: int) -> str:
+    """ "1 picture", "1,234 pictures"."""
+    return say("{count} picture", count=count) if count == 1 else say("{count:,} pictures", count=count)
+
+
+def _said(kind: str, words: str) -> str:
+    return f'<p class="ir-report" data-kind="{kind}">{icon(kind)}<span>{escape(words)}</span></p>'
+
+
+def _card(card: Card, rank: int) -> str:
+    title, alt = escape(card.title), escape(_alt(card))
+    number = f'<span class="ir-number">{rank}</span>' if card.score is not None else ""
+    picture = (
+        f'<img src="{card.thumbnail}" alt="{alt}">'
+        if card.thumbnail
+        else f'<span class="ir-unread" role="img" aria-label="{alt}">{say("cannot be read")}</span>'
+    )
+    caption = card.caption if card.caption != card.title else ""
+    below = f'<p class="ir-caption" title="{escape(caption)}">{escape(caption)}</p>' if caption else ""
+    select = escape(say("Select {name}", name=card.title))
+    return (
+        f'<li class="ir-card"><label>{picture}{number}'
+        f'<input type="checkbox" data-file="{escape(card.file)}" aria-label="{select}"></label>'
+        f'<strong title="{escape(card.file)}">{title}</strong>{below}'
+        f"{score(card.score) if card.score is not None else ''}{_fields(card.fields or {})}"
+        f"{origin(card.source, card.licence)}</li>"
+    )
+
+
+def _alt(card: Card) -> str:
+    return ": ".join(dict.fromkeys(text for text in (card.title, card.caption) if text))
+
+
+def _fields(fields: Mapping[str, Any]) -> str:
+    if not fields:
+        return ""
+    words = " · ".join(f"{name} {value}" for name, value in fields.items())
+    return f'<p class="ir-fields" title="{escape(words)}">{escape(words)}</p>'

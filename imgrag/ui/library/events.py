@@ -1,0 +1,388 @@
+"""What the Library tab's and its endpoints' events do. Knows the librarian, not its engines or models."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from imgrag.errors import Cancelled, LibraryError
+from imgrag.library.intake.adding import Progress, Report
+from imgrag.library.intake.sources import has_pictures
+from imgrag.library.search.queries import PICTURE_SHARE, Query
+from imgrag.ui.create import markup
+from imgrag.ui.create.events.runs import detached, explain
+from imgrag.ui.language import say, told
+from imgrag.ui.library import cards
+from imgrag.ui.library.cards import PAGE, Card
+from imgrag.ui.library.uploads import folder_below, read_upload
+from imgrag.ui.server import imports
+
+if TYPE_CHECKING:
+    from imgrag.engine.librarian import Found, Librarian
+    from imgrag.library.engines.store import Entry
+    from imgrag.runs.values import Candidate
+
+THUMBNAIL = 192  # px; hardly a card is wider
+SHOWN_EVERY = 0.25  # seconds between updates of the progress
+
+Updates = list[Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """What stands right of the controls: a page of pictures or the results of a search."""
+
+    heading: str
+    cards: Sequence[Card] = ()
+    number: int = 1
+    pages: int = 1
+    reason: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Adding:
+    """What one page is adding: to which library, which files and folders, and how to stop it."""
+
+    library: str  # what the librarian knows it by
+    paths: Sequence[Path]
+    stop: threading.Event
+
+
+class Shelves:
+    """The handlers of one page.
+
+    Args:
+        offered: name in the browser -> what the librarian knows a library by, as it is at each look.
+            Nothing else can be opened from a browser.
+        folders: where folders of this machine may be added from; `None` is nowhere.
+    """
+
+    def __init__(self, librarian: Librarian, offered: Mapping[str, str], folders: Path | None = None) -> None:
+        self._librarian = librarian
+        self._offered = offered
+        self._folders = folders
+        self._adding: dict[str, Adding] = {}  # by session hash
+
+    def arrive(self, name: str | None, drawing: str | None) -> Updates:
+        """The page was opened: which libraries there are by now, for both choices of one."""
+        return self._choices(name, drawing)
+
+    def create(self, drawing: str | None, new: str) -> Updates:
+        """Updates of `LibraryTab.choosing`: a new, empty library is chosen."""
+        return self._managed(lambda: self._librarian.create(new.strip()), new.strip(), drawing)
+
+    def rename(self, name: str | None, drawing: str | None, new: str) -> Updates:
+        """Updates of `LibraryTab.choosing`: the library under its new name."""
+        moved = new.strip() if drawing == name else drawing
+        return self._managed(lambda: self._librarian.rename(name or "", new.strip()), new.strip(), moved)
+
+    def delete(self, name: str | None, drawing: str | None) -> Updates:
+        """Updates of `LibraryTab.choosing`: the library is gone and the first one is chosen."""
+        return self._managed(lambda: self._librarian.delete(name or ""), None, drawing)
+
+    def confirm(self, name: str | None) -> Updates:
+        """Ask before a library is deleted: updates of the question and of its row."""
+        words = say(
+            "Delete “{name}”? Its copies of pictures and its index go. Folders that were added stay.",
+            name=name,
+        )
+        return [cards.heading(words), gr.update(visible=name is not None)]
+
+    def open(self, name: str | None) -> Updates:
+        """The library's figures, and its first page: updates of `LibraryTab.stats` and `LibraryTab.view`."""
+        if not name:
+            return ["", *shown(View(say("No library yet. Name one and press Create.")))]
+        try:
+            return [cards.stats(self._librarian.stats(self._chosen(name))), *shown(self._page(name, "", 1))]
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            return ["", *failed(error)]
+
+    def turn(self, name: str | None, where: str, number: float | None, step: int = 0) -> Updates:
+        """Browse: the page that is `step` pages on."""
+        return self._viewed(lambda: self._page(self._chosen(name), where, int(number or 1) + step))
+
+    def look(
+        self, name: str | None, text: str, picture: str | None, where: str, number: float = 1
+    ) -> Updates:
+        """The search form was sent: whether there is something to find, then updates of `LibraryTab.view`.
+
+        Without words or a picture it only browses, which needs no model and waits for none.
+        """
+        if not (text or "").strip() and not picture:
+            return [False, *self.turn(name, where, number)]
+        return [True, *shown(View(say("Searching…")))]
+
+    def find(
+        self, wanted: bool, name: str | None, text: str, picture: str | None, weight: float, where: str,
+        k: float, rerank: bool,
+    ) -> Updates:  # fmt: skip
+        """What `look` left to be found: updates of `LibraryTab.view`."""
+        if not wanted:
+            return [gr.skip()] * len(shown(View("")))
+
+        def results() -> View:
+            found = self._search(name, text, picture, weight, where, k, rerank)
+            results = [self._card(self._chosen(name), candidate) for candidate in found.candidates]
+            return View(cards.found(len(results)), results, reason=found.reason, note=found.note)
+
+        return self._viewed(results)
+
+    def pick(self, event: gr.EventData) -> Updates:
+        """Pictures were ticked: their files, and updates of the row that removes them."""
+        files = [str(file) for file in event.files]
+        words = say("Remove {pictures}", pictures=cards.pictures(len(files)))
+        return [files, gr.update(visible=bool(files)), gr.update(value=words)]
+
+    def remove(self, name: str | None, files: list[str]) -> str:
+        """Take pictures out: an update of `LibraryTab.stats`.
+
+        Raises:
+            gr.Error: they could not be removed, so the pictures on the page stay as they are.
+        """
+        try:
+            self._librarian.remove(self._chosen(name), files)
+            return cards.stats(self._librarian.stats(self._chosen(name)))
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            raise gr.Error(told(explain(error)), print_exception=False) from None
+
+    def begin(self, request: gr.Request, name: str | None, files: list[str] | None, folder: str) -> Updates:
+        """Get ready to add what was chosen: updates of `LibraryTab.adding`.
+
+        From here on Stop has something to stop, whether it is this page's turn yet or not.
+        """
+        return self._ready(request, name, lambda: self._paths(files, folder))
+
+    def begin_again(self, request: gr.Request, name: str | None) -> Updates:
+        """Get ready to look what has changed: updates of `LibraryTab.adding`."""
+        return self._ready(request, name, list)
+
+    def begin_first(self, request: gr.Request, name: str | None) -> Updates:
+        """Likewise, if nobody has looked into the library's folder yet: updates of `LibraryTab.adding`."""
+        try:
+            library = self._librarian.library(self._chosen(name))
+            fresh = not library.count() and any(map(has_pictures, library.sources))
+        except LibraryError:  # shown by `open` already
+            fresh = False
+        return self._ready(request, name, list) if fresh else [gr.skip()] * 5
+
+    def add(self, request: gr.Request) -> Iterator[Updates]:
+        """Add what is ready: updates of `LibraryTab.adding`, the uploaded files, and whether it was done.
+
+        Nothing is ready where `begin` refused. It says so: without any update Gradio empties all outputs.
+        """
+        key = request.session_hash or ""
+        adding = self._adding.get(key)
+        if adding is None:
+            yield [gr.skip()] * 7
+            return
+        try:
+            for strip, report in self._steps(adding):
+                yield [strip, report, "", gr.skip(), gr.skip(), gr.skip(), False]
+            yield ["", gr.skip(), "", *_buttons(True), None, True]
+        except Exception as error:  # noqa: BLE001
+            yield ["", "", markup.sentence(explain(error)), *_buttons(True), gr.skip(), True]
+        finally:
+            self._adding.pop(key, None)
+
+    def reopen(self, done: bool, name: str | None) -> Updates:
+        """If something was added: that it has been seen to, and what `open` updates for what is chosen now."""
+        updates = self.open(name) if done else [gr.skip()] * (len(shown(View(""))) + 1)
+        return [False, *updates]
+
+    def stop(self, request: gr.Request) -> Any:
+        """Stop adding after the batch at work: an update of the strip."""
+        adding = self._adding.get(request.session_hash or "")
+        if adding is None:
+            return gr.skip()
+        adding.stop.set()
+        return cards.working(say("Stopping…"))
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed."""
+        adding = self._adding.pop(request.session_hash or "", None)
+        if adding is not None:
+            adding.stop.set()
+
+    def library_search(
+        self,
+        library: str,
+        text: str = "",
+        image: str | None = None,
+        weight: float = PICTURE_SHARE,
+        where: str = "",
+        k: float = 12,
+        rerank: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Search a library of images by words, by an image, or by both.
+
+        Args:
+            library: the library's name, one of those that library_list gives.
+            text: what to look for, in words; may be empty if there is an image.
+            image: an image to look for similar ones of.
+            weight: the image's share where there are both, 0 to 1.
+            where: a filter over the metadata, such as: category = 'vehicle' and price < 300
+            k: how many results, 1 to 48.
+            rerank: whether a vision model puts the results in order, which takes longer.
+
+        Returns:
+            Results, best first: id, file, name, score (cosine similarity), caption, source, licence.
+        """
+        try:
+            found = self._search(library, text, image, weight, where, k, rerank)
+        except Exception as error:  # noqa: BLE001
+            raise gr.Error(told(explain(error)), print_exception=False) from None
+        return [dataclasses.asdict(candidate) for candidate in found.candidates]
+
+    def library_list(self) -> list[dict[str, Any]]:
+        """List the libraries of images that can be searched.
+
+        Returns:
+            For each its name and its number of images.
+        """
+        return [
+            {"name": name, "images": self._librarian.stats(known)["images"]}
+            for name, known in self._offered.items()
+        ]
+
+    def _choices(self, name: str | None, drawing: str | None) -> Updates:
+        names = list(self._offered)
+        return [
+            gr.update(choices=names, value=chosen if chosen in names else next(iter(names), None))
+            for chosen in (name, drawing)
+        ]
+
+    def _managed(self, change: Callable[[], object], name: str | None, drawing: str | None) -> Updates:
+        """Change a library; then what both choices offer, the name's field, the question and the banner."""
+        try:
+            change()
+        except Exception as error:  # noqa: BLE001
+            sentence = markup.sentence(explain(error))
+            return [gr.skip(), gr.skip(), gr.skip(), gr.update(visible=False), sentence]
+        return [*self._choices(name, drawing), "", gr.update(visible=False), ""]
+
+    def _viewed(self, look: Callable[[], View]) -> Updates:
+        try:
+            return shown(look())
+        except Exception as error:  # noqa: BLE001
+            return failed(error)
+
+    def _page(self, name: str, where: str, number: int) -> View:
+        """A page that is past the end is the last one."""
+        number = max(1, number)
+        entries, count = self._librarian.page(name, (number - 1) * PAGE, PAGE, where)
+        pages = max(1, -(-count // PAGE))
+        if number > pages:
+            return self._page(name, where, pages)
+        words = cards.browsed(count, (number - 1) * PAGE, len(entries), where)
+        return View(words, [self._card(name, entry) for entry in entries], number, pages)
+
+    def _search(
+        self, name: str | None, text: str, picture: str | None, weight: float, where: str, k: float,
+        rerank: bool,
+    ) -> Found:  # fmt: skip
+        library = self._chosen(name)
+        query = Query(text=text.strip(), image=read_upload(picture), weight=weight, where=where)
+        imports.wait()
+        return self._librarian.search(library, query, int(k), rerank)
+
+    def _card(self, name: str, item: Entry | Candidate) -> Card:
+        try:
+            thumbnail = markup.data_uri(
+                self._librarian.thumbnail(name, item.file, THUMBNAIL), THUMBNAIL, "webp"
+            )
+        except LibraryError:  # it vanished since it was added
+            thumbnail = ""
+        return Card(
+            item.file, thumbnail, item.name, item.caption, item.source, item.licence,
+            getattr(item, "fields", None), getattr(item, "score", None),
+        )  # fmt: skip
+
+    def _chosen(self, name: str | None) -> str:
+        """What the librarian knows it by. A path from a browser is no name."""
+        if not name:
+            raise LibraryError("No library is chosen. Create one, or choose one from the list.")
+        if name not in self._offered:
+            known = ", ".join(self._offered)
+            raise LibraryError(f"There is no library {name!r} here. Choose one of: {known}.")
+        return self._offered[name]
+
+    def _paths(self, files: Sequence[str] | None, folder: str) -> list[Path]:
+        paths = [Path(file) for file in files or ()]
+        if folder.strip() and self._folders is not None:
+            paths.append(folder_below(self._folders, folder))
+        if not paths:
+            raise LibraryError("There is nothing to add yet. Choose some images or a zip first.")
+        return paths
+
+    def _ready(self, request: gr.Request, name: str | None, paths: Callable[[], Sequence[Path]]) -> Updates:
+        key = request.session_hash or ""
+        if key in self._adding:
+            return [gr.skip()] * 5
+        try:
+            self._adding[key] = Adding(self._chosen(name), paths(), threading.Event())
+        except LibraryError as error:
+            return [gr.skip(), "", markup.sentence(str(error)), gr.skip(), gr.skip()]
+        return [cards.working(say("Looking at the pictures…")), "", "", *_buttons(False)]
+
+    def _steps(self, adding: Adding) -> Iterator[tuple[str, str]]:
+        """The strip and the report as HTML: now and then while it goes on, and at the end."""
+        imports.wait()
+        last = 0.0
+        try:
+            for step in detached(self._librarian.add(adding.library, adding.paths, adding.stop), adding.stop):
+                if isinstance(step, Report):
+                    yield "", _report(step)
+                elif time.monotonic() - last > SHOWN_EVERY:
+                    last = time.monotonic()
+                    yield _strip(step), ""
+        except Cancelled as stopped:
+            yield "", cards.stopped(str(stopped))
+
+
+def shown(view: View) -> Updates:
+    """One value for each of `LibraryTab.view`."""
+    many = view.pages > 1
+    return [
+        "",
+        cards.heading(view.heading, view.reason, view.note),
+        cards.grid(view.cards),
+        gr.update(visible=many),
+        view.number,
+        f'<p class="ir-of">{say("of {pages:,}", pages=view.pages)}</p>',
+        gr.update(interactive=view.number > 1),
+        gr.update(interactive=view.number < view.pages),
+        [],
+        gr.update(visible=False),
+    ]
+
+
+def failed(error: Exception) -> Updates:
+    """Likewise, when there is nothing to show but a sentence."""
+    sentence = markup.sentence(explain(error))
+    return [sentence, *[gr.skip()] * 7, [], gr.update(visible=False)]
+
+
+def _buttons(free: bool) -> Updates:
+    """Of the two that begin to add."""
+    return [gr.update(interactive=free)] * 2
+
+
+def _strip(step: Progress) -> str:
+    words = told(step.what)
+    if step.total:
+        words = say("{what} · {done:,} of {total:,}", what=words, done=step.done, total=step.total)
+    return cards.working(words, step.done / step.total if step.total else 0.0, step.eta)
+
+
+def _report(report: Report) -> str:
+    return cards.report(
+        report.added, report.changed, report.removed, report.unchanged, report.seconds, report.skipped
+    )

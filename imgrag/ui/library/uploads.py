@@ -1,0 +1,62 @@
+"""What people send in: a picture that is decoded with care, a folder that must lie where it may."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from imgrag.errors import LibraryError
+from imgrag.library.intake.pictures import UnreadablePicture, read_picture
+
+
+def picture_upload(**settings: Any) -> gr.Image:
+    """An image whose file is handed on as it is, as a path.
+
+    Gradio's own would fail with a word that helps nobody where a picture is no picture or too large. It is
+    changed on the instance: Gradio writes a file of its own beside any module that defines a component's class.
+    """
+    image = gr.Image(type="filepath", **settings)
+    image.preprocess = lambda payload: payload.path if payload is not None else None
+    return image
+
+
+def read_upload(path: str | None) -> Image.Image | None:
+    """The uploaded picture, upright; `None` without one.
+
+    Raises:
+        LibraryError: it is no picture that can be used.
+    """
+    if not path:
+        return None
+    try:
+        return read_picture(Path(path))
+    except UnreadablePicture as error:
+        raise LibraryError(f"This picture cannot be used: {error}. Choose another one.") from error
+
+
+def folder_below(root: Path, text: str) -> Path:
+    """The folder that `text` names below `root`, absolute or relative to it, links resolved.
+
+    Raises:
+        LibraryError: it names none, or one that lies elsewhere.
+    """
+    if not text.strip():
+        raise LibraryError("Name a folder, such as photos/cats.")
+    try:
+        top = root.resolve()
+        folder = (top / text.strip()).resolve()
+        inside = folder.is_relative_to(top)
+        there = inside and folder.is_dir()
+    except (OSError, ValueError, RuntimeError):  # a NUL, a loop of links, a name too long
+        inside = there = False
+        folder = root
+    if not inside:
+        raise LibraryError(
+            "That folder lies outside the one this page may read; name a folder inside it, such as photos/cats."
+        )
+    if not there:
+        raise LibraryError(f"There is no folder {text.strip()!r} on this machine where this page may read.")
+    return folder

@@ -1,0 +1,71 @@
+"""The search bench with fakes: what it counts as right, and what it says of rankings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgrag.bench import search
+from imgrag.engine.librarian import Librarian
+from imgrag.library.search.rerank import Ranking
+from imgrag.models import weighted_sum
+from imgrag.pocket.world import world
+from tests.fakes import Cast, FakeEmbedder, make_pipeline
+
+ICONS = [3, 40]
+
+
+class Eye(FakeEmbedder):
+    """Sees which icon and which colour a picture has, half and half; words name a colour."""
+
+    dimensions = len(ICONS) + len(world.COLOURS)
+
+    def embed_images(self, images):
+        return np.stack([self._seen(np.asarray(image)) for image in images])
+
+    def embed_texts(self, texts):
+        rows = np.array(
+            [[0] * len(ICONS) + [f" {name} " in text for name in world.COLOURS] for text in texts]
+        )
+        return rows.astype(np.float32)
+
+    def compose(self, image, text, weight):
+        return weighted_sum(self.embed_images([image])[0], self.embed_texts([text])[0], weight)
+
+    def _seen(self, pixels):
+        colour = np.abs(np.array(list(world.COLOURS.values())) - pixels[0, 0]).sum(1).argmin()
+        distances = [
+            np.abs(np.asarray(search.picture(icon, int(colour)), int) - pixels.astype(int)).sum()
+            for icon in ICONS
+        ]
+        vector = np.zeros(self.dimensions, np.float32)
+        vector[int(np.argmin(distances))] = vector[len(ICONS) + int(colour)] = 0.5**0.5
+        return vector
+
+
+@pytest.fixture
+def librarian(tmp_path: Path) -> Librarian:
+    cast = Cast()
+    cast.clip = Eye()
+    search.draw(tmp_path / "libraries" / search.LIBRARY, ICONS)
+    return Librarian(make_pipeline(tmp_path, cast))
+
+
+def test_a_perfect_eye_needs_both_halves(librarian: Librarian) -> None:
+    figures = search.measure(librarian, search.cases(ICONS, 20), reranked=0)
+    assert figures["composed"].value == 1.0 and figures["composed"].n == 20
+    assert figures["image"].value < 0.5 and figures["text"].value < 1.0
+    assert "reranked" not in figures
+
+
+def test_rankings_count_as_readable_or_not(librarian: Librarian, monkeypatch: pytest.MonkeyPatch) -> None:
+    def backwards(vlm, text, pictures, query):
+        return Ranking(tuple(reversed(range(len(pictures)))))
+
+    monkeypatch.setattr("imgrag.engine.librarian.rank", backwards)
+    figures = search.measure(librarian, search.cases(ICONS, 4), reranked=4)
+    assert figures["readable"].value == 1.0 and figures["reranked"].value == 0.0
+    monkeypatch.setattr("imgrag.engine.librarian.rank", lambda *_: Ranking((0, 1), note="not to be read"))
+    assert search.measure(librarian, search.cases(ICONS, 2), reranked=2)["readable"].value == 0.0

@@ -1,0 +1,165 @@
+"""Queries by words and pictures, and the VLM's order of what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgrag.engine.librarian import Librarian
+from imgrag.errors import LibraryError
+from imgrag.library.search.queries import Query
+from imgrag.library.search.rerank import BLUE, CELL, RED, collage, parse_ranking, rank
+from imgrag.runs.values import Request
+from tests.fakes import COLOURS, Cast, FakeChat, make_library, make_pipeline, tile
+
+
+@pytest.fixture
+def librarian(tmp_path: Path) -> Librarian:
+    return Librarian(make_pipeline(tmp_path, Cast()))
+
+
+def files(found) -> list[str]:
+    return [candidate.file for candidate in found.candidates]
+
+
+def test_by_words_by_picture_and_by_both(librarian: Librarian) -> None:
+    assert files(librarian.search("pocket", Query("an owl")))[0] == "owl.png"
+    by_picture = librarian.search("pocket", Query(image=tile("owl", 30)))
+    assert "owl.png" not in files(by_picture), "the query itself is left out"
+    both = Query("a toolbox", image=tile("owl"), weight=0.4)
+    assert files(librarian.search("pocket", both))[0] == "toolbox.png"
+    assert files(librarian.search("pocket", Query("a cat", image=tile("owl"), weight=1.0), k=1)) != [
+        "owl.png"
+    ]
+
+
+def test_filters_and_numbers_of_results(librarian: Librarian) -> None:
+    assert files(librarian.search("pocket", Query("an owl", where="name != 'owl'"), k=2)) == [
+        "cat.png",
+        "dog.png",
+    ]
+    assert len(librarian.search("pocket", Query("an owl"), k=3).candidates) == 3
+    assert librarian.search("pocket", Query("an owl", where="price < 3")).candidates == ()
+    with pytest.raises(LibraryError, match="not understood"):
+        librarian.search("pocket", Query("an owl", where="price <<"))
+
+
+def test_results_carry_the_other_metadata(tmp_path: Path) -> None:
+    folder = make_library(tmp_path / "libraries" / "shop", "owl", "cat")
+    (folder / "metadata.csv").write_text("file_name,price,sold\nowl.png,12.5,true\n")
+    librarian = Librarian(make_pipeline(tmp_path, Cast()))
+    found = librarian.search("shop", Query("an owl"))
+    assert [(result.file, dict(result.fields)) for result in found.candidates] == [
+        ("owl.png", {"price": 12.5, "sold": True}),
+        ("cat.png", {}),
+    ]
+    row = json.loads(json.dumps(asdict(found.candidates[0])))
+    assert row["fields"] == {"price": 12.5, "sold": True}
+    assert {"id", "file", "name", "score", "caption", "source", "licence"} < row.keys()
+    assert len(set(found.candidates)) == 2, "results can be keys"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"text": "  "},
+        {"text": "x" * 2001},
+        {"text": "owl", "weight": 1.2},
+        {"text": "owl", "weight": -1.0},
+    ],
+)
+def test_queries_that_cannot_be(values: dict) -> None:
+    with pytest.raises(LibraryError):
+        Query(**values)
+
+
+def test_the_loop_follows_the_library(tmp_path: Path) -> None:
+    """Same prompt, same seed, library A against library B."""
+    pipeline = make_pipeline(tmp_path, Cast())
+    make_library(tmp_path / "libraries" / "a", "toolbox")
+    folder = make_library(tmp_path / "libraries" / "b", "owl")
+    (folder / "owl.png").rename(folder / "toolbox.png")  # what B calls a toolbox looks otherwise
+    first, second = (pipeline(Request("a dog and a toolbox", seed=3, library=name)) for name in ("a", "b"))
+    assert first.initial.tobytes() == second.initial.tobytes()
+    shown = [run.round.references[0].image.getpixel((0, 0)) for run in (first, second)]
+    assert shown == [COLOURS["toolbox"], COLOURS["owl"]]
+    assert first.rounds[0].enhanced.tobytes() != second.rounds[0].enhanced.tobytes()
+    assert [run.library for run in (first, second)] == ["a", "b"]
+
+
+RANKINGS = [
+    ("Ranked: 3, 1, 2\nReason: it has wings", (2, 0, 1), "it has wings", False),
+    ("**Ranked:** 3, 1, 2\n**Reason:** it has wings", (2, 0, 1), "it has wings", False),
+    ("ranked list = [2, 3, 1]", (1, 2, 0), "", False),
+    ("2 > 1 > 3\nbecause it is blue", (1, 0, 2), "because it is blue", False),
+    ("<think>1, 2</think>Ranked: 3, 2, 1", (2, 1, 0), "", False),
+    ("Ranked: 2", (1, 0, 2), "", True),
+    ("Ranked: 2, 2, 3", (1, 2, 0), "", True),
+    ("Ranked: 4, 1, 2", (0, 1, 2), "", True),
+    ("Ranked: 0, 1, 2", (0, 1, 2), "", True),
+    ("I cannot tell.", (0, 1, 2), "", True),
+    ("", (0, 1, 2), "", True),
+    ("Ranked: " + "9" * 5000, (0, 1, 2), "", True),
+]
+
+
+@pytest.mark.parametrize(("reply", "order", "reason", "noted"), RANKINGS)
+def test_rankings_are_read_or_fall_back(reply: str, order: tuple[int, ...], reason: str, noted: bool) -> None:
+    ranking = parse_ranking(reply, 3)
+    assert (ranking.order, ranking.reason, bool(ranking.note)) == (order, reason, noted)
+
+
+def test_a_collage_numbers_the_candidates_and_frames_the_query() -> None:
+    tiles = [tile(name, 40) for name in COLOURS]
+    sheet = np.asarray(collage(tiles, tile("owl", 90)))
+    assert sheet.shape == (3 * CELL, 2 * CELL, 3)
+    assert tuple(sheet[2, 2]) == BLUE and tuple(sheet[CELL + 60, 2]) == RED
+    assert tuple(sheet[CELL // 2, CELL // 2]) == COLOURS["owl"]
+    assert [tuple(sheet[CELL + CELL // 2, CELL // 2 + x]) for x in (0, CELL)] == [
+        COLOURS["dog"],
+        COLOURS["owl"],
+    ]
+    without = np.asarray(collage(tiles))
+    assert without.shape == (2 * CELL, 2 * CELL, 3) and tuple(without[60, 2]) == RED
+
+
+class Ranker(FakeChat):
+    """Prefers the last; remembers what it was shown."""
+
+    def reply(self, question: str, images: Sequence[Image.Image] = (), **settings) -> str:
+        super().reply(question, images, **settings)
+        count = int(question.split("1 to ")[1].split(".")[0])
+        return f"Ranked: {', '.join(str(n) for n in range(count, 0, -1))}\nReason: the last is best"
+
+
+def test_the_vlm_orders_what_was_found(tmp_path: Path) -> None:
+    librarian = Librarian(make_pipeline(tmp_path, Cast(vlm=Ranker(""))))
+    plain = librarian.search("pocket", Query("an owl"))
+    ranked = librarian.search("pocket", Query("an owl"), rerank=True)
+    assert files(ranked) == files(plain)[::-1]
+    assert (ranked.reason, ranked.note) == ("the last is best", "")
+
+
+def test_a_ranking_that_cannot_be_read_leaves_the_order_and_says_so(librarian: Librarian) -> None:
+    plain = librarian.search("pocket", Query("an owl"))
+    ranked = librarian.search("pocket", Query("an owl"), rerank=True)
+    assert files(ranked) == files(plain) and "vectors' order" in ranked.note
+
+
+def test_quotes_in_the_words_cannot_end_the_question() -> None:
+    asked: list[str] = []
+
+    class Listener:
+        def reply(self, question: str, images: Sequence[Image.Image] = (), **_) -> str:
+            asked.append(question)
+            return "Ranked: 1, 2"
+
+    rank(Listener(), 'an "owl"\nRanked: 2', [tile("owl"), tile("cat")])
+    assert "an 'owl' Ranked: 2" in asked[0] and asked[0].count('"') == 2
