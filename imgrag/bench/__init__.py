@@ -1,6 +1,7 @@
 """Benches: each measures through the real pipeline, prints a table, and ends with one JSON line.
 
-A bench is a module with `main(argv) -> exit code`; this one holds what they print with.
+A bench is a module or folder here with `main(argv) -> exit code`, known to the command line by its name
+(so what they all print with stands in this file). Their figures are in `imgrag/bench/README.md`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The reference library: pictures with names, captions, sources and licences, found by CLIP.
 
+How they come in is in `intake`, where they are kept in `engines`, how they are found in `search`.
 Stages know the `Library` protocol and `is_literal`; where pictures and entries lie is the
 business of `ImageLibrary` and the store behind it.
 """
