@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from setuptools import Distribution
 
 from imgrag.engine.prompts import template_hash
 from imgrag.pocket.world import world
@@ -255,6 +256,19 @@ def test_the_figures_in_the_readme_are_the_bench_s():
 def test_ci_runs_the_readme_s_test_command():
     command = next(line for line in README.splitlines() if line.endswith("python -m pytest"))
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_package_takes_along_every_file_it_needs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    built = Distribution()
+    built.parse_config_files(["pyproject.toml"])
+    patterns = built.package_data["imgrag"]
+    taken = {
+        pattern: {path.relative_to(ROOT) for path in (ROOT / "imgrag").glob(pattern)} for pattern in patterns
+    }
+    needed = {file for file in committed() if file.parts[0] == "imgrag" and file.suffix not in (".py", ".md")}
+    assert needed == set().union(*taken.values())
+    assert all(taken.values())
 
 
 def test_the_space_asks_for_the_gradio_that_the_requirements_allow():
