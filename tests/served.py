@@ -171,20 +171,26 @@ def page_pipeline(folder: Path, cast: Cast | None = None, **options: Any) -> Ima
 
 
 @contextmanager
-def served(*command: str) -> Iterator[str]:
-    """A page's address while its process, `python COMMAND --port N`, is alive."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/"
-    process = subprocess.Popen([sys.executable, *command, "--port", str(port)], cwd=ROOT)
+def process(port: int, *command: str) -> Iterator[subprocess.Popen]:
+    """A page's process, `python COMMAND --port PORT`, from its first answer until the end or until it is killed."""
+    started = subprocess.Popen([sys.executable, *command, "--port", str(port)], cwd=ROOT)
     try:
-        while not answers(url):
-            if process.poll() is not None:
-                raise RuntimeError(f"{command} ended with {process.returncode}")
-            time.sleep(0.2)
-        yield url
+        while not answers(f"http://127.0.0.1:{port}/"):
+            if started.poll() is not None:
+                raise RuntimeError(f"{command} ended with {started.returncode}")
+            time.sleep(0.2)  # it needs the processor more than whoever waits for it
+        yield started
     finally:
-        process.terminate()
-        process.wait()
+        started.terminate()
+        started.wait()
+
+
+@contextmanager
+def served(*command: str) -> Iterator[str]:
+    """A page's address while its process is alive."""
+    port = free_port()
+    with process(port, *command):
+        yield f"http://127.0.0.1:{port}/"
 
 
 def free_port() -> int:
