@@ -14,7 +14,7 @@ from PIL import Image
 
 from imgrag.archive import records
 from imgrag.archive.history import Entry, History
-from imgrag.archive.restoring import drawn_anew, promised, read_png, read_zip, taken_in
+from imgrag.archive.restoring import drawn_anew, open_picture, promised, read_png, read_zip, taken_in
 from imgrag.errors import LibraryError, RecordError
 from imgrag.runs.values import Run
 from imgrag.ui.create import markup
@@ -166,11 +166,9 @@ class Past:
 
 
 def _picture(entry: Entry) -> Image.Image | None:
-    if entry.picture is None:
-        return None
-    with suppress(OSError), Image.open(entry.picture, formats=["PNG"]) as image:
-        image.load()
-        return image.copy()
+    """What a card shows; a picture that is damaged is as good as none."""
+    with suppress(RecordError):
+        return open_picture(entry.picture) if entry.picture is not None else None
     return None
 
 
