@@ -119,6 +119,15 @@ class Librarian:
         """A small copy of a picture. Raises LibraryError."""
         return self.library(name).thumbnail(file, side)
 
+    def picture(self, name: str, file: str) -> Image.Image:
+        """A picture of a library, also where nobody has looked into it since it was made. Raises LibraryError."""
+        library = self.library(name)
+        try:
+            return library.open(file)
+        except LibraryError:
+            library.index(self.embedder())
+            return library.open(file)
+
     def search(self, name: str, query: Query, k: int = 12, rerank: bool = False) -> Found:
         """The best `k` for words, a picture or both; the query picture itself is left out.
 

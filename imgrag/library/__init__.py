@@ -15,6 +15,7 @@ from imgrag.library.shelf import (
     library_names,
     open_library,
     rename_library,
+    typed_folder,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "library_names",
     "open_library",
     "rename_library",
+    "typed_folder",
 ]

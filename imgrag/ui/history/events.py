@@ -15,6 +15,7 @@ from PIL import Image
 from imgrag.archive import records
 from imgrag.archive.history import Entry, History
 from imgrag.archive.restoring import drawn_anew, open_picture, promised, read_png, read_zip, taken_in
+from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError, RecordError
 from imgrag.runs.values import Run
 from imgrag.ui.create import markup
@@ -157,7 +158,7 @@ class Past:
             raise LibraryError(
                 f"This run took its references from the library {library!r}, which is not here."
             )
-        return self._pipeline.library(name).open(file)
+        return Librarian(self._pipeline).picture(name, file)
 
     def _view(self, key: str | None, message: str = "") -> Updates:
         entries = self._history.entries(owner_of(key), SHOWN)
