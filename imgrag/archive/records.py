@@ -119,16 +119,16 @@ def parsed(content: bytes) -> dict[str, Any]:
 
 def owner_in(damaged: Path) -> str | None:
     """Whose a run is by a record that is no JSON any more, such as the first half of one; `None` if it does not tell."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         found = _OWNER.search(_beginning(damaged))
         return found[1].decode() if found else None
     return None
 
 
 def _beginning(file: Path) -> bytes:
-    """As much of a file as tells whether it is too large for a record. Raises OSError."""
+    """As much of a file as tells whether it is too large for a record. Raises OSError or ValueError."""
     if not file.is_file():
-        raise OSError(f"{file.name} is no file")  # a pipe would be waited for without end
+        raise ValueError(f"{file.name} is no file")  # a pipe would be waited for without end
     with file.open("rb") as opened:
         return opened.read(MAX_RECORD + 1)
 

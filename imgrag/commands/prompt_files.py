@@ -260,7 +260,8 @@ def _cells(
             if any(row.values()):
                 yield number, row
     except csv.Error as error:
-        raise RequestError(f"Line {rows.line_num + skipped}{_of(name)} is no CSV ({error}).") from error
+        begun = rows.line_num + skipped + 1
+        raise RequestError(f"Line {begun}{_of(name)} is no CSV ({error}).") from error
 
 
 def _is_quoted(body: str) -> bool:
