@@ -20,11 +20,11 @@ from PIL import Image
 
 from imgrag.archive import records
 from imgrag.archive.reading import DAMAGED, library_of, restored, text_of
-from imgrag.errors import ImgragError, RecordError
+from imgrag.errors import RecordError
+from imgrag.library.intake.archives import check_list
 from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.runs.values import Run, new_id
 
-MAX_RECORD = 2 * 10**6  # bytes; a record of five rounds has some ten thousand
 MAX_PICTURE = 40 * 10**6  # bytes of a picture in a zip
 MAX_ALBUM = 3 * MAX_PIXELS  # pixels of all pictures in a zip together
 
@@ -40,7 +40,7 @@ def open_run(results: Path, run_id: str) -> Run:
     """
     folder = records.run_folder(results, run_id)
     record = records.open_record(results, run_id)
-    return restored({**record, "id": run_id}, lambda name: _from_file(folder / name))
+    return restored({**record, "id": run_id}, lambda name: open_picture(folder / name))
 
 
 def read_zip(path: Path) -> Run:
@@ -50,10 +50,11 @@ def read_zip(path: Path) -> Run:
         RecordError: it is no such zip.
     """
     try:
+        check_list(path)
         with zipfile.ZipFile(path) as archive:
-            record = _record(_member(archive, records.RECORD, MAX_RECORD))
+            record = _record(_member(archive, records.RECORD, records.MAX_RECORD))
             run = restored(record, _Album(archive))
-    except ImgragError:
+    except RecordError:
         raise
     except Exception as error:  # zipfile's readers raise nearly anything on broken files
         raise RecordError("This zip holds no run of imgrag. Choose one that was saved here.") from error
@@ -79,7 +80,18 @@ def read_png(path: Path, find: Find) -> Run:
 
 def promised(path: Path) -> str:
     """The hash of the pixels that the result of a PNG's run had. Raises RecordError: it carries no run."""
-    return str(dict(_carried(path).get("pixels") or {}).get("result.png", ""))
+    pixels = _carried(path).get("pixels")
+    return str(pixels.get("result.png", "")) if isinstance(pixels, dict) else ""
+
+
+def open_picture(file: Path) -> Image.Image:
+    """A picture in a run's folder. Raises RecordError: it is none that can be read."""
+    try:
+        if file.is_file():  # a pipe would be waited for without end
+            return _decoded(file.read_bytes(), MAX_PIXELS)
+    except OSError as error:
+        raise RecordError(f"The picture {file.name} of this run cannot be read.") from error
+    raise RecordError(f"The picture {file.name} of this run is not there.")
 
 
 def drawn_anew(run: Run) -> Run:
@@ -140,7 +152,7 @@ def consistent(results: Path) -> list[str]:
             open_run(results, folder.name)
             named = record["pixels"].items()
             wrong = [
-                name for name, pixels in named if records.pixel_hash(_from_file(folder / name)) != pixels
+                name for name, pixels in named if records.pixel_hash(open_picture(folder / name)) != pixels
             ]
             faults += [f"{folder.name}: {name} is not what its record says" for name in wrong]
             faults += [f"{folder.name}: no result"] * (record["state"] == "finished" and not record["result"])
@@ -175,12 +187,10 @@ def _carried(path: Path) -> dict[str, Any]:
     return _record(content)
 
 
-def _record(text: bytes) -> dict[str, Any]:
-    if len(text) > MAX_RECORD:
-        raise RecordError(DAMAGED)
+def _record(content: bytes) -> dict[str, Any]:
     try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
+        return records.parsed(content)
+    except ValueError as error:
         raise RecordError(DAMAGED) from error
 
 
@@ -195,13 +205,6 @@ def _reference_again(name: str, record: Mapping[str, Any], find: Find) -> Image.
             "Drop the run's zip here."
         )
     return find(library_of(record["library"]), text_of(row["file"]))
-
-
-def _from_file(path: Path) -> Image.Image:
-    try:
-        return _decoded(path.read_bytes(), MAX_PIXELS)
-    except OSError as error:
-        raise RecordError(f"The picture {path.name} of this run cannot be read.") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

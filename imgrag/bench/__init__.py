@@ -26,6 +26,16 @@ from rich.progress import (
 )
 from rich.table import Table
 
+MOST = 10**9
+
+
+def count(text: str) -> int:
+    """How many, for `argparse`: 0 to a billion. Raises ValueError: it is none of these."""
+    number = int(text)
+    if not 0 <= number <= MOST:
+        raise ValueError(f"{number} is out of range")
+    return number
+
 
 @dataclass(frozen=True)
 class Bar:

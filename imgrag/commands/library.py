@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imgrag.commands.terminal import plain_errors, progress, say
+from imgrag.commands.terminal import plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, LibraryError
 
 app = typer.Typer(
@@ -89,7 +89,7 @@ def search(
         from imgrag.library.search.queries import Query
 
         share = {} if weight is None else {"weight": weight}
-        query = Query(words, _picture(image) if image else None, where=where, **share)
+        query = Query(typed(words), _picture(image) if image else None, where=typed(where), **share)
         found = _librarian(profile).search(name, query, k, rerank)
         if as_json:
             print(
@@ -125,9 +125,7 @@ def remove(
             print(f"{removed} removed")
             return
         librarian.library(name)
-        if not yes and not typer.confirm(
-            f"Delete the library {name!r} with the pictures in its folder?", err=True
-        ):
+        if not yes and not _confirmed(f"Delete the library {name!r} with the pictures in its folder?"):
             raise Cancelled("Nothing was deleted.")
         librarian.delete(name)
 
@@ -167,6 +165,13 @@ def export(
     with plain_errors():
         for path in _librarian(profile).export(name, out):
             print(path)
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # nobody is there to answer
+        raise LibraryError("Nothing was deleted: nobody answered. Add --yes to delete unasked.") from None
 
 
 def _picture(path: Path) -> Any:

@@ -25,7 +25,7 @@ from imgrag.library.search.column import Column, as_candidate
 from imgrag.library.search.filters import parse_filter
 from imgrag.library.search.queries import Embedded, Query, embed
 from imgrag.library.search.rerank import MAX_RANKED, rank
-from imgrag.runs.values import Candidate
+from imgrag.runs.values import Candidate, in_brief
 
 SAME = 0.99999  # cosine similarity from which a picture of the library is the query itself
 MAX_RESULTS = 1000
@@ -119,6 +119,15 @@ class Librarian:
         """A small copy of a picture. Raises LibraryError."""
         return self.library(name).thumbnail(file, side)
 
+    def picture(self, name: str, file: str) -> Image.Image:
+        """A picture of a library, also where nobody has looked into it since it was made. Raises LibraryError."""
+        library = self.library(name)
+        try:
+            return library.open(file)
+        except LibraryError:
+            library.index(self.embedder())
+            return library.open(file)
+
     def search(self, name: str, query: Query, k: int = 12, rerank: bool = False) -> Found:
         """The best `k` for words, a picture or both; the query picture itself is left out.
 
@@ -126,7 +135,7 @@ class Librarian:
             LibraryError: the library is empty, or filter or number are not understood.
         """
         if not 1 <= k <= MAX_RESULTS:
-            raise LibraryError(f"The number of results is {k}; it must be from 1 to {MAX_RESULTS}.")
+            raise LibraryError(f"The number of results is {in_brief(k)}; it must be from 1 to {MAX_RESULTS}.")
         library, where = self.library(name), parse_filter(query.where)
         with self._pipeline.borrow(self._role(query)) as embedder:
             column = library.index(embedder)

@@ -27,6 +27,7 @@ from imgrag.models.residency import ModelSpec, Policy, Residency
 from imgrag.models.roles import ROLES, choose_device, load_roles
 from imgrag.runs.events import Event, Finished, Paused
 from imgrag.runs.values import Request, Run, new_id
+from imgrag.texts import clean_line
 
 RESULTS = PROJECT / "datasets" / "results"
 CACHE = PROJECT / ".cache" / "embeddings"
@@ -238,7 +239,7 @@ class ImageRAGPipeline:
             id=new_id(now),
             request=request,
             profile=self.profile.name,
-            library=library.name,
+            library=clean_line(library.name),
             started=now.isoformat(timespec="seconds"),
             settings=settings(request, self.profile),
             owner=owner,

@@ -16,6 +16,7 @@ from imgrag.library.shelf import (
     library_names,
     open_library,
     rename_library,
+    typed_folder,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "library_names",
     "open_library",
     "rename_library",
+    "typed_folder",
 ]

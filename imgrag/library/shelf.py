@@ -119,9 +119,18 @@ def _writable(folders: list[Path]) -> Path:
     return Path(tempfile.mkdtemp(prefix="imgrag-"))
 
 
+def typed_folder(text: str) -> Path | None:
+    """The folder of this machine that a person means, `None` if there is none."""
+    try:
+        folder = Path(text).expanduser()
+        return folder if text.strip() and folder.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # a name too long for a file, nobody's home, a NUL
+        return None
+
+
 def _plain_folder(text: str, root: Path) -> Path:
-    folder = Path(text).expanduser() if text.strip() and "\x00" not in text else None
-    if folder is None or not folder.is_dir():
+    folder = typed_folder(text)
+    if folder is None:
         known = ", ".join(library_names(root)) or "none yet"
         raise LibraryError(
             f"There is no library {text!r}. Known are: {known}. A folder of images will do too."

@@ -15,7 +15,8 @@ from starlette.middleware import Middleware
 
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
-from imgrag.library import library_names
+from imgrag.library import library_names, typed_folder
+from imgrag.texts import clean_line
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.runs import Runs
@@ -66,7 +67,7 @@ class Offered(Mapping[str, str]):
 
     def _now(self) -> dict[str, str]:
         names = (self._pipeline.profile.retrieval.library, *library_names(self._pipeline.libraries))
-        extra = {} if self._folder is None else {self._folder.resolve().name: str(self._folder)}
+        extra = {} if self._folder is None else {clean_line(self._folder.resolve().name): str(self._folder)}
         return {**{name: name for name in names}, **extra}
 
 
@@ -180,12 +181,12 @@ def choose_library(pipeline: ImageRAGPipeline, extra: str | None) -> tuple[Offer
     offered = Offered(pipeline)
     if extra is None or extra in offered:
         return offered, extra or pipeline.profile.retrieval.library
-    folder = Path(extra).expanduser()
-    if not folder.is_dir():
+    folder = typed_folder(extra)
+    if folder is None:
         raise LibraryError(
             f"There is no library {extra!r}. Choose one of {', '.join(offered)}, or a folder of images."
         )
-    return Offered(pipeline, folder), folder.resolve().name
+    return Offered(pipeline, folder), clean_line(folder.resolve().name)
 
 
 def _defaults(profile: Profile) -> dict[str, Any]:

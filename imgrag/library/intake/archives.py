@@ -67,7 +67,7 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
     if folder.exists():
         raise LibraryError(f"There is already something called {folder.name!r}. Choose another name.")
     try:
-        _check_list(archive)
+        check_list(archive)
         with zipfile.ZipFile(archive) as opened:
             _check_entries(opened)
             wanted, skipped = _sorted_out(opened.infolist())
@@ -86,8 +86,9 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
     return Unpacked(tuple(file for file in written if _is_picture(file)), (*skipped, *broken))
 
 
-def _check_list(archive: Path) -> None:
-    """Refuse a list of contents that is huge, before zipfile reads it into memory."""
+def check_list(archive: Path) -> None:
+    """Refuse a list of contents that is huge, before zipfile reads it into memory. Raises LibraryError,
+    and BadZipFile: it is no zip."""
     with archive.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 22 - 2**16 - 20))  # the last record, its comment, and what may precede it

@@ -14,7 +14,8 @@ from PIL import Image
 
 from imgrag.archive import records
 from imgrag.archive.history import Entry, History
-from imgrag.archive.restoring import drawn_anew, promised, read_png, read_zip, taken_in
+from imgrag.archive.restoring import drawn_anew, open_picture, promised, read_png, read_zip, taken_in
+from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError, RecordError
 from imgrag.runs.values import Run
 from imgrag.ui.create import markup
@@ -157,7 +158,7 @@ class Past:
             raise LibraryError(
                 f"This run took its references from the library {library!r}, which is not here."
             )
-        return self._pipeline.library(name).open(file)
+        return Librarian(self._pipeline).picture(name, file)
 
     def _view(self, key: str | None, message: str = "") -> Updates:
         entries = self._history.entries(owner_of(key), SHOWN)
@@ -166,11 +167,9 @@ class Past:
 
 
 def _picture(entry: Entry) -> Image.Image | None:
-    if entry.picture is None:
-        return None
-    with suppress(OSError), Image.open(entry.picture, formats=["PNG"]) as image:
-        image.load()
-        return image.copy()
+    """What a card shows; a picture that is damaged is as good as none."""
+    with suppress(RecordError):
+        return open_picture(entry.picture) if entry.picture is not None else None
     return None
 
 
