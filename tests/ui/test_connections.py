@@ -78,7 +78,7 @@ def test_a_body_that_gets_on_is_waited_for():
         for _ in range(10):
             one.sendall(b"x" * 10_000)
             time.sleep(0.1)
-        assert one.recv(1000).endswith(b"100000")
+        assert b"100000" in one.recv(1000)
 
 
 def test_whoever_takes_nothing_of_an_answer_is_hung_up_on():

@@ -22,12 +22,14 @@ def blocks() -> gr.Blocks:
         gr.HTML("x")
         gr.State([1])
         gr.Number(1, maximum=5)
-    page.config = page.get_config_file()
     return page
 
 
 def test_a_session_keeps_what_inputs_are_checked_against_and_describes_nothing(blocks):
-    dropdown, html, state, number = blocks.blocks.values()
+    kinds = (gr.Dropdown, gr.HTML, gr.State, gr.Number)
+    dropdown, html, state, number = (
+        next(b for b in blocks.blocks.values() if type(b) is kind) for kind in kinds
+    )
     one, other = Visitors(blocks)["one"], Visitors(blocks)["other"]
     one[dropdown._id] = gr.Dropdown(["a", "b"], render=False)
     one[html._id] = gr.HTML("much", render=False)

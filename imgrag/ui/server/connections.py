@@ -23,7 +23,7 @@ MOST = 1000  # connections, wherever they come from
 
 
 class Connection(H11Protocol):
-    """One connection; the one that has been idle for longest is closed where there are too many."""
+    """One connection; one that is idle is closed where there are too many."""
 
     most = MOST
 
@@ -77,11 +77,16 @@ class Connection(H11Protocol):
         return now - self._since > allowed.get(self._stands[0], float("inf"))
 
     def _make_room(self) -> None:
+        """Whoever never asked for anything goes first: of the others, a next request may be on its way."""
         others = [one for one in self.connections if isinstance(one, Connection) and one is not self]
         others = [one for one in others if not one.transport.is_closing()]
-        idle = [(since, id(one), one) for one in others if (since := one.idle_since()) is not None]
+        idle = [
+            (one.cycle is not None, since, id(one), one)
+            for one in others
+            if (since := one.idle_since()) is not None
+        ]
         if idle and len(others) >= self.most:
-            min(idle)[2].transport.close()
+            min(idle)[-1].transport.close()
 
 
 def most_connections() -> int:
