@@ -19,10 +19,12 @@ from imgrag.models.checkpoints import download
 from imgrag.models.profile import load_profile, profile_names
 from imgrag.runs.values import in_brief
 from imgrag.ui import build_demo, launch
+from imgrag.ui.server.hosts import read_hosts
 
 HERE = ("127.0.0.1", "localhost", "::1")
 AUTH = "IMGRAG_AUTH"  # the environment variable that --auth reads
 MAX_PORT = 65535
+HOSTS = "IMGRAG_ALLOWED_HOSTS"  # the environment variable for --allowed-hosts
 UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 
 
@@ -47,6 +49,15 @@ def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--port", type=parse_port, help="port to listen on (default: the first free one from 7860)"
     )
+    parser.add_argument(
+        "--allowed-hosts", type=parse_hosts, default=os.environ.get(HOSTS, ""), metavar="NAMES",
+        help="names that a proxy serves the page under, with commas between them, such as images.example.org "
+        f"(default: the variable {HOSTS}, else this machine's own names and addresses only)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--root-path", type=parse_root, metavar="PATH",
+        help="path below which a proxy serves the page and which it takes off, such as /images",
+    )  # fmt: skip
     parser.add_argument(
         "--share", action="store_true", help="also give the page a public address for a few days"
     )
@@ -102,6 +113,29 @@ def parse_size(text: str) -> int | None:
     return size
 
 
+def parse_hosts(text: str) -> frozenset[str]:
+    """The hosts in `text`.
+
+    Raises:
+        argparse.ArgumentTypeError: one of them is no host.
+    """
+    try:
+        return read_hosts(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parse_root(text: str) -> str:
+    """A path such as "/images", without a slash at its end.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such path.
+    """
+    if not re.fullmatch(r"(/[\w.~-]+)+/?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no path; write it as /images")
+    return text.rstrip("/")
+
+
 def logins(text: str | None) -> list[tuple[str, str]]:
     """The names and passwords in `text`, "name:password" with commas between them.
 
@@ -123,7 +157,7 @@ def logins(text: str | None) -> list[tuple[str, str]]:
 def only_here(flags: argparse.Namespace) -> bool:
     """Whether nobody but this machine's people can open the page; Gradio reads the same variable."""
     host = flags.host or os.environ.get("GRADIO_SERVER_NAME") or HERE[0]
-    return host in HERE and not flags.share
+    return host in HERE and not flags.share and not flags.allowed_hosts
 
 
 def check_address(host: str | None, port: int | None) -> None:
@@ -165,7 +199,7 @@ def serve(flags: argparse.Namespace) -> None:
     """
     if flags.folders is not None and not only_here(flags):
         raise RequestError(
-            "--folders is for a page that only this machine opens: leave out --host and --share."
+            "--folders is for a page that only this machine opens: leave out --host, --share and --allowed-hosts."
         )
     auth = logins(os.environ.get(AUTH)) if flags.auth else None
     check_address(flags.host, flags.port)
@@ -176,7 +210,10 @@ def serve(flags: argparse.Namespace) -> None:
     pipeline.tidy()
     demo = build_demo(pipeline, library=flags.library, folders=flags.folders)
     logs.configure()  # from here on nobody reads along: what a person must know before was said in words
-    launch(demo, server_name=flags.host, server_port=flags.port, share=flags.share, auth=auth)
+    launch(
+        demo, hosts=flags.allowed_hosts, server_name=flags.host, server_port=flags.port, share=flags.share,
+        root_path=flags.root_path, auth=auth,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def _local(host: Any) -> bool:
 
 
 def main() -> None:
-    """Serve the page: `python -m tests.served --folder DIR [--port N] [--folders DIR] [--watch PART]`."""
+    """Serve the page: `python -m tests.served --folder DIR [--port N]`, and what a test may want of it."""
     from imgrag.ui import build_demo, launch
 
     parser = argparse.ArgumentParser()
@@ -264,17 +264,23 @@ def main() -> None:
     parser.add_argument("--folders", type=Path)
     parser.add_argument("--results-cap", type=int, help="bytes that kept runs may take")
     parser.add_argument("--watch", metavar="PART", help="report on this process, and on files opened by PART")
+    parser.add_argument("--auth", metavar="NAME:WORD", help="ask for this login")
+    parser.add_argument("--descriptors", type=int, help="files and sockets that the process may have open")
     flags = parser.parse_args()
+    if flags.descriptors:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (flags.descriptors, flags.descriptors))
     cast = PageCast()
     options = {} if flags.results_cap is None else {"results_cap": flags.results_cap}
     pipeline = page_pipeline(flags.folder, cast, **options)
-    pipeline.tidy()
     pipeline.tidy()
     demo = build_demo(pipeline, folders=flags.folders)
     if flags.watch:
         logs.configure()
         Watch(pipeline, cast, flags.watch).attach(demo)
-    launch(demo, warm_up=False, server_port=flags.port)
+    auth = [tuple(flags.auth.split(":"))] if flags.auth else None
+    launch(demo, warm_up=False, server_port=flags.port, auth=auth)
 
 
 if __name__ == "__main__":

@@ -163,6 +163,48 @@ def test_every_endpoint_of_before_is_still_there(tmp_path):
         assert parameters.split() == [parameter["parameter_name"] for parameter in named[name]["parameters"]]
 
 
+class TestPlaces:
+    """Where the page is served: `--allowed-hosts` and `--root-path`."""
+
+    def test_hosts_come_from_the_flag_or_the_environment(self, monkeypatch):
+        assert app.parse_flags([]).allowed_hosts == frozenset()
+        flags = app.parse_flags(["--allowed-hosts", "images.example.org, b.example:8443"])
+        assert flags.allowed_hosts == {"images.example.org", "b.example:8443"}
+        monkeypatch.setenv("IMGRAG_ALLOWED_HOSTS", "images.example.org")
+        assert app.parse_flags([]).allowed_hosts == {"images.example.org"}
+
+    @pytest.mark.parametrize(("text", "path"), [("/images", "/images"), ("/a/b.c/", "/a/b.c")])
+    def test_a_path_is_taken_without_its_last_slash(self, text, path):
+        assert app.parse_flags(["--root-path", text]).root_path == path
+
+    @pytest.mark.parametrize(
+        ("flag", "text", "sentence"),
+        [
+            ("--allowed-hosts", "https://images.example.org", "is no host; write it as images.example.org"),
+            ("--allowed-hosts", "*", "'*' is no host"),
+            ("--root-path", "images", "'images' is no path; write it as /images"),
+            ("--root-path", "/", "is no path"),
+            ("--root-path", "https://images.example.org/x", "is no path"),
+            ("--root-path", "/a b", "is no path"),
+        ],
+    )
+    def test_a_wrong_one_ends_in_a_sentence(self, capsys, flag, text, sentence):
+        with pytest.raises(SystemExit) as ended:
+            app.parse_flags([flag, text])
+        assert ended.value.code == 2
+        assert sentence in capsys.readouterr().err
+
+    def test_a_wrong_variable_does_too(self, capsys, monkeypatch):
+        monkeypatch.setenv("IMGRAG_ALLOWED_HOSTS", "a b")
+        with pytest.raises(SystemExit) as ended:
+            app.parse_flags([])
+        assert (ended.value.code, "'a b' is no host" in capsys.readouterr().err) == (2, True)
+
+    def test_a_page_that_a_proxy_serves_is_not_for_this_machine_only(self):
+        assert app.only_here(app.parse_flags([]))
+        assert not app.only_here(app.parse_flags(["--allowed-hosts", "images.example.org"]))
+
+
 class TestLogins:
     @pytest.mark.parametrize(
         ("text", "pairs"),
@@ -213,11 +255,11 @@ class TestLogins:
                 for path in ("queue/join", "run/run", "call/run")
             ]
             assert {answer.status_code for answer in asked} <= {401, 404}
-            assert page.get(f"{API}/mcp/schema").status_code == 404  # it would ask nobody to log in
             assert page.post("/login", data={"username": "ann", "password": "wrong"}).status_code == 400
             assert page.get("/config").status_code == 401
             assert page.post("/login", data={"username": "ann", "password": "secret"}).is_success
             assert page.get("/config").json()["username"] == "ann"
+            assert page.get(f"{API}/mcp/schema").status_code == 404  # it would ask nobody to log in
 
     def test_the_login_form_may_come_in_pieces_as_the_page_sends_it(self, tmp_path):
         with served_here(tmp_path, auth=[("ann", "secret")]) as page:

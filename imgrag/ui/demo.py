@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.routes import App
 from gradio.utils import get_upload_folder
 from PIL import Image
 from starlette.middleware import Middleware
@@ -29,9 +32,12 @@ from imgrag.ui.history.owners import KEPT_OR_NEW, browser_key
 from imgrag.ui.language import label, words
 from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
-from imgrag.ui.server import health, imports
+from imgrag.ui.server import connections, health, imports
+from imgrag.ui.server.door import stood_before
 from imgrag.ui.server.guard import Guard, file_arguments
+from imgrag.ui.server.hosts import Hosts, served
 from imgrag.ui.server.skips import spare_skipped
+from imgrag.ui.server.visitors import remembered
 from imgrag.ui.theme import build_theme
 
 if TYPE_CHECKING:
@@ -43,6 +49,7 @@ CACHE_SECONDS = (3600, 86400)  # look every hour, keep a day
 MAX_PIXELS = 40_000_000  # of any image that is decoded; a bomb is refused
 MAX_UPLOAD = "100 MB"  # of a file; a zip holds many pictures
 MAX_WAITING = 8  # in the queue, besides those that are served; whoever comes then is told to come back
+PRIVATE = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"  # where a Space's router asks from
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 
 
@@ -125,15 +132,22 @@ def build_demo(
     return demo
 
 
-def launch(demo: gr.Blocks, *, warm_up: bool = True, **options: Any) -> None:
+def launch(
+    demo: gr.Blocks, *, warm_up: bool = True, hosts: frozenset[str] = frozenset(), **options: Any
+) -> None:
     """Serve the page until the process is ended.
 
     Args:
         warm_up: import what the models need while the person still types.
+        hosts: names that the page is served under besides those of this machine, as `read_hosts` gives them.
         options: `gr.Blocks.launch`'s own.
     """
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     sweep(Path(get_upload_folder()))
+    known = served(hosts, options.get("server_name"), lambda: demo.share_url)
+    if known.routed:  # uvicorn believes these when they say for whom they ask
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", PRIVATE)
+    most = connections.most_connections()
     if warm_up:
         imports.announce()
     demo.launch(
@@ -146,28 +160,40 @@ def launch(demo: gr.Blocks, *, warm_up: bool = True, **options: Any) -> None:
         # An optional package. Gradio asks nobody who talks to its MCP server to log in.
         mcp_server=find_spec("mcp") is not None and not options.get("auth"),
         run_history=False,  # Gradio's own, which would speak to the hub
-        app_kwargs=app_settings(demo),
+        enable_monitoring=False,
+        app_kwargs=app_settings(demo, known, most),
         prevent_thread_lock=True,
         ssr_mode=False,
         _frontend=False,  # no second look at localhost: it gives up after 3 s, which a busy machine may take
         **options,
     )
+    connections.bound(demo.server, most)
     if warm_up:
         imports.begin()
     demo.block_thread()
 
 
-def app_settings(demo: gr.Blocks) -> dict[str, Any]:
-    """What the page's web application gets besides Gradio's own: the guard and the health routes."""
-    return {
-        "middleware": [Middleware(Guard, pictures=file_arguments(demo))],
-        "routes": health.routes(),
-    }
+def app_settings(demo: gr.Blocks, hosts: Hosts, most: int) -> dict[str, Any]:
+    """What the page's web application gets besides Gradio's own: what stands before it, and the health routes.
+
+    Args:
+        most: connections that the process holds; one address has half of them for its requests.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: App) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(remembered(app))
+            await stack.enter_async_context(stood_before(app, hosts, hosts.routed, most // 2))
+            yield
+
+    guard = Middleware(Guard, pictures=file_arguments(demo), framed=hosts.routed)
+    return {"middleware": [guard], "routes": health.routes(), "lifespan": lifespan}
 
 
 def sweep(folder: Path) -> None:
     """Remove served files that are too old: Gradio forgets those of a process that was killed."""
-    for file in folder.glob("*/*"):
+    for file in folder.rglob("*"):
         if file.is_file() and time.time() - file.stat().st_mtime > CACHE_SECONDS[1]:
             file.unlink(missing_ok=True)
 

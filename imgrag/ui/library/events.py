@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.utils import LRUCache
 
 from imgrag.errors import Cancelled, LibraryError
 from imgrag.library.intake.adding import Progress, Report
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 192  # px; hardly a card is wider
 SHOWN_EVERY = 0.25  # seconds between updates of the progress
+MOST_ADDING = 100  # pages that were told what an Add would do, or have one under way
 
 Updates = list[Any]
 
@@ -69,7 +71,7 @@ class Shelves:
         self._librarian = librarian
         self._offered = offered
         self._folders = folders
-        self._adding: dict[str, Adding] = {}  # by session hash
+        self._adding: dict[str, Adding] = LRUCache(MOST_ADDING)  # by session hash
 
     def arrive(self, name: str | None, drawing: str | None) -> Updates:
         """The page was opened: which libraries there are by now, for both choices of one."""
