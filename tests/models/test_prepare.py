@@ -43,12 +43,12 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_prepared_picture_gives_the_same_tensor(name: str) -> None:
-    prepare = Cropped(PREPROCESS)
+    prepare = Cropped(PREPROCESS, SIDE)
     prepared = prepare(PICTURES[name])
     assert (prepared.size, prepared.mode) == ((SIDE, SIDE), "RGB")
-    wanted = PREPROCESS(bounded(PICTURES[name]))
-    assert torch.equal(PREPROCESS(bounded(prepared)), wanted)
-    assert torch.equal(PREPROCESS(bounded(prepare(prepared))), wanted)
+    wanted = PREPROCESS(bounded(PICTURES[name], SIDE))
+    assert torch.equal(PREPROCESS(bounded(prepared, SIDE)), wanted)
+    assert torch.equal(PREPROCESS(bounded(prepare(prepared), SIDE)), wanted)
 
 
 @pytest.mark.parametrize(

@@ -7,22 +7,16 @@ and as such would be nearly black. A picture is looked at in strips, never as a 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageFile
 
-ROWS = 64  # of a strip
+from imgrag.pictures import ROWS, strips
+
 _WHITES = (1, 255, 1023, 4095, 16_383, 65_535)
 _OTHER = "B" if sys.byteorder == "little" else "L"
 _LOWER = {"RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B", "RGB;16N": f"RGB;16{_OTHER}"}
 """How Pillow is told to take the upper eight of 16 bits a colour -> what makes it take the lower ones."""
-
-
-def strips(picture: Image.Image, rows: int = ROWS) -> Iterator[Image.Image]:
-    """A picture from top to bottom."""
-    for top in range(0, picture.height, rows):
-        yield picture.crop((0, top, picture.width, min(top + rows, picture.height)))
 
 
 def is_deep(picture: Image.Image) -> bool:

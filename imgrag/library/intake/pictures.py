@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -21,14 +22,12 @@ from PIL.JpegImagePlugin import JpegImageFile, jpeg_factory
 from pillow_heif import register_heif_opener
 
 from imgrag.library.intake.levels import (
-    ROWS,
     ask_for_lower_half,
     eight_bit_grey,
     has_lower_half,
     is_dark,
     is_deep,
     joined,
-    strips,
     white_of,
 )
 from imgrag.library.intake.structure import (
@@ -38,10 +37,9 @@ from imgrag.library.intake.structure import (
     count_scans,
     foreign_kind,
 )
+from imgrag.pictures import ROWS, strips
 
-__all__ = ["UnreadablePicture", "content_hash", "opened", "read_picture", "thumbnail"]
-
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 65_000_000
 MAX_JPEG_PIXELS = 250_000_000
 MAX_WEBP_PIXELS = 50_000_000
 MAX_HELD = 400_000_000  # bytes of a JPEG's coefficients
@@ -53,7 +51,9 @@ UNTAKEN = frozenset(
     ".svg .svgz .psd .ai .eps .pdf .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .x3f".split()
 )  # what people call pictures too
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
-TAKEN = "PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
+TAKEN = "PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC, AVIF"
+_LARGE = 16_000_000  # pixels; of those that are no JPEG and cannot be scaled while they are decoded
+_TURNS = threading.BoundedSemaphore(2)  # that many large ones are decoded at once, whoever sends them
 _SPARE = 2  # times `side` is kept, so that the caller's own scaling decides how the picture looks
 
 register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
@@ -71,10 +71,10 @@ def read_picture(path: Path, side: int = SIDE) -> Image.Image:
             scaled down early, which saves memory and time; a smaller one is left as it is.
 
     Raises:
-        UnreadablePicture: it is not there, empty, no picture, broken, or larger than 64 megapixels
+        UnreadablePicture: it is not there, empty, no picture, broken, or larger than 65 megapixels
             (250 as a JPEG).
     """
-    with _explained(), _file(path) as file, opened(file) as picture:
+    with _explained(), _file(path) as file, opened(file) as picture, _turn(picture):
         return ImageOps.exif_transpose(_decoded(picture, file, side))
 
 
@@ -139,7 +139,7 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
         raise UnreadablePicture("it is empty")
     with path.open("rb") as file:
         if kind := foreign_kind(file):
-            raise UnreadablePicture(f"it is {kind}, which is not taken; save it as {TAKEN}")
+            raise UnreadablePicture(f"it is {kind}, which is not taken; save it as one of {TAKEN}")
         yield file
 
 
@@ -152,7 +152,7 @@ def _check_size(picture: ImageFile.ImageFile) -> None:
     )
     pixels = picture.width * picture.height
     if pixels > most:
-        raise UnreadablePicture(f"it has {pixels / 1e6:.0f} megapixels, more than {most / 1e6:.0f}")
+        raise UnreadablePicture(f"it has {math.ceil(pixels / 1e6)} megapixels, more than {most // 10**6}")
 
 
 def _check_scans(picture: JpegImageFile, scans: int) -> None:
@@ -169,6 +169,11 @@ def _check_scans(picture: JpegImageFile, scans: int) -> None:
         )
     if pixels * scans > MAX_SCANNED:
         raise UnreadablePicture(f"it is a JPEG with {scans} scans, too many for its size; save it anew")
+
+
+def _turn(picture: ImageFile.ImageFile) -> AbstractContextManager[object]:
+    is_large = picture.width * picture.height > _LARGE and not isinstance(picture, JpegImageFile)
+    return _TURNS if is_large else nullcontext()
 
 
 def _decoded(picture: ImageFile.ImageFile, file: IO[bytes], side: int) -> Image.Image:
