@@ -213,8 +213,7 @@ def _eight_bit(picture: Image.Image, white: float) -> Image.Image:
     """Any mode -> RGB or RGBA. `white`: the level that is white, where it is deep."""
     if is_deep(picture):
         picture = eight_bit_grey(picture, white)
-    transparent = "A" in picture.getbands() or "transparency" in picture.info
-    mode = "RGBA" if transparent else "RGB"
+    mode = "RGBA" if picture.has_transparency_data else "RGB"
     return picture if picture.mode == mode else picture.convert(mode)
 
 
