@@ -409,6 +409,16 @@ def test_the_area_lies_within_the_bounds(casting: Profile, size: tuple[int, int]
     assert low <= grid.prod() * 14 * 14 <= high
 
 
+@pytest.mark.parametrize("size", [(2000, 100), (100, 2000)])
+def test_a_slim_picture_reaches_the_model_with_both_its_sides(
+    casting: Profile, size: tuple[int, int]
+) -> None:
+    """qwen-vl-utils would scale one of them to nothing, where the bounds differ and are small."""
+    small = replace(casting, vlm=replace(casting.vlm, min_pixels=28 * 28, max_pixels=112 * 112))
+    grid = load_roles(small)["vlm"].load().inputs("what?", [Image.new("RGB", size)])["image_grid_thw"][0]
+    assert grid.min() > 0 and grid[1:].min() >= 2
+
+
 def test_pictures_come_in_order_before_the_question(vlm: VisionLanguageModel) -> None:
     inputs = vlm.inputs("what?", [RED, BLUE])
     rows = inputs["pixel_values"]

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
 
 
+Own = tuple[str, str]
+"""A person's own picture: the path of the copy that is quick to read, and what the upload was called."""
+
+
 class Changes:
     """The handlers of the panels' forms. Each gives updates as `Runs` does."""
 
@@ -32,21 +36,21 @@ class Changes:
         yield from self._runs.changed(request, pause, lambda run: corrections.rewind(run, stage))
 
     def take(self, request: gr.Request, path: str | None) -> Updates:
-        """Read the person's own picture, before models are waited for: its copy, then updates as the others give."""
+        """Read the person's own picture, before models are waited for: its copy and name, then updates as the others give."""
         try:
             if not path:
                 raise RequestError("There is no picture yet. Choose one first.")
-            return [taken(path), *self._runs.as_it_is()]
+            return [(taken(path), Path(path).name), *self._runs.as_it_is()]
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             return [None, *self._runs.refused(request, error)]
 
-    def use_image(self, request: gr.Request, pause: bool, copy: str | None) -> Iterator[Updates]:
+    def use_image(self, request: gr.Request, pause: bool, own: Own | None) -> Iterator[Updates]:
         """The person's own initial image, unless `take` refused it."""
-        if copy is None:
+        if own is None:
             yield self._runs.as_it_is()
             return
         yield from self._runs.changed(
-            request, pause, lambda run: corrections.own_initial(run, read_upload(copy))
+            request, pause, lambda run: corrections.own_initial(run, read_upload(own[0]))
         )
 
     def overrule(self, request: gr.Request, pause: bool, answer: str, missing: str) -> Iterator[Updates]:
@@ -72,15 +76,15 @@ class Changes:
         yield from self._runs.changed(request, pause, change)
 
     def own(
-        self, request: gr.Request, pause: bool, copy: str | None, concept: str | None, path: str | None
+        self, request: gr.Request, pause: bool, own: Own | None, concept: str | None
     ) -> Iterator[Updates]:
-        """The person's own picture for a concept, unless `take` refused it; `path` only names it."""
-        if copy is None:
+        """The person's own picture for a concept, unless `take` refused it."""
+        if own is None:
             yield self._runs.as_it_is()
             return
 
         def change(run: Run) -> Run:
-            return corrections.own_picture(run, _named(concept), read_upload(copy), Path(path or "").name)
+            return corrections.own_picture(run, _named(concept), read_upload(own[0]), own[1])
 
         yield from self._runs.changed(request, pause, change)
 
@@ -152,13 +156,15 @@ def wire_changes(
     ]
     for name, field, function, inputs in (
         ("use_image", "own_image", changes.use_image, ()),
-        ("own", "own_picture", changes.own, ("concept", "own_picture")),
+        ("own", "own_picture", changes.own, ("concept",)),
     ):
-        copy = gr.State(None)
+        own_picture = gr.State(None)
         taking = buttons[name].click(
-            changes.take, fields[field], [copy, *outputs], trigger_mode="once", **PICTURES
+            changes.take, fields[field], [own_picture, *outputs], trigger_mode="once", **PICTURES
         )
-        events.append(taking.then(function, [pause, copy, *(fields[field] for field in inputs)], **heavy))
+        events.append(
+            taking.then(function, [pause, own_picture, *(fields[field] for field in inputs)], **heavy)
+        )
     again: dict[str, StageName] = {
         "draw": "initial", "judge": "verdict", "extract": "concepts", "retrieve": "references",
         "rejudge": "second_verdict",
