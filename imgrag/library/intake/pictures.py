@@ -3,7 +3,7 @@
 What decoding costs in memory: a JPEG of any allowed size about 5 MB where `side` is small, since it
 is scaled while it is decoded. One in several scans needs 3 to 6 bytes a pixel on the way, as libjpeg
 keeps all its coefficients: at most 400 MB, or it is refused. PNG, TIFF, GIF and BMP take 4 to 8 bytes
-a pixel, HEIC and AVIF 10, WebP 16: at most 800 MB. All is given back but the picture, which has
+a pixel, HEIC and AVIF 10, WebP 17: at most 850 MB. All is given back but the picture, which has
 at most 25 megapixels. What it costs in time is bounded by `structure`.
 """
 

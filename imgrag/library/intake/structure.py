@@ -16,7 +16,7 @@ from typing import IO
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-MAX_SCANS = 500  # of a JPEG; what libjpeg-turbo's authors advise
+MAX_SCANS = 500  # of a JPEG; encoders write 10 to 20
 MAX_SEGMENTS = 4_000  # before a JPEG's first scan: a colour profile has at most 255, long XMP some hundred
 MAX_METADATA = 32 * 2**20  # bytes there, of which Pillow joins some again and again
 MAX_RUBBISH = 2**16  # bytes there that belong to nothing
@@ -26,7 +26,7 @@ MAX_VALUES = 250_000  # of numbers in a tag of TIFF or EXIF, such as where the s
 SLACK = 32 * 2**20  # bytes that tags may claim beyond what a file has: some programs write nonsense
 
 _BLOCK = 2**14
-_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # neither stuffing nor a restart within a scan
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # neither stuffing nor a restart within a scan
 _SCAN, _END = 0xDA, 0xD9
 _BARE = (0x01, 0xD8)  # markers without a length
 _UNUSUAL = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}  # lossless, hierarchical, arithmetic
