@@ -44,7 +44,7 @@ BARS = (
     Bar("bomb_memory", "  memory", 50, at_most=True, unit="MB"),
     _none("busy_untold", "small pictures that take long to read: not refused in words"),
     Bar("busy_seconds", "  refused within", 0.5, at_most=True, unit="s"),
-    Bar("busy_wait", "  another visitor's run waits", 0.5, at_most=True, unit="s"),
+    Bar("busy_wait", "  another visitor's run waits", 1.0, at_most=True, unit="s"),
     _none("urls", "addresses in every field: sockets and files opened"),
     _none("paths", "paths in names, fields, links: what they reached"),
     _none("prompts", "prompts of every kind: not bounded, escaped or answered"),
