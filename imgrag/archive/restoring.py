@@ -14,19 +14,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from imgrag.archive import records
 from imgrag.archive.reading import DAMAGED, library_of, restored, text_of
 from imgrag.errors import RecordError
 from imgrag.library.intake.archives import check_list
 from imgrag.library.intake.pictures import MAX_PIXELS
+from imgrag.library.intake.structure import check_structure
 from imgrag.runs.values import Run, new_id
 
 MAX_PICTURE = 40 * 10**6  # bytes of a picture in a zip
-MAX_ALBUM = 3 * MAX_PIXELS  # pixels of all pictures in a zip together
+MAX_ALBUM = 150 * 10**6  # pixels of all pictures in a zip together
 
 Find = Callable[[str, str], Image.Image]
 """The picture of a library, by the library's name and the file; raises `LibraryError`."""
@@ -177,7 +178,7 @@ class _Album:
 def _carried(path: Path) -> dict[str, Any]:
     """What the image's text says. It stands before the pixels, so nothing is decoded."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with path.open("rb") as file, _png(file) as image:
             text = image.info[records.TEXT_KEY]
             content = text.encode()
     except Exception as error:  # Pillow's readers raise nearly anything on broken files
@@ -185,6 +186,11 @@ def _carried(path: Path) -> dict[str, Any]:
             "This image carries no run. Choose a PNG that was saved here, as it was saved, or a run's zip."
         ) from error
     return _record(content)
+
+
+def _png(file: IO[bytes]) -> ImageFile.ImageFile:
+    check_structure(file)
+    return Image.open(file, formats=["PNG"])
 
 
 def _record(content: bytes) -> dict[str, Any]:
@@ -221,7 +227,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 def _decoded(content: bytes, most: int) -> Image.Image:
     """A PNG of at most so many pixels; the size is read before anything is decoded."""
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        with _png(io.BytesIO(content)) as image:
             if image.width * image.height > most:
                 raise RecordError("A picture of this run is larger than any that imgrag makes.")
             image.load()

@@ -137,9 +137,9 @@ class Librarian:
         if not 1 <= k <= MAX_RESULTS:
             raise LibraryError(f"The number of results is {in_brief(k)}; it must be from 1 to {MAX_RESULTS}.")
         library, where = self.library(name), parse_filter(query.where)
-        with self._pipeline.borrow(self._role(query)) as embedder:
-            column = library.index(embedder)
-            embedded = embed(query, embedder)
+        embedder = BorrowedEmbedder(self._pipeline, self._role(query))
+        column = library.index(embedder)  # it may decode pictures, and nobody waits for that
+        embedded = embed(query, embedder)
         without = self._itself(column, embedded)
         called = query.text if query.image is None else ""
         ranked = column.ranked(embedded.vector, called, k, where, without)
@@ -183,30 +183,31 @@ class Librarian:
 class BorrowedEmbedder:
     """`imgrag.models.Embedder` that has the model only while it embeds."""
 
-    def __init__(self, pipeline: ImageRAGPipeline) -> None:
+    def __init__(self, pipeline: ImageRAGPipeline, role: str = "clip") -> None:
         self._pipeline = pipeline
-        with pipeline.borrow("clip") as clip:
-            self.model_id: str = clip.model_id
-            self.dimensions: int = clip.dimensions
-            self.side: int = clip.side
-            self.prepare: Callable[[Image.Image], Image.Image] = clip.prepare
+        self._role = role
+        with pipeline.borrow(role) as model:
+            self.model_id: str = model.model_id
+            self.dimensions: int = model.dimensions
+            self.side: int = model.side
+            self.prepare: Callable[[Image.Image], Image.Image] = model.prepare
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow("clip") as clip:
-            vectors: np.ndarray = clip.embed_images(images)
+        with self._pipeline.borrow(self._role) as model:
+            vectors: np.ndarray = model.embed_images(images)
         return vectors
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow("clip") as clip:
-            vectors: np.ndarray = clip.embed_texts(texts)
+        with self._pipeline.borrow(self._role) as model:
+            vectors: np.ndarray = model.embed_texts(texts)
         return vectors
 
     def compose(self, image: Image.Image, text: str, weight: float) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow("clip") as clip:
-            vector: np.ndarray = clip.compose(image, text, weight)
+        with self._pipeline.borrow(self._role) as model:
+            vector: np.ndarray = model.compose(image, text, weight)
         return vector
 
 

@@ -80,7 +80,8 @@ def own_initial(run: Run, image: Image.Image) -> Run:
     Args:
         image: of any size; it becomes a square of the profile's, padded with its border's colour.
     """
-    picture, size = bounded(image), run.settings["size"]
+    size = run.settings["size"]
+    picture = bounded(image, size)
     square = ImageOps.pad(picture, (size, size), Image.Resampling.LANCZOS, color=border_colour(picture))
     back = replace(rewind(run, "initial"), initial=square)
     return _corrected(back, "initial", "image", "as drawn", "a picture of one's own")

@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
 from imgrag.library import library_names, typed_folder
+from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.texts import clean_line
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CACHE_SECONDS = (3600, 86400)  # look every hour, keep a day
-MAX_PIXELS = 40_000_000  # of any image that is decoded; a bomb is refused
 MAX_UPLOAD = "100 MB"  # of a file; a zip holds many pictures
 MAX_WAITING = 8  # in the queue, besides those that are served; whoever comes then is told to come back
 PRIVATE = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"  # where a Space's router asks from
@@ -114,12 +114,12 @@ def build_demo(
         ending = wire_changes(Changes(runs, pipeline), panels, controls.pause, outputs, GPU)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, GPU)
         _wire(runs, controls, panels, key, ending)
-        wire_library(tab, shelves, drawing, GPU)
+        wire_library(tab, shelves, drawing)
         _wire_api(runs, controls, chosen)
         batches = Batches(pipeline, offered)
         wire_batch_api(batches, chosen, GPU)
         demo.unload(batches.leave)
-        wire_library_api(shelves, chosen, GPU)
+        wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
         demo.load(None, key, key, js=KEPT_OR_NEW, **quiet).then(past.arrive, key, outputs, **quiet)
         fields = panels.forms.fields
@@ -142,7 +142,7 @@ def launch(
         hosts: names that the page is served under besides those of this machine, as `read_hosts` gives them.
         options: `gr.Blocks.launch`'s own.
     """
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # of what Gradio may decode; nothing that comes in is left to it
     sweep(Path(get_upload_folder()))
     known = served(hosts, options.get("server_name"), lambda: demo.share_url)
     if known.routed:  # uvicorn believes these when they say for whom they ask

@@ -388,6 +388,12 @@ def test_there_is_a_most() -> None:
 # The contact sheet
 
 
+def test_a_card_takes_a_reference_of_any_shape() -> None:
+    card = Image.new("RGB", CARD_SIZE)
+    contact_sheet._paste(card, Image.new("RGB", (40_000, 1), "red"), (0, 0, 90, 90))
+    assert (255, 0, 0) in _colours(card)
+
+
 def test_the_sheet_shows_images_and_marks_the_kept_one(bench: Bench, tmp_path: Path) -> None:
     lines = bench("a dog and an owl", "a cat", Request("a dog", library="nope"))
     (file,) = contact_sheets(lines, bench.folder, tmp_path)

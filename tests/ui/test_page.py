@@ -470,6 +470,13 @@ class TestDemo:
         assert len(heavy) == 3  # the page's, and a program's for one and for many
         assert {(fn.concurrency_id, fn.concurrency_limit) for fn in heavy} == {("gpu", 1)}
 
+    def test_nothing_that_waits_for_a_run_decodes_what_comes_from_outside(self, tmp_path):
+        demo = build_demo(page_pipeline(tmp_path))
+        fns = list(demo.fns.values())
+        taking = [fn for fn in fns if any(isinstance(part, gr.Image | gr.File) for part in fn.inputs)]
+        assert {fn.concurrency_id for fn in taking if fn.queue} == {"pictures", "search", "browse"}
+        assert {fn.name for fn in taking if not fn.queue} == {"begin"}  # it only lists what is to be added
+
     def test_only_the_named_endpoints_are_public(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
         named = set(demo.get_api_info()["named_endpoints"])

@@ -30,7 +30,7 @@ def png(size: tuple[int, int], rows: int | None = None, depth: int = 8, kind: in
     header = struct.pack(">IIBBBBB", *size, depth, kind, 0, 0, 0)
     data = zlib.compress(line * count, 9)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        _chunk(*part) for part in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+        chunk(*part) for part in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
     )
 
 
@@ -39,7 +39,8 @@ def bomb() -> bytes:
     return png((13_000, 13_000), rows=500)
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -97,11 +98,11 @@ def _wrong_headers(picture: bytes) -> Iterator[tuple[str, bytes]]:
     yield "headless.png", picture[:8] + picture[33:]
     yield (
         "text.png",
-        picture[:33] + _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(20_000_000))) + picture[33:],
+        picture[:33] + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(20_000_000))) + picture[33:],
     )
     yield (
         "profile.png",
-        picture[:33] + _chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(20_000_000))) + picture[33:],
+        picture[:33] + chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(20_000_000))) + picture[33:],
     )
 
 

@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from imgrag.errors import LibraryError
 from imgrag.library.base import Skipped
 from imgrag.library.intake.metadata import is_metadata
-from imgrag.library.intake.pictures import SUFFIXES
+from imgrag.library.intake.pictures import SUFFIXES, TAKEN
 
 MAX_ENTRIES = 20_000
 MAX_LIST_BYTES = MAX_ENTRIES * 512  # an entry in the list takes 46 bytes and its name
@@ -72,9 +72,7 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
             _check_entries(opened)
             wanted, skipped = _sorted_out(opened.infolist())
             if not any(_is_picture(file) for file in wanted):
-                raise LibraryError(
-                    "The zip holds no pictures. Pack .png, .jpg, .webp, .gif, .bmp or .tif files."
-                )
+                raise LibraryError(f"The zip holds no pictures. Pack files of {TAKEN}.")
             written, broken = _write(opened, wanted, folder, check)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, struct.error) as error:
         raise LibraryError(_BROKEN) from error

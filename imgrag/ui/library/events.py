@@ -291,7 +291,8 @@ class Shelves:
         rerank: bool,
     ) -> Found:  # fmt: skip
         library = self._chosen(name)
-        query = Query(text=text.strip(), image=read_upload(picture), weight=weight, where=where)
+        image = read_upload(picture) if picture else None
+        query = Query(text=text.strip(), image=image, weight=weight, where=where)
         imports.wait()
         return self._librarian.search(library, query, int(k), rerank)
 

@@ -27,6 +27,10 @@ BROWSE: dict[str, Any] = {
 }  # fmt: skip
 """Of what reads a library but needs no model, so that it does not wait for one."""
 
+SEARCH: dict[str, Any] = {"concurrency_id": "search", "concurrency_limit": 2}
+"""Of searching: it decodes what was sent before it borrows a model for as long as that takes, so it stands in
+no line with the runs."""
+
 ADD: dict[str, Any] = {**BROWSE, "concurrency_id": "add", "concurrency_limit": 2}
 """Of adding: it borrows models for a batch at a time, so it stands in no line with the runs."""
 
@@ -128,14 +132,14 @@ def build_library(names: list[str], folders: bool, max_upload: str) -> LibraryTa
     return LibraryTab(tab, shelf, adding, search, gallery)
 
 
-def wire_library(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown, gpu: dict[str, Any]) -> None:
-    """The events. `drawing` is the Create tab's choice of a library; `gpu` the line that models stand in."""
+def wire_library(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown) -> None:
+    """The events. `drawing` is the Create tab's choice of a library."""
     _wire_shelf(tab, shelves, drawing)
     _wire_adding(tab, shelves)
-    _wire_search(tab, shelves, gpu)
+    _wire_search(tab, shelves)
 
 
-def wire_library_api(shelves: Shelves, library: str, gpu: dict[str, Any]) -> None:
+def wire_library_api(shelves: Shelves, library: str) -> None:
     """The named endpoints, for programs and agents; hidden components only describe what they take.
 
     Libraries made later are no choices of a dropdown that was built before, so the name is a text.
@@ -151,7 +155,7 @@ def wire_library_api(shelves: Shelves, library: str, gpu: dict[str, Any]) -> Non
     }
     results = gr.JSON(visible=False, label="results")
     gr.Button(visible=False).click(
-        shelves.library_search, None, results, inputs_kwargs=inputs, api_name="library_search", **gpu
+        shelves.library_search, None, results, inputs_kwargs=inputs, api_name="library_search", **SEARCH
     )
     listed = gr.JSON(visible=False, label="libraries")
     browse = {**BROWSE, "api_visibility": "public"}
@@ -294,7 +298,7 @@ def _wire_adding(tab: LibraryTab, shelves: Shelves) -> None:
     adding.stop.click(shelves.stop, None, adding.strip, **QUIET)
 
 
-def _wire_search(tab: LibraryTab, shelves: Shelves, gpu: dict[str, Any]) -> None:
+def _wire_search(tab: LibraryTab, shelves: Shelves) -> None:
     name, form, gallery = tab.shelf.name, tab.search, tab.gallery
     asked = [name, form.words, form.picture]
     wanted = gr.State(False)
@@ -302,7 +306,7 @@ def _wire_search(tab: LibraryTab, shelves: Shelves, gpu: dict[str, Any]) -> None
     find = {
         "fn": shelves.find,
         "inputs": [wanted, *asked, form.weight, form.where, form.k, form.rerank],
-        "outputs": gallery.outputs, **hidden, **gpu,
+        "outputs": gallery.outputs, **hidden, **SEARCH,
     }  # fmt: skip
     looked = [wanted, *gallery.outputs]
     gr.on(
