@@ -25,6 +25,7 @@ from imgrag.library.intake.archives import check_list
 from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.runs.values import Run, new_id
 
+MAX_RECORD = 2 * 10**6  # bytes of a record that was brought along; one of five rounds has some ten thousand
 MAX_PICTURE = 40 * 10**6  # bytes of a picture in a zip
 MAX_ALBUM = 3 * MAX_PIXELS  # pixels of all pictures in a zip together
 
@@ -52,7 +53,7 @@ def read_zip(path: Path) -> Run:
     try:
         check_list(path)
         with zipfile.ZipFile(path) as archive:
-            record = _record(_member(archive, records.RECORD, records.MAX_RECORD))
+            record = _record(_member(archive, records.RECORD, MAX_RECORD))
             run = restored(record, _Album(archive))
     except RecordError:
         raise
@@ -188,6 +189,8 @@ def _carried(path: Path) -> dict[str, Any]:
 
 
 def _record(content: bytes) -> dict[str, Any]:
+    if len(content) > MAX_RECORD:
+        raise RecordError(DAMAGED)
     try:
         return records.parsed(content)
     except ValueError as error:
