@@ -97,11 +97,8 @@ def _line(values: dict[str, Any]) -> str:
     """ASCII, so that no terminal's encoding loses a line."""
     try:
         return json.dumps(values, default=str, allow_nan=False)
-    except (
-        TypeError,
-        ValueError,
-        RecursionError,
-    ):  # keys that are no text, not-a-number, a structure that holds itself
+    # Keys that are no text, not-a-number, a structure that holds itself or goes too deep.
+    except (TypeError, ValueError, RecursionError):
         return json.dumps({name: str(value) for name, value in values.items()})
 
 

@@ -32,7 +32,9 @@ from imgrag.texts import clean_document
 PARTIAL = ".partial-"
 RECORD = "run.json"
 TEXT_KEY = "imgrag"
-MAX_RECORD = 2 * 10**6  # bytes; a record of five rounds has some ten thousand
+MAX_RECORD = (
+    50 * 10**6
+)  # bytes; one of five rounds with all candidates that a profile may ask for has ten million
 PASSING = ("id", "started", "loads", "state", "parent", "owner")
 """Fields of a record that two runs of the same request do not share."""
 ID = re.compile(r"[0-9]{8}-[0-9]{6}(?:[0-9]{6})?-[0-9a-f]{6}")  # earlier ones have no microseconds
@@ -104,10 +106,8 @@ def parsed(content: bytes) -> dict[str, Any]:
     """What the JSON of a record says; its texts have passed `texts.clean`.
 
     Raises:
-        ValueError: it is no JSON object, or larger than a record is.
+        ValueError: it is no JSON object.
     """
-    if len(content) > MAX_RECORD:
-        raise ValueError("larger than a record is")
     try:
         found = clean_document(json.loads(content))
     except RecursionError as error:
@@ -126,11 +126,11 @@ def owner_in(damaged: Path) -> str | None:
 
 
 def _beginning(file: Path) -> bytes:
-    """As much of a file as tells whether it is too large for a record. Raises OSError or ValueError."""
+    """What a file holds, of a very large one the first megabytes. Raises OSError, ValueError: it is no file."""
     if not file.is_file():
         raise ValueError(f"{file.name} is no file")  # a pipe would be waited for without end
     with file.open("rb") as opened:
-        return opened.read(MAX_RECORD + 1)
+        return opened.read(MAX_RECORD)
 
 
 def is_id(name: str) -> bool:

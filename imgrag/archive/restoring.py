@@ -26,6 +26,7 @@ from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.library.intake.structure import check_structure
 from imgrag.runs.values import Run, new_id
 
+MAX_RECORD = 2 * 10**6  # bytes of a record that was brought along; one of five rounds has some ten thousand
 MAX_PICTURE = 40 * 10**6  # bytes of a picture in a zip
 MAX_ALBUM = 150 * 10**6  # pixels of all pictures in a zip together
 
@@ -53,7 +54,7 @@ def read_zip(path: Path) -> Run:
     try:
         check_list(path)
         with zipfile.ZipFile(path) as archive:
-            record = _record(_member(archive, records.RECORD, records.MAX_RECORD))
+            record = _record(_member(archive, records.RECORD, MAX_RECORD))
             run = restored(record, _Album(archive))
     except RecordError:
         raise
@@ -194,6 +195,8 @@ def _png(file: IO[bytes]) -> ImageFile.ImageFile:
 
 
 def _record(content: bytes) -> dict[str, Any]:
+    if len(content) > MAX_RECORD:
+        raise RecordError(DAMAGED)
     try:
         return records.parsed(content)
     except ValueError as error:

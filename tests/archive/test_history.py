@@ -199,7 +199,6 @@ DAMAGES = {
     "cut": '{"id": "x", "owner": "' + ME + '", "settings": {',
     "cut within a letter": ('{"owner": "' + ME + '", "prompt": "\u72ac').encode()[:-1],
     "nested without end": '{"owner": "' + ME + '", "settings": ' + "[" * 100_000,
-    "too large": json.dumps({**GOOD, "notes": "x" * 3_000_000}),
     "an endless number": '{"owner": "' + ME + '", "seed": ' + "9" * 5000 + "}",
     "a prompt that is a list": json.dumps({**GOOD, "prompt": ["a dog"]}),
     "a seed in words": json.dumps({**GOOD, "seed": "x"}),
@@ -230,6 +229,14 @@ def test_a_damaged_record_is_named_and_hides_no_other(tmp_path: Path, damage: st
         history.delete(damaged.id, YOU)
     history.delete(damaged.id, ME)
     assert left(tmp_path) == {first.id, last.id}
+
+
+def test_a_record_without_end_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = keep(tmp_path, 1)
+    rewritten(tmp_path, run, notes=["x" * 10_000])
+    assert History(tmp_path).entries(ME)[0].state == "finished"
+    monkeypatch.setattr(records, "MAX_RECORD", 9_000)
+    assert History(tmp_path).entries(ME) == [history.Entry(run.id)]
 
 
 def test_the_card_of_a_damaged_record_offers_to_delete_it_and_nothing_else() -> None:
