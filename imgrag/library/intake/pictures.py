@@ -10,7 +10,7 @@ product pictures come as such files.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,9 @@ from PIL import Image, ImageOps
 
 MAX_PIXELS = 50_000_000
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+UNTAKEN = frozenset(
+    ".svg .svgz .psd .ai .eps .pdf .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .x3f".split()
+)  # what people call pictures too
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _STRIP = 64  # rows of a reduced picture that are made at a time
 _SPARE = 2  # times `side` is kept, so that the caller's own scaling decides how the picture looks
@@ -134,10 +137,11 @@ def _stacked(strips: Sequence[Image.Image]) -> Image.Image:
     return whole
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hex."""
+def content_hash(path: Path, check: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of the file's bytes, in hex. `check` is called now and then; it may raise to stop."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
+            check()
             digest.update(block)
     return digest.hexdigest()
