@@ -56,9 +56,12 @@ def add(
     profile: Profile = "pocket",
     as_json: AsJson = False,
 ) -> None:
-    """Add pictures, or without paths look what has changed. What was stopped goes on where it was."""
+    """Add pictures, or without paths look what has changed. What was stopped goes on where it was.
+
+    Links within the folders are followed, wherever they lead; each picture is taken once.
+    """
     with plain_errors():
-        report = _followed(_librarian(profile).add(name, paths or []))
+        report = _followed(_librarian(profile).add(name, paths or [], reach=Path("/")))
         if as_json:
             print(json.dumps(asdict(report), indent=2, ensure_ascii=False))
             return

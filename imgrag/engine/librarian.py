@@ -74,11 +74,16 @@ class Librarian:
         rename_library(old, new, self._pipeline.libraries)
 
     def add(
-        self, name: str, paths: Sequence[Path], stop: threading.Event | None = None
+        self,
+        name: str,
+        paths: Sequence[Path],
+        stop: threading.Event | None = None,
+        reach: Path | None = None,
     ) -> Generator[Progress | Report, None, None]:
         """Add folders, pictures, zips and shards, or only look what has changed; at last a `Report`.
 
         Set `stop` or close the generator to end it after the batch at work; nothing done is lost.
+        `reach` is where links within the folders may lead; within each folder itself unless told.
 
         Raises:
             LibraryError: something cannot be added.
@@ -91,7 +96,7 @@ class Librarian:
                 raise Cancelled("Adding was stopped. What was added until then is kept.")
 
         def work(put: Callable[[Progress | Report], None]) -> None:
-            for event in self.library(name).add(paths, self.embedder(), check):
+            for event in self.library(name).add(paths, self.embedder(), check, reach):
                 put(event)
 
         yield from handed_over(work, stop)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from imgrag.models import Embedder
 from imgrag.runs.values import Candidate
+from imgrag.texts import clean
 
 _OPENING = re.compile(r"^(?:an? |the )?(?:picture|photo|photograph|image|drawing|icon) of ", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:an?|the|some|my|our|your|his|her|its|their) ", re.IGNORECASE)
@@ -45,6 +46,10 @@ class Library(Protocol):
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """Files that were left out."""
+        ...
+
+    def news(self) -> tuple[Skipped, ...]:
+        """Those that nobody was told of yet; each is told once, and again only when its file has changed."""
         ...
 
     def require_pictures(self) -> None:
@@ -92,5 +97,5 @@ def literal_names(name: str, caption: str, file: str) -> set[str]:
 
 def plain_name(text: str) -> str:
     """ "A picture of a Hot-Dog" -> "hot dog", "my zorblax" -> "zorblax"."""
-    words = " ".join(re.sub(r"[-_\s]+", " ", text).split()).strip(" .,;:!?\"'")
+    words = " ".join(re.sub(r"[-_\s]+", " ", clean(text)).split()).strip(" .,;:!?\"'")
     return _ARTICLE.sub("", _OPENING.sub("", words)).casefold()

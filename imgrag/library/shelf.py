@@ -11,8 +11,10 @@ import tempfile
 from pathlib import Path
 
 from imgrag.errors import LibraryError
+from imgrag.library.engines.sqlite_file import FILE as EMBEDDED
 from imgrag.library.engines.store import Store
 from imgrag.library.images import ImageLibrary
+from imgrag.library.intake.sources import FILE as SETTINGS
 from imgrag.library.intake.sources import STATE, Settings, load_settings, save_settings
 from imgrag.models.checkpoints import PROJECT
 
@@ -37,8 +39,10 @@ def library_names(root: Path) -> list[str]:
 def open_library(name_or_folder: str, root: Path, cache: Path) -> ImageLibrary:
     """The library of that name below `root`, else that folder of images.
 
-    What is remembered of a named library lies inside it; of any other folder, and of one that
-    cannot be written, below `cache`; where that cannot be written either, only until the end.
+    What is remembered of a named library lies inside it, and is read from there even where it cannot be
+    written: such a library is searched as it is. Of any other folder, and of a named one that remembers
+    nothing and cannot be written, it lies below `cache`; where that cannot be written either, only until
+    the end.
 
     Raises:
         LibraryError: there is neither, or its store cannot be opened.
@@ -46,9 +50,12 @@ def open_library(name_or_folder: str, root: Path, cache: Path) -> ImageLibrary:
     named = name_or_folder in library_names(root)
     folder = root / name_or_folder if named else _plain_folder(name_or_folder, root)
     elsewhere = cache / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:20]
-    state = _writable([folder / STATE, elsewhere] if named else [elsewhere])
+    own = [folder / STATE] if named else []
+    complete = next((state for state in own if _remembers(state) and not _is_writable(state)), None)
+    state = complete or _writable([*own, elsewhere])
     settings = load_settings(state)
-    return ImageLibrary(folder, state, lambda: _open_store(settings, state, folder.name))
+    writable = complete is None
+    return ImageLibrary(folder, state, lambda: _open_store(settings, state, folder.name, writable), writable)
 
 
 def create_library(name: str, root: Path, uri: str = "") -> None:
@@ -97,26 +104,37 @@ def delete_library(name: str, root: Path) -> None:
     shutil.rmtree(doomed)
 
 
-def _open_store(settings: Settings, state: Path, name: str) -> Store:
+def _open_store(settings: Settings, state: Path, name: str, writable: bool = True) -> Store:
     if settings.engine:
         from imgrag.library.engines.milvus import MilvusStore
 
         return MilvusStore(settings.engine, name, os.environ.get(TOKEN_VARIABLE, ""))
     from imgrag.library.engines.sqlite import EmbeddedStore
 
-    return EmbeddedStore(state)
+    return EmbeddedStore(state, writable)
+
+
+def _remembers(state: Path) -> bool:
+    """Whether a library's entries are there, or at least where they are kept."""
+    return (state / EMBEDDED).is_file() or (
+        (state / SETTINGS).is_file() and bool(load_settings(state).engine)
+    )
 
 
 def _writable(folders: list[Path]) -> Path:
     """The first of the folders that can be written, made if need be, else a temporary one."""
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError as error:
-            log.info("%s cannot be written: %s", folder, error)
-    return Path(tempfile.mkdtemp(prefix="imgrag-"))
+    found = next(filter(_is_writable, folders), None)
+    return found or Path(tempfile.mkdtemp(prefix="imgrag-"))
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        log.info("%s cannot be written: %s", folder, error)
+        return False
 
 
 def typed_folder(text: str) -> Path | None:

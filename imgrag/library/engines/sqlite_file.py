@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from imgrag.errors import LibraryError
 
 FILE = "library.sqlite"
 log = logging.getLogger(__name__)
@@ -43,6 +47,43 @@ def open_database(file: Path) -> sqlite3.Connection:
         log.warning("%s is broken and made anew: %s", file.name, error)
         os.replace(file, file.with_suffix(".broken"))
         return _connected(file)
+
+
+def open_unwritable(file: Path) -> sqlite3.Connection:
+    """A database on a disk that cannot be written.
+
+    While another process has it open, SQLite reads the log beside it too; after a proper end there is
+    none, and the file cannot change. Raises sqlite3.Error: it is none, or a log is left that cannot be read.
+    """
+    try:
+        return _as_it_is(file, "mode=ro")
+    except sqlite3.OperationalError:
+        log_file = file.with_name(f"{file.name}-wal")
+        if log_file.is_file() and log_file.stat().st_size:
+            raise
+        return _as_it_is(file, "immutable=1")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What SQLite says of a full, broken or unplugged disk -> one sentence."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise LibraryError(
+            f"The store of this library does not work: {error}. What was there is whole: check its disk, make "
+            "room on it if it is full, then try again."
+        ) from error
+
+
+def _as_it_is(file: Path, how: str) -> sqlite3.Connection:
+    base = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, check_same_thread=False, timeout=60)
+    try:
+        base.execute("select epoch from state").fetchone()
+    except sqlite3.Error:
+        base.close()
+        raise
+    return base
 
 
 def _connected(file: Path) -> sqlite3.Connection:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import contextlib
 import csv
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from imgrag.errors import LibraryError
-from imgrag.library.intake.beside import files_below, is_inside
+from imgrag.library.intake.beside import files_below
 from imgrag.library.intake.coco import Coco
 from imgrag.library.intake.described import Described
 from imgrag.library.intake.pictures import SUFFIXES
 from imgrag.library.intake.tables import TABLES, table_rows
 
 
-def read_metadata(root: Path) -> dict[str, Described]:
+def read_metadata(
+    root: Path, check: Callable[[], None] = lambda: None, reach: Path | None = None
+) -> dict[str, Described]:
     """What the files below `root` say, by the picture's path relative to `root`, with "/".
 
     Several may speak of one picture: what one leaves open is taken from the next. First come the
@@ -29,15 +31,20 @@ def read_metadata(root: Path) -> dict[str, Described]:
     any other JSON with images. Rows about files outside of the table's own folder are left out.
     Hidden files and folders are not looked into.
 
+    Args:
+        check: called now and then; it may raise to stop.
+        reach: where links may lead, see `walk`.
+
     Raises:
         LibraryError: a file cannot be read; the message names it, and the line where that is known.
     """
     found: dict[str, Described] = {}
     coco = Coco(root)
-    tables, annotations = _metadata_files(root)
+    tables, annotations = _metadata_files(files_below(root, check, reach))
     for file, rows in [*((t, table_rows) for t in tables), *((a, coco.rows) for a in annotations)]:
         with _explained(file):
             for picture, described in rows(root, file):
+                check()
                 known = found.get(picture)
                 found[picture] = known.filled_from(described) if known else described
     return found
@@ -49,16 +56,16 @@ def is_metadata(file: str) -> bool:
     return path.name in TABLES or path.suffix.lower() == ".json"
 
 
-def _metadata_files(root: Path) -> tuple[list[str], list[str]]:
-    """Tables and JSON files below `root`, in the order in which they are asked."""
+def _metadata_files(files: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The tables and JSON files among them, in the order in which they are asked."""
     tables: list[str] = []
     annotations: list[str] = []
     pictures = set()
-    for file in files_below(root):
+    for file in files:
         path = PurePosixPath(file)
         if path.suffix.lower() in SUFFIXES:
             pictures.add(path.with_suffix(""))
-        elif is_metadata(file) and is_inside(root, root / file):
+        elif is_metadata(file):
             (tables if path.name in TABLES else annotations).append(file)
     tables.sort(key=lambda file: (-file.count("/"), posixpath.dirname(file), TABLES.index(Path(file).name)))
     # "cat.json" beside "cat.jpg" is about that picture alone; thousands of those need not be read.

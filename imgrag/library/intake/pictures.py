@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
@@ -106,11 +106,12 @@ def opened(file: IO[bytes]) -> Iterator[ImageFile.ImageFile]:
         yield picture
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hex."""
+def content_hash(path: Path, check: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of the file's bytes, in hex. `check` is called now and then; it may raise to stop."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
+            check()
             digest.update(block)
     return digest.hexdigest()
 

@@ -340,7 +340,8 @@ class Shelves:
         imports.wait()
         last = 0.0
         try:
-            for step in detached(self._librarian.add(adding.library, adding.paths, adding.stop), adding.stop):
+            added = self._librarian.add(adding.library, adding.paths, adding.stop, reach=self._folders)
+            for step in detached(added, adding.stop):
                 if isinstance(step, Report):
                     yield "", _report(step)
                 elif time.monotonic() - last > SHOWN_EVERY:
