@@ -118,7 +118,7 @@ class _Walk:
 
     def _listed(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """What is not hidden in a folder, by name; nothing of one that was met before. Raises OSError."""
-        met = _identity(os.stat(folder))
+        met = _identity(Path(folder).stat())
         if met[1] and met in self._folders:  # some network disks of Windows give no number
             return iter(())
         self._folders.add(met)
@@ -136,7 +136,7 @@ class _Walk:
         """Why a link is not followed; "" if it is."""
         self._check()
         try:
-            os.stat(link.path)
+            Path(link.path).stat()
         except OSError as error:
             return _UNREACHED.get(error.errno or 0, LEADS_NOWHERE)
         if not (link.is_dir() or link.is_file()):
@@ -149,8 +149,8 @@ class _Walk:
         """Whether the file behind a link was not met: in its own folder, or behind another link."""
         folder, name = os.path.split(os.path.realpath(link.path))
         try:
-            own = _identity(os.stat(folder)) in self._folders and not name.startswith(".")
-            target = _identity(os.stat(link.path))
+            own = _identity(Path(folder).stat()) in self._folders and not name.startswith(".")
+            target = _identity(Path(link.path).stat())
         except OSError:  # it has vanished since
             return False
         met = (own and self._wanted(name) and is_speakable(name)) or target in self._targets
