@@ -133,7 +133,7 @@ class ImageLibrary:
             LibraryError: a path is nothing that can be added, or another thread is adding.
         """
         with self._changing():
-            imported = sum(self._take(path, embedder) for path in paths)
+            imported = sum(self._take(path, embedder, check) for path in paths)
             for event in self._follow(embedder, check):
                 yield event if isinstance(event, Progress) else replace(event, added=event.added + imported)
 
@@ -216,7 +216,7 @@ class ImageLibrary:
         self._settings = settings
         save_settings(settings, self._state)
 
-    def _take(self, path: Path, embedder: Embedder) -> int:
+    def _take(self, path: Path, embedder: Embedder, check: Callable[[], None]) -> int:
         """Bring one path to where `_follow` finds it; returns how many entries a shard brought."""
         if path.is_dir():
             self._remember(with_folder(self._settings, path, self.folder))
@@ -225,7 +225,7 @@ class ImageLibrary:
         elif path.suffix.lower() in SUFFIXES and path.is_file():
             self._copy(path)
         elif path.is_file() and is_shard(path):
-            return self._import(path, embedder)
+            return self._import(path, embedder, check)
         else:
             raise LibraryError(
                 f"{path.name!r} cannot be added: it is no folder, picture, zip or Parquet shard that exists."
@@ -245,10 +245,10 @@ class ImageLibrary:
         shutil.copyfile(path, partial)
         partial.replace(target)
 
-    def _import(self, shard: Path, embedder: Embedder) -> int:
+    def _import(self, shard: Path, embedder: Embedder, check: Callable[[], None]) -> int:
         """Entries whose embeddings were computed elsewhere. They need no picture here to be found."""
         store, count = self.column(embedder).store, 0
-        for entries, vectors, model_id in read_shards([shard]):
+        for entries, vectors, model_id in read_shards([shard], check):
             if model_id not in ("", embedder.model_id) or vectors.shape[1] != embedder.dimensions:
                 raise LibraryError(
                     f"{shard.name!r} holds embeddings of {model_id or 'a model it does not name'} with "

@@ -8,6 +8,7 @@ most one batch of work.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,8 @@ from imgrag.library.base import Skipped
 from imgrag.library.engines.store import Entry, Store
 from imgrag.library.intake.beside import folder_category
 from imgrag.library.intake.described import Described
-from imgrag.library.intake.metadata import read_metadata
+from imgrag.library.intake.findings import NAMED
+from imgrag.library.intake.metadata import Metadata, read_metadata
 from imgrag.library.intake.pictures import UnreadablePicture, content_hash, read_picture
 from imgrag.library.intake.sources import UPLOADS, Found, Settings, Source, look
 from imgrag.library.intake.tags import describe_picture
@@ -51,7 +53,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it. `skipped` are all files of the library that are no usable pictures."""
+    """What came of it.
+
+    Attributes:
+        skipped: all files of the library that are no usable pictures.
+        problems: files about pictures that could not be read now; the pictures are there without them.
+        unmatched: rows in such files that found no picture.
+        unmatched_names: what at most three of them call it.
+    """
 
     added: int
     changed: int
@@ -59,6 +68,9 @@ class Report:
     unchanged: int
     skipped: tuple[Skipped, ...]
     seconds: float
+    problems: tuple[Skipped, ...] = ()
+    unmatched: int = 0
+    unmatched_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,8 @@ class Adding:
         self._seen: set[str] = set()
         self._unreadable: dict[str, tuple[int, int, str]] = {}
         self._added = self._changed = 0
-        self._metadata: dict[str, Mapping[str, Described]] = {}
+        self._metadata: dict[str, Metadata] = {}
+        self._reading = threading.Lock()
 
     def __iter__(self) -> Iterator[Progress | Report]:
         begun = time.monotonic()
@@ -127,7 +140,8 @@ class Adding:
         skipped = tuple(Skipped(file, why) for file, (_, _, why) in self._unreadable.items())
         unchanged = len(found) - self._added - self._changed - len(skipped)
         seconds = round(time.monotonic() - begun, 3)
-        yield Report(self._added, self._changed, removed, unchanged, skipped, seconds)
+        counts = (self._added, self._changed, removed, unchanged)
+        yield Report(*counts, skipped, seconds, *self._remarks())
 
     def _look(self) -> tuple[list[Found], dict[str, str]]:
         """The pictures that were not taken out, and each source's metadata signature."""
@@ -175,7 +189,7 @@ class Adding:
         stem = " ".join(PurePosixPath(found.relative).stem.replace("-", " ").replace("_", " ").split())
         category = folder_category(found.relative.removeprefix(f"{UPLOADS}/"))
         called = Described(name=stem, fields={"category": category} if category else {})
-        beside = self._described(found.source).get(found.relative, Described())
+        beside = self._described(found.source).of(found.relative)
         known = beside.filled_from(describe_picture(found.path)).filled_from(called)
         return Entry(
             file=found.file,
@@ -189,11 +203,27 @@ class Adding:
             fields=known.fields,
         )
 
-    def _described(self, source: Source) -> Mapping[str, Described]:
-        """Read once a pass; two readers that come first together both read it."""
-        if source.label not in self._metadata:
-            self._metadata[source.label] = read_metadata(source.folder)
-        return self._metadata[source.label]
+    def _described(self, source: Source) -> Metadata:
+        """Read once a pass; readers that come meanwhile wait for it."""
+        with self._reading:
+            if source.label not in self._metadata:
+                self._metadata[source.label] = read_metadata(source.folder, self._check)
+            return self._metadata[source.label]
+
+    def _remarks(self) -> tuple[tuple[Skipped, ...], int, tuple[str, ...]]:
+        """What came of the metadata of all sources: problems, rows without a picture, names of three."""
+        read = [
+            (source, self._metadata[source.label])
+            for source in self._sources
+            if source.label in self._metadata
+        ]
+        problems = tuple(
+            Skipped(source.file(problem.file), problem.reason)
+            for source, metadata in read
+            for problem in metadata.problems
+        )
+        names = [name for _, metadata in read for name in metadata.unmatched_names]
+        return problems, sum(metadata.unmatched for _, metadata in read), tuple(names[:NAMED])
 
     def _write(self, batch: Sequence[_Read]) -> None:
         for read in batch:

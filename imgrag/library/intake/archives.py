@@ -17,12 +17,13 @@ import unicodedata
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from imgrag.errors import LibraryError
 from imgrag.library.base import Skipped
+from imgrag.library.intake.captions import captions_beside
 from imgrag.library.intake.metadata import is_metadata
 from imgrag.library.intake.pictures import SUFFIXES
 
@@ -174,17 +175,18 @@ def _check_places(entries: list[zipfile.ZipInfo], end: int) -> None:
         end = entry.header_offset
 
 
-def _sorted_out(entries: Iterable[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped]]:
+def _sorted_out(entries: Sequence[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped]]:
     """Which entries are written, by name, and which are not."""
     wanted: dict[str, zipfile.ZipInfo] = {}
     skipped = []
     spelled: set[str] = set()
+    captions = set(captions_beside(entry.orig_filename for entry in entries).values())
     for entry in entries:
         name = entry.orig_filename
         if entry.is_dir() or _is_hidden(name):
             continue
         spelling = unicodedata.normalize("NFC", name).casefold()
-        if reason := _unwanted(name, spelling in spelled):
+        if reason := _unwanted(name, name in captions, spelling in spelled):
             skipped.append(Skipped(name, reason))
         else:
             spelled.add(spelling)
@@ -192,10 +194,10 @@ def _sorted_out(entries: Iterable[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.Z
     return wanted, skipped
 
 
-def _unwanted(name: str, is_met: bool) -> str:
+def _unwanted(name: str, is_caption: bool, is_met: bool) -> str:
     """Why a file is not written; "" if it is."""
     parts = name.split("/")
-    if not (_is_picture(name) or is_metadata(name)):
+    if not (_is_picture(name) or is_caption or is_metadata(name)):
         return "it is no picture"
     if len(name) > MAX_NAME or any(len(part.encode("utf-8", "replace")) > MAX_PART for part in parts):
         return "its name is too long"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -25,20 +24,12 @@ def is_inside(root: Path, path: Path) -> bool:
 
 
 def checked(path: Path) -> Path:
-    """The path. Raises ValueError if the file is too large to be read."""
+    """The path. Raises ValueError if it is no regular file, or one too large to be read."""
+    if not path.is_file():
+        raise ValueError("it is no regular file")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"it is larger than {MAX_FILE_BYTES // 2**20} MB")
     return path
-
-
-def place_below(folder: str, name: object) -> str:
-    """A file's path relative to the root; "" if it is none, or outside of `folder`."""
-    if not isinstance(name, str) or not name.strip():
-        return ""
-    inner = posixpath.normpath(name.strip().replace("\\", "/"))
-    if inner.startswith(("/", "../")) or inner in (".", "..") or re.match(r"[A-Za-z]:", inner):
-        return ""
-    return posixpath.join(folder, inner)
 
 
 def folder_category(file: str) -> str:

@@ -15,7 +15,7 @@ from imgrag.library.intake.pictures import SUFFIXES
 FILE = "library.json"
 STATE = ".imgrag"  # the folder inside a library that holds what imgrag keeps about it
 UPLOADS = "uploads"  # the folder inside a library that holds copies of what was given to it
-METADATA = (".csv", ".jsonl", ".parquet", ".json")
+METADATA = (".csv", ".tsv", ".jsonl", ".parquet", ".json", ".xlsx", ".xls", ".ods", ".txt", ".caption")
 
 
 @dataclass(frozen=True)
