@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
-from imgrag.bench.fire import browser, faults, hostile, queueing
+from imgrag.bench.fire import browser, faults, hostile, queueing, unfolding
 from imgrag.bench.fire.server import Server, serving
 
 Figures = dict[str, Figure]
@@ -42,6 +42,9 @@ BARS = (
     _none("bomb_taken", "a 20 KB PNG of 169 megapixels: not refused"),
     Bar("bomb_seconds", "  refused within", 0.5, at_most=True, unit="s"),
     Bar("bomb_memory", "  memory", 50, at_most=True, unit="MB"),
+    Bar("unfold_memory", "tables that unfold: memory", 150, at_most=True, unit="MB"),
+    Bar("unfold_stop", "  a stop is heard within", 1.0, at_most=True, unit="s"),
+    _none("unfold_untold", "  ended without a value or a sentence"),
     _none("urls", "addresses in every field: sockets and files opened"),
     _none("paths", "paths in names, fields, links: what they reached"),
     _none("prompts", "prompts of every kind: not bounded, escaped or answered"),
@@ -94,6 +97,7 @@ EXPERIMENTS = (
     Experiment(("sessions",), queueing.sessions, 20, 4),
     Experiment(("images_crash", "images_sentence", "images_path"), hostile.images, 60, 6),
     Experiment(("bomb_taken", "bomb_seconds", "bomb_memory"), hostile.bomb, 5, 1),
+    Experiment(("unfold_memory", "unfold_stop", "unfold_untold"), unfolding.tables, 1000, 20, alone=True),
     Experiment(("urls",), hostile.urls, 12, 1),
     Experiment(("paths",), hostile.paths, 10, 1),
     Experiment(("prompts",), hostile.prompts, 14, 6),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from imgrag.library.intake.described import Row, is_caption, named_columns
+from imgrag.library.intake.described import MAX_COLUMNS, Row, is_caption, named_columns
 from imgrag.library.intake.plain_text import MAX_LINE, bounded_lines, open_text
 
 MAX_LINES = 1000  # of one row: a quote that is still open then was never meant to be one
@@ -30,9 +30,11 @@ def delimited_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
         lines = _Lines(bounded_lines(file, check))
         delimiter = _delimiter(lines)
         header = next(_records(lines, delimiter), [])
-        columns = named_columns(header)
-        for cells in _records(lines, delimiter, len(columns)):
-            yield dict(zip(columns, _fitted(cells, columns, delimiter), strict=False))
+        columns = named_columns(header[:MAX_COLUMNS])
+        last = len(header) - 1
+        at = next((number for number, column in enumerate(columns) if is_caption(column)), last)
+        for cells in _records(lines, delimiter, len(header)):
+            yield dict(zip(columns, _fitted(cells, len(header), at, delimiter), strict=False))
 
 
 class _Lines:
@@ -97,14 +99,14 @@ def _mended(line: str, delimiter: str, width: int) -> list[str]:
     guessed = next(csv.reader([line], delimiter=delimiter), [])
     if len(guessed) == width:
         return guessed
-    return [cell.strip().strip('"') for cell in line.split(delimiter)]
+    return [cell.strip('"') for cell in line.rstrip().split(delimiter)]
 
 
-def _fitted(cells: list[str], columns: Sequence[str], delimiter: str) -> list[str]:
-    while len(cells) > len(columns) and not cells[-1].strip():
+def _fitted(cells: list[str], width: int, at: int, delimiter: str) -> list[str]:
+    """As many cells as there are columns: what is too much is put together at `at`."""
+    while len(cells) > width and not cells[-1].strip():
         cells.pop()
-    surplus = len(cells) - len(columns)
+    surplus = len(cells) - width
     if surplus <= 0:
         return cells
-    at = next((n for n, column in enumerate(columns) if is_caption(column)), len(columns) - 1)
     return [*cells[:at], delimiter.join(cells[at : at + surplus + 1]), *cells[at + surplus + 1 :]]

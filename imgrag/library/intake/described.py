@@ -22,6 +22,7 @@ from imgrag.texts import clean, clean_line
 MAX_TEXT = 2000  # characters
 MAX_FIELD_NAME = 64  # characters
 MAX_FIELDS = 128
+MAX_COLUMNS = 256  # that are looked at
 MAX_ITEMS = 1000  # of a list, one text of which is made
 _ROOM = 4  # times what is kept is looked at: cleaning and stripping shorten a text
 _PLAIN = (str, int, float, Decimal, date, datetime, time, timedelta)

@@ -13,6 +13,7 @@ from imgrag.library.intake.plain_text import BLOCK, open_text
 MAX_ENTRY = 4 * 2**20  # characters
 _DIGITS = 19  # of a whole number that has 64 bits; Python refuses to read one of more than 4,300
 _SPACE = re.compile(r"[ \t\r\n]*")
+_CUT = re.compile(r"[-+.\deE]*\Z")  # the rest of a number that the end of what was read cuts
 _DEEP = "it is nested too deeply"
 
 
@@ -116,8 +117,8 @@ class _Window:
             except json.JSONDecodeError as error:
                 self._need_more(error)
                 continue
-            if end == len(self._text) and self._more():
-                continue  # a number may go on
+            if _CUT.match(self._text, end) and self._more():
+                continue
             self._at = end
             return value
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgrag.library.intake.described import MAX_TEXT, Row, named_columns
+from imgrag.library.intake.described import MAX_COLUMNS, MAX_TEXT, Row, named_columns
 
 ROWS = 1000  # of a batch
 BATCH_BYTES = 32 * 2**20  # decoded; of one row too
 SMALL_BYTES = 32 * 2**20  # what a row group may unfold to by any factor
 MAX_RATIO = 50  # texts shrink to a tenth, vectors hardly; only bombs shrink so
-MAX_COLUMNS = 1000
 _NUMBER = 8  # bytes of a value in a column of lists
 _OUT_OF_RANGE = re.compile(
     "<value out of range.*>", re.DOTALL

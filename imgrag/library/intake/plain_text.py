@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from imgrag.library.intake.beside import checked
 
-BLOCK = 2**20  # bytes, or characters, read at a time
+BLOCK = 2**18  # bytes, or characters, read between two looks at the stop
+PER_LINE = 200  # characters that reading a short line costs besides
 MAX_LINE = 4 * 2**20  # characters
-LINES = 1000  # between two looks at the stop
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -26,11 +27,13 @@ def open_text(path: Path, check: Callable[[], None]) -> TextIO:
 
 def bounded_lines(file: TextIO, check: Callable[[], None]) -> Iterator[str]:
     """Its lines with their ends. Raises ValueError at one of more than 4 MB."""
-    number = 0
+    number = passed = 0
     while line := file.readline(MAX_LINE):
         number += 1
-        if number % LINES == 0:
+        passed += len(line) + PER_LINE
+        if passed > BLOCK:
             check()
+            passed = 0
         if len(line) == MAX_LINE:
             raise ValueError(f"line {number} is longer than {MAX_LINE // 2**20} MB")
         yield line.replace("\0", "")  # csv refuses it before Python 3.11
@@ -55,19 +58,16 @@ def _encoding(path: Path, check: Callable[[], None]) -> str:
 
 
 def _not_quite_utf_8(block: bytes) -> str:
-    """UTF-8 with a few broken characters, Chinese GBK, or else what Western Windows writes.
+    """Chinese GBK, UTF-8 with a few broken characters, or else what Western Windows writes.
 
     Detectors of encodings take a table with one "é" for anything. In GBK the characters of GB 2312 have
     two bytes beyond ASCII each; Western text that has them only in pairs is no text.
     """
     inner = block.partition(b"\n")[2].rpartition(b"\n")[0]  # whole lines
     sample = block if inner.isascii() else inner
-    read = sample.decode("utf-8", "replace")
-    broken = read.count("\ufffd")
-    if sum(not character.isascii() for character in read) > 2 * broken:
-        return "utf-8"
-    try:
+    with contextlib.suppress(UnicodeDecodeError):
         sample.decode("gb2312")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "gb18030"
+        return "gb18030"
+    read = sample.decode("utf-8", "replace")
+    foreign = sum(not character.isascii() for character in read)
+    return "utf-8" if foreign > 2 * read.count("\ufffd") else "cp1252"
