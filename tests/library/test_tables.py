@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+import zipfile
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -15,10 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from imgrag.errors import Cancelled
+from imgrag.library import ImageLibrary
+from imgrag.library.engines.sqlite import EmbeddedStore
 from imgrag.library.intake import coco, documents, findings
+from imgrag.library.intake.adding import finished
 from imgrag.library.intake.described import Described, named_columns
 from imgrag.library.intake.metadata import Metadata, read_metadata
 from imgrag.library.intake.places import Place, Places
+from tests.fakes import FakeEmbedder, make_library
 
 A = Described(caption="A cat")
 
@@ -332,3 +337,45 @@ def test_what_coco_remembers_is_bounded_by_the_pictures(
     said = [{"image_id": n, "caption": str(n)} for n in range(9)]
     found = read(tmp_path, "x.json", json.dumps({"images": images, "annotations": said}), "a.png")
     assert found.of("a.png").caption == "0"
+
+
+def opened(folder: Path, state: Path) -> ImageLibrary:
+    return ImageLibrary(folder, state, lambda: EmbeddedStore(state))
+
+
+def test_metadata_that_is_broken_or_finds_no_picture_is_told_and_costs_no_picture(tmp_path: Path) -> None:
+    folder = make_library(tmp_path / "lib", "cat")
+    (folder / "metadata.jsonl").write_text("{")
+    (folder / "metadata.csv").write_text("file_name,caption\ngone.png,x\nCAT,a cat\n")
+    library = opened(folder, tmp_path / "state")
+    report = finished(library.add([], FakeEmbedder()))
+    assert [problem.file for problem in report.problems] == ["metadata.jsonl"]
+    assert (report.added, report.unmatched, report.unmatched_names) == (1, 1, ("gone.png",))
+    assert [entry.caption for entry in library.entries(0, 9)] == ["a cat"]
+    again = finished(library.add([], FakeEmbedder()))
+    assert (again.unchanged, again.problems, again.unmatched) == (1, (), 0)
+
+
+def test_a_caption_beside_a_picture_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    folder = make_library(tmp_path / "lib", "cat")
+    (folder / "cat.txt").write_text("a cat")
+    library = opened(folder, tmp_path / "state")
+    library.index(FakeEmbedder())
+    (folder / "cat.txt").write_text("a cat, asleep")
+    assert finished(library.add([], FakeEmbedder())).changed == 1
+    assert [entry.caption for entry in library.entries(0, 9)] == ["a cat, asleep"]
+
+
+def test_text_that_is_no_text_leaves_no_library_stuck(tmp_path: Path) -> None:
+    """A zip with a lone surrogate as a column's name, and a caption beside a picture."""
+    make_library(tmp_path / "pictures", "cat")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(tmp_path / "pictures" / "cat.png", "cat.png")
+        archive.writestr("metadata.jsonl", '{"file_name": "cat.png", "\\ud800": "\\udc00"}')
+        archive.writestr("cat.txt", "a cat")
+        archive.writestr("readme.txt", "no caption")
+    library = opened(make_library(tmp_path / "lib"), tmp_path / "state")
+    assert finished(library.add([tmp_path / "x.zip"], FakeEmbedder())).added == 1
+    assert finished(library.add([], FakeEmbedder())).unchanged == 1
+    (entry,) = library.entries(0, 9)
+    assert (entry.fields, entry.caption) == ({"\ufffd": "\ufffd", "category": "x"}, "a cat")

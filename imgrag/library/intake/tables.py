@@ -92,25 +92,21 @@ def _spelling(column: str) -> str:
 
 def _line_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
     """JSON lines. A broken one does not lose the others."""
-    wrong: list[str] = []
+    wrong = None
     with open_text(path, check) as file:
         for number, line in enumerate(bounded_lines(file, check), 1):
             try:
                 row = decode(line) if line.strip() else {}
             except ValueError as error:
-                wrong = wrong or [_why(number, error)]
+                said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+                wrong = wrong or ValueError(f"line {number} is no JSON ({said}); lines that are were read")
                 continue
             if isinstance(row, dict):
                 yield row
             else:
-                wrong = wrong or [f"line {number} is no JSON object"]
+                wrong = wrong or ValueError(f"line {number} is no JSON object; lines that are were read")
     if wrong:
-        raise ValueError(f"{wrong[0]}; lines that are were read")
-
-
-def _why(number: int, error: ValueError) -> str:
-    said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-    return f"line {number} is no JSON ({said})"
+        raise wrong
 
 
 def _entry_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
