@@ -71,6 +71,11 @@ def add(
         )
         for skipped in report.skipped:
             print(f"skipped {skipped.file}: {skipped.reason}")
+        for problem in report.problems:
+            print(f"not read {problem.file}: {problem.reason}")
+        if report.unmatched:
+            names = ", ".join(report.unmatched_names) or "one without a name"
+            print(f"without a picture: {report.unmatched:,} rows of metadata, such as {names}")
 
 
 @app.command()

@@ -295,8 +295,7 @@ class ImageLibrary:
     def _import(self, shard: Path, embedder: Embedder, check: Callable[[], None]) -> int:
         """Entries whose embeddings were computed elsewhere. They need no picture here to be found."""
         store, count = self.column(embedder).store, 0
-        for entries, vectors, model_id in read_shards([shard]):
-            check()
+        for entries, vectors, model_id in read_shards([shard], check):
             if model_id not in ("", embedder.model_id) or vectors.shape[1] != embedder.dimensions:
                 raise LibraryError(
                     f"{shard.name!r} holds embeddings of {model_id or 'a model it does not name'} with "

@@ -242,6 +242,18 @@ def librarian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Librarian:
     return found
 
 
+def test_what_adding_could_not_take_of_metadata_is_said(librarian: Librarian, tmp_path: Path) -> None:
+    photos = make_library(tmp_path / "photos", "owl")
+    (photos / "metadata.csv").write_text("file_name,caption\ngone.png,x\nowl.png,an owl\n")
+    (photos / "metadata.xlsx").touch()
+    library_command("create", "birds")
+    lines = library_command("add", "birds", str(photos)).stdout.splitlines()
+    assert lines[1:] == [
+        "not read photos/metadata.xlsx: .xlsx is not read; save the table as CSV",
+        "without a picture: 1 rows of metadata, such as gone.png",
+    ]
+
+
 def test_a_library_from_its_making_to_its_end(librarian: Librarian, tmp_path: Path) -> None:
     photos = make_library(tmp_path / "photos", "owl", "cat")
     (photos / "bad.png").write_bytes(b"")

@@ -65,7 +65,7 @@ def test_pictures_and_their_metadata_are_unpacked(tmp_path: Path) -> None:
     written = ["pics/annotations/x.json", "pics/cat.png", "pics/metadata.csv", "pics/Ümläut & 猫.JPG"]
     assert left(tmp_path / "out") == written
     assert (tmp_path / "out" / "pics" / "cat.png").read_bytes() == PNG
-    assert read_metadata(tmp_path / "out") == {"pics/cat.png": Described(caption="a cat")}
+    assert read_metadata(tmp_path / "out").described == {"pics/cat.png": Described(caption="a cat")}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "x.zip"]
 
 

@@ -123,14 +123,6 @@ def test_metadata_travels_with_the_picture_and_is_read_again_when_it_changes(tmp
     assert embedder.embedded == 2
 
 
-def test_broken_metadata_is_one_sentence(tmp_path: Path) -> None:
-    folder = make_library(tmp_path / "lib", "cat")
-    (folder / "metadata.jsonl").write_text("{")
-    with pytest.raises(LibraryError, match=r"metadata.jsonl") as caught:
-        indexed(folder, tmp_path / "state")
-    assert str(tmp_path) not in str(caught.value)
-
-
 def test_broken_files_are_left_out_named_and_not_tried_again(tmp_path: Path) -> None:
     folder = make_library(tmp_path / "lib", "owl")
     (folder / "empty.png").write_bytes(b"")

@@ -21,6 +21,7 @@ from imgrag.library import Skipped
 from imgrag.runs.values import Candidate, Reference
 from imgrag.ui.create import markup
 from imgrag.ui.demo import Offered, build_demo
+from imgrag.ui.language import speaking
 from imgrag.ui.library import cards
 from imgrag.ui.library.cards import PAGE, Card
 from imgrag.ui.library.events import Shelves, View, shown
@@ -160,6 +161,7 @@ class TestCards:
             cards.working(BAD),
             cards.stopped(BAD),
             cards.report(0, 0, 0, 0, 1, [Skipped(BAD, BAD)]),
+            cards.remarks([Skipped(BAD, BAD)], 2, [BAD]),
         ]
         assert not any("<script" in text or 'href="javascript' in text for text in html)
         assert all("&lt;script&gt;" in text for text in html)
@@ -183,6 +185,15 @@ class TestCards:
         assert "1,200 added, in 4.2 s" in html and "changed" not in html
         assert "0.png" in html and "99.png" in html and "100.png" not in html
         assert "130 files were left out" in html and "and 30 more" in html
+
+    def test_a_report_says_what_of_the_metadata_was_not_taken(self):
+        problem = Skipped("metadata.csv", "it has no column that names the pictures; call it file_name")
+        html = cards.remarks([problem], 1234, ["a.png", "b.png"])
+        assert "<strong>metadata.csv</strong> it has no column" in html
+        assert "1,234 rows found no picture, such as a.png, b.png" in html
+        with speaking("zh"):
+            assert "没有写明图片文件名的列" in cards.remarks([problem], 0, [])
+        assert cards.remarks([], 0, []) == ""
 
     def test_progress_can_be_read_by_machines(self):
         html = cards.working("7 of 28", 0.25, 61.4)

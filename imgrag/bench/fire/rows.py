@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
-from imgrag.bench.fire import browser, faults, hostile, queueing, strangers
+from imgrag.bench.fire import browser, faults, hostile, queueing, strangers, unfolding
 from imgrag.bench.fire.server import Server, serving
 
 Figures = dict[str, Figure]
@@ -45,6 +45,9 @@ BARS = (
     _none("busy_untold", "small pictures that take long to read: not refused in words"),
     Bar("busy_seconds", "  refused within", 0.5, at_most=True, unit="s"),
     Bar("busy_wait", "  another visitor's run waits", 1.0, at_most=True, unit="s"),
+    Bar("unfold_memory", "tables that unfold: memory", 150, at_most=True, unit="MB"),
+    Bar("unfold_stop", "  a stop is heard within", 1.0, at_most=True, unit="s"),
+    _none("unfold_untold", "  ended without a value or a sentence"),
     _none("urls", "addresses in every field: sockets and files opened"),
     _none("paths", "paths in names, fields, links: what they reached"),
     _none("prompts", "prompts of every kind: not bounded, escaped or answered"),
@@ -108,6 +111,7 @@ EXPERIMENTS = (
     Experiment(("images_crash", "images_sentence", "images_path"), hostile.images, 60, 6),
     Experiment(("bomb_taken", "bomb_seconds", "bomb_memory"), hostile.bomb, 5, 1),
     Experiment(("busy_untold", "busy_seconds", "busy_wait"), hostile.busy_pictures, 11, 2),
+    Experiment(("unfold_memory", "unfold_stop", "unfold_untold"), unfolding.tables, 1000, 20, alone=True),
     Experiment(("urls",), hostile.urls, 12, 1),
     Experiment(("paths",), hostile.paths, 10, 1),
     Experiment(("prompts",), hostile.prompts, 14, 6),

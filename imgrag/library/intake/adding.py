@@ -26,7 +26,8 @@ from imgrag.library.base import Skipped
 from imgrag.library.engines.store import Entry, Store
 from imgrag.library.intake.beside import folder_category
 from imgrag.library.intake.described import Described
-from imgrag.library.intake.metadata import read_metadata
+from imgrag.library.intake.findings import NAMED
+from imgrag.library.intake.metadata import Metadata, read_metadata
 from imgrag.library.intake.pictures import UnreadablePicture, content_hash, read_picture
 from imgrag.library.intake.sources import (
     READING,
@@ -65,7 +66,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it. `skipped` is what could not be used and was not told before, or has changed since."""
+    """What came of it.
+
+    Attributes:
+        skipped: what could not be used and was not told before, or has changed since.
+        problems: files about pictures that could not be read now; the pictures are there without them.
+        unmatched: rows in such files that found no picture.
+        unmatched_names: what at most three of them call it.
+    """
 
     added: int
     changed: int
@@ -73,6 +81,9 @@ class Report:
     unchanged: int
     skipped: tuple[Skipped, ...]
     seconds: float
+    problems: tuple[Skipped, ...] = ()
+    unmatched: int = 0
+    unmatched_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,7 @@ class Adding:
         self._away: set[str] = set()  # labels of sources that cannot be listed
         self._unreadable: dict[str, Left] = {}
         self._added = self._changed = self._broken = 0
-        self._metadata: dict[str, Mapping[str, Described]] = {}
+        self._metadata: dict[str, Metadata] = {}
         self._reading = threading.Lock()
 
     def __iter__(self) -> Iterator[Progress | Report]:
@@ -163,7 +174,8 @@ class Adding:
         self._store.optimise()
         unchanged = len(found) - self._added - self._changed - self._broken
         seconds = round(time.monotonic() - begun, 3)
-        yield Report(self._added, self._changed, removed, unchanged, tuple(news), seconds)
+        counts = (self._added, self._changed, removed, unchanged)
+        yield Report(*counts, tuple(news), seconds, *self._remarks())
 
     def _look(self) -> tuple[list[Found], dict[str, str]]:
         """The pictures that were not taken out, and each source's metadata signature."""
@@ -242,7 +254,7 @@ class Adding:
         stem = clean_line(PurePosixPath(relative).stem.replace("-", " ").replace("_", " "))
         category = folder_category(relative.removeprefix(f"{UPLOADS}/"))
         called = Described(name=stem, fields={"category": category} if category else {})
-        beside = self._described(found.source).get(relative, Described())
+        beside = self._described(found.source).of(found.relative)
         known = beside.filled_from(describe_picture(found.path)).filled_from(called)
         return Entry(
             file=found.file,
@@ -256,12 +268,27 @@ class Adding:
             fields=known.fields,
         )
 
-    def _described(self, source: Source) -> Mapping[str, Described]:
-        """Read once a pass; readers that come first together wait for one of them."""
+    def _described(self, source: Source) -> Metadata:
+        """Read once a pass; readers that come meanwhile wait for it."""
         with self._reading:
             if source.label not in self._metadata:
                 self._metadata[source.label] = read_metadata(source.folder, self._check, source.reach)
             return self._metadata[source.label]
+
+    def _remarks(self) -> tuple[tuple[Skipped, ...], int, tuple[str, ...]]:
+        """What came of the metadata of all sources: problems, rows without a picture, names of three."""
+        read = [
+            (source, self._metadata[source.label])
+            for source in self._sources
+            if source.label in self._metadata
+        ]
+        problems = tuple(
+            Skipped(source.file(problem.file), problem.reason)
+            for source, metadata in read
+            for problem in metadata.problems
+        )
+        names = [name for _, metadata in read for name in metadata.unmatched_names]
+        return problems, sum(metadata.unmatched for _, metadata in read), tuple(names[:NAMED])
 
     def _write(self, batch: Sequence[_Read]) -> None:
         for read in batch:

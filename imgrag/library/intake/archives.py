@@ -19,13 +19,14 @@ import struct
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from imgrag.errors import LibraryError
 from imgrag.library.base import Skipped
+from imgrag.library.intake.captions import captions_beside
 from imgrag.library.intake.metadata import is_metadata
 from imgrag.library.intake.pictures import SUFFIXES, TAKEN, UNTAKEN
 from imgrag.library.intake.sources import NOT_TAKEN
@@ -191,16 +192,17 @@ def _check_places(entries: list[zipfile.ZipInfo], end: int) -> None:
         end = entry.header_offset
 
 
-def _sorted_out(entries: Iterable[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped]]:
+def _sorted_out(entries: Sequence[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped]]:
     """Which entries are written, by name, and which are not."""
     wanted: dict[str, zipfile.ZipInfo] = {}
     skipped = []
     spelled: set[str] = set()
+    captions = {clean(name) for name in captions_beside(map(_name, entries)).values()}
     for entry in entries:
         name = clean(_name(entry))
         if entry.is_dir() or _is_hidden(name):
             continue
-        if reason := _unwanted(_name(entry), name.casefold() in spelled):
+        if reason := _unwanted(_name(entry), name in captions, name.casefold() in spelled):
             skipped.append(Skipped(name, reason))
         else:
             spelled.add(name.casefold())
@@ -217,11 +219,11 @@ def _name(entry: zipfile.ZipInfo) -> str:
     return name
 
 
-def _unwanted(name: str, is_met: bool) -> str:
+def _unwanted(name: str, is_caption: bool, is_met: bool) -> str:
     """Why a file is not written; "" if it is."""
     if PurePosixPath(name).suffix.lower() in UNTAKEN:
         return NOT_TAKEN
-    if not (_is_picture(name) or is_metadata(name)):
+    if not (_is_picture(name) or is_caption or is_metadata(name)):
         return "it is no picture"
     if _is_too_long(name):
         return "its name is too long"

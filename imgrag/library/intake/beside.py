@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import posixpath
-import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -30,16 +28,6 @@ def checked(path: Path) -> Path:
     if status.st_size > MAX_FILE_BYTES:
         raise ValueError(f"it is larger than {MAX_FILE_BYTES // 2**20} MB")
     return path
-
-
-def place_below(folder: str, name: object) -> str:
-    """A file's path relative to the root; "" if it is none, or outside of `folder`."""
-    if not isinstance(name, str) or not name.strip():
-        return ""
-    inner = posixpath.normpath(name.strip().replace("\\", "/"))
-    if inner.startswith(("/", "../")) or inner in (".", "..") or re.match(r"[A-Za-z]:", inner):
-        return ""
-    return posixpath.join(folder, inner)
 
 
 def folder_category(file: str) -> str:

@@ -17,7 +17,7 @@ from imgrag.texts import clean
 FILE = "library.json"
 STATE = ".imgrag"  # the folder inside a library that holds what imgrag keeps about it
 UPLOADS = "uploads"  # the folder inside a library that holds copies of what was given to it
-METADATA = (".csv", ".tsv", ".jsonl", ".parquet", ".json")
+METADATA = (".csv", ".tsv", ".jsonl", ".parquet", ".json", ".xlsx", ".xls", ".ods", ".txt", ".caption")
 NOT_TAKEN = f"this kind is not taken; taken are {' '.join(sorted(SUFFIXES))}"
 MOMENTS = 2**63  # nanoseconds; stores have 64 bits, and dates from 1601 and of 2603 do not fit
 READING = 1  # raised when more is taken or read than before: what was left out is then tried again

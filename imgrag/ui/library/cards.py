@@ -105,6 +105,23 @@ def report(
     return said + left_out(skipped, unfolded=True)
 
 
+def remarks(problems: Sequence[Skipped], unmatched: int, names: Sequence[str]) -> str:
+    """What of the files about pictures could not be taken; "" without any."""
+    count, shown = unmatched, ", ".join(names)
+    lost = (
+        say("{count} row found no picture: {names}", count=count, names=shown)
+        if count == 1
+        else say("{count:,} rows found no picture, such as {names}", count=count, names=shown)
+    )
+    rows = [
+        *(f"<li><strong>{escape(item.file)}</strong> {escape(told(item.reason))}</li>" for item in problems),
+        *([f"<li>{escape(lost)}</li>"] if unmatched else []),
+    ]
+    total = say("Not all that is said about the pictures was taken")
+    listed = f"<summary>{total}</summary><ul>{''.join(rows)}</ul>"
+    return f'<details class="ir-skipped" open>{listed}</details>' if rows else ""
+
+
 def stopped(words: str) -> str:
     """Adding was stopped."""
     return _said("stopped", told(words))

@@ -387,6 +387,7 @@ def _strip(step: Progress) -> str:
 
 
 def _report(report: Report) -> str:
-    return cards.report(
+    done = cards.report(
         report.added, report.changed, report.removed, report.unchanged, report.seconds, report.skipped
     )
+    return done + cards.remarks(report.problems, report.unmatched, report.unmatched_names)
