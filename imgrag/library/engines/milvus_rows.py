@@ -33,6 +33,23 @@ def key(text: str) -> int:
     return max(1, int.from_bytes(digest[:8], "big") >> 1)
 
 
+def columns_of_a_row(about: str, dimensions: int) -> Any:
+    """The schema of a collection of such rows, described in a few words."""
+    from pymilvus import DataType, MilvusClient
+
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=about)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    for column in ("file", "name", "caption", "source", "licence"):
+        schema.add_field(column, DataType.VARCHAR, max_length=TEXT_BYTES)
+    schema.add_field("digest", DataType.VARCHAR, max_length=64)
+    schema.add_field("size", DataType.INT64)
+    schema.add_field("mtime_ns", DataType.INT64)
+    schema.add_field("names", DataType.ARRAY, element_type=DataType.INT64, max_capacity=3)
+    schema.add_field("fields", DataType.JSON)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimensions)
+    return schema
+
+
 def as_row(entry: Entry, vector: np.ndarray) -> dict[str, Any]:
     """What an upsert takes. Raises LibraryError if something is too long for Milvus."""
     names = [key(name) for name in literal_names(entry.name, entry.caption, entry.file)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 FILE = "library.sqlite"
@@ -31,6 +32,13 @@ create table if not exists gone (id integer primary key, epoch integer not null)
 create table if not exists state (epoch integer not null);
 insert into state select 0 where not exists (select 1 from state);
 """
+COLUMN_NAMES = """
+with recursive names (name) as (
+    select min(key) from fields
+    union all select (select min(key) from fields where key > names.name) from names where names.name is not null)
+select name from names where name is not null limit ?
+"""
+"""From one name to the next by the index, instead of through all fields of a million entries."""
 
 
 def open_database(file: Path) -> sqlite3.Connection:
@@ -43,6 +51,12 @@ def open_database(file: Path) -> sqlite3.Connection:
         log.warning("%s is broken and made anew: %s", file.name, error)
         os.replace(file, file.with_suffix(".broken"))
         return _connected(file)
+
+
+def copy_database(base: sqlite3.Connection, file: Path) -> None:
+    """All of it into a new file, as of one moment, whoever writes meanwhile."""
+    with closing(sqlite3.connect(file)) as copy:
+        base.backup(copy)
 
 
 def _connected(file: Path) -> sqlite3.Connection:

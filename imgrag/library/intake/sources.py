@@ -94,7 +94,7 @@ def load_settings(state: Path) -> Settings:
 
 def save_settings(settings: Settings, state: Path) -> None:
     """Written beside and renamed."""
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(exist_ok=True)  # and not the library's folder, which may have been deleted
     partial = state / f"{FILE}.{os.getpid()}.partial"
     partial.write_text(json.dumps(asdict(settings), indent=1, ensure_ascii=False), encoding="utf-8")
     os.replace(partial, state / FILE)
