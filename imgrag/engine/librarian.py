@@ -149,6 +149,11 @@ class Librarian:
             _require_columns(library, condition)
         return library.entries(offset, limit, condition), count
 
+    def require_pictures(self, name: str, where: str = "") -> None:
+        """See, without a model, whether a search can begin. Raises LibraryError: nothing to search, a bad filter."""
+        parse_filter(where)
+        self.library(name).require_pictures()
+
     def thumbnail(self, name: str, file: str, side: int = 160) -> Image.Image:
         """A small copy of a picture. Raises LibraryError."""
         return self.library(name).thumbnail(file, side)

@@ -22,6 +22,7 @@ from imgrag.library.engines.store import Store
 from imgrag.library.images import ImageLibrary
 from imgrag.library.intake.sources import STATE, Settings, load_settings, save_settings
 from imgrag.models.checkpoints import PROJECT
+from imgrag.texts import clean_line
 
 BUNDLED = (PROJECT / "datasets" / "libraries" / "pocket",)  # the libraries that come with the app
 LIBRARIES_VARIABLE = "IMGRAG_LIBRARIES"
@@ -162,7 +163,7 @@ def require_own(name: str, root: Path, bundled: Sequence[Path] = BUNDLED) -> Non
 
 def free_name(name: str, root: Path, bundled: Sequence[Path] = BUNDLED) -> str:
     """The name without what is around it. Raises LibraryError: it is taken, or cannot be one."""
-    name = name.strip()
+    name = clean_line(name)
     if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
         raise LibraryError(
             f"{name[:100]!r} cannot be a library's name. Use 1 to 100 letters, digits, spaces, dots, _ and -, "

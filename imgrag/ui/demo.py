@@ -15,7 +15,6 @@ from starlette.middleware import Middleware
 
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
-from imgrag.library import library_names
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.runs import Runs
@@ -30,7 +29,9 @@ from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
 from imgrag.ui.server import health, imports
 from imgrag.ui.server.guard import Guard, file_arguments
+from imgrag.ui.server.nulls import take_nulls
 from imgrag.ui.server.skips import spare_skipped
+from imgrag.ui.server.unforeseen import tell_unforeseen
 from imgrag.ui.theme import build_theme
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Offered(Mapping[str, str]):
         return len(self._now())
 
     def _now(self) -> dict[str, str]:
-        names = (self._pipeline.profile.retrieval.library, *library_names(self._pipeline.libraries))
+        names = (self._pipeline.profile.retrieval.library, *self._pipeline.library_names())
         extra = {} if self._folder is None else {self._folder.resolve().name: str(self._folder)}
         return {**{name: name for name in names}, **extra}
 
@@ -119,7 +120,9 @@ def build_demo(
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
+    take_nulls(demo)
     spare_skipped(demo)
+    tell_unforeseen(demo)
     demo.queue(api_open=False, max_size=MAX_WAITING)
     return demo
 
