@@ -22,11 +22,14 @@ from imgrag.ui.language import Template, both, label, language_of, say, speaking
 from tests.fakes import Cast, FakeChat, ShyJudge, make_library, make_pipeline
 
 PACKAGE = Path(language.__file__).parent.parent
-PAGE = sorted((PACKAGE / "ui").glob("*.py"))
+PAGE = sorted((PACKAGE / "ui").rglob("*.py"))
 ENGINE = [
-    *(PACKAGE / f"{name}.py" for name in ("run", "stages", "decisions", "records", "residency", "restoring")),
-    *(PACKAGE / f"{name}.py" for name in ("checkpoints", "corrections", "history", "librarian", "pipeline")),
-    *sorted((PACKAGE / "library").glob("*.py")),
+    *(PACKAGE / "models" / f"{name}.py" for name in ("residency", "checkpoints")),
+    *(
+        file
+        for room in ("runs", "engine", "archive", "library")
+        for file in sorted((PACKAGE / room).rglob("*.py"))
+    ),
 ]
 INNER = (
     "ValueError",
