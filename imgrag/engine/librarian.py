@@ -25,6 +25,7 @@ from imgrag.library import (
     delete_library,
     rename_library,
 )
+from imgrag.library.base import ReadOnly
 from imgrag.library.engines.store import Entry, Value
 from imgrag.library.intake.adding import Progress, Report
 from imgrag.library.removal import Removal
@@ -76,21 +77,25 @@ class Librarian:
 
     def delete(self, name: str) -> None:
         """Delete a library with what is in its folder. Raises LibraryError."""
-        places = self._pipeline.libraries, self._pipeline.bundled
-        self._not_own(name)
-        require_own(name, *places)
+        self.require_own(name)
         self._pipeline.close_library(name, f"The library {name!r} was deleted meanwhile.")
-        delete_library(name, *places)
+        delete_library(name, self._pipeline.libraries, self._pipeline.bundled)
 
     def rename(self, old: str, new: str) -> None:
         """Give a library another name. Raises LibraryError."""
+        self.require_own(old)
         places = self._pipeline.libraries, self._pipeline.bundled
-        self._not_own(old)
         new = check_rename(old, new, *places)
         self._pipeline.close_library(
             old, f"The library {old!r} is called {new!r} now. What was done until then is kept; go on there."
         )
         rename_library(old, new, *places)
+
+    def require_own(self, name: str) -> None:
+        """See that a library may be renamed and deleted. Raises LibraryError: it comes with the app, or is not there."""
+        require_own(name, self._pipeline.libraries, self._pipeline.bundled)
+        if name == self._pipeline.profile.retrieval.library:
+            raise ReadOnly(name)
 
     def add(
         self, name: str, paths: Sequence[Path], stop: threading.Event | None = None
@@ -206,10 +211,6 @@ class Librarian:
             ranking = rank(vlm, query.text, pictures, query.image)
         order = [*ranking.order, *range(len(pictures), len(found))]
         return Found(tuple(found[place] for place in order), ranking.reason, ranking.note)
-
-    def _not_own(self, name: str) -> None:
-        if name == self._pipeline.profile.retrieval.library:
-            raise LibraryError(f"The library {name!r} comes with the app and stays. Make one of your own.")
 
 
 class BorrowedEmbedder:

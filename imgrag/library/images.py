@@ -282,7 +282,9 @@ class ImageLibrary:
 
         adding = Adding(self.sources, self._settings, self.column(embedder).store, embedder, checked)
         try:
-            yield from adding
+            for event in adding:
+                self._require_there()  # the last batch may have gone where nobody finds it
+                yield event
         finally:
             if adding.settings != self._settings and self.is_there():
                 self._remember(adding.settings)

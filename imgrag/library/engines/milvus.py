@@ -7,9 +7,7 @@ a filter that every version of it answers alike; `filters.passes` decides the re
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
@@ -24,12 +22,15 @@ from imgrag.library.engines.milvus_filters import ALL, among, both, narrowed, qu
 from imgrag.library.engines.milvus_rows import (
     ENTRY,
     IDS,
+    about,
     as_entry,
     as_row,
     columns_of_a_row,
     filtered_values,
+    hashed,
     key,
     matrix,
+    prefix,
     requests,
 )
 from imgrag.library.engines.store import CLOSED, MOST_COLUMNS, Entry, Hit, Sizes
@@ -64,7 +65,7 @@ class MilvusStore:
 
     def __init__(self, uri: str, name: str, token: str = "", many: int = MANY) -> None:
         self._uri, self._many = uri, many
-        self._prefix = f"imgrag_{_slug(name)}_{_hash(name)}_"  # of the names of its collections
+        self._prefix = prefix(name)  # of the names of its collections
         self._library = name
         self._lock = threading.RLock()
         self._closed = ""  # why it is
@@ -73,16 +74,19 @@ class MilvusStore:
         for collection in collections:
             self._make_ready(collection)
         self._collection = max(collections, key=self._rows, default="")
+        self._model = ""  # that was selected
 
     @property
     def model(self) -> str:
-        """See `Store.model`. The collection's description ends with it."""
-        about = self._ask("describe_collection", self._collection) if self._collection else {}
-        return str(about.get("description", "")).removeprefix(_about(self._library, ""))
+        """See `Store.model`. The collection's description ends with it, which Milvus Lite does not keep."""
+        if self._model or not self._collection:
+            return self._model
+        said = self._ask("describe_collection", self._collection)
+        return str(said.get("description", "")).removeprefix(about(self._library, ""))
 
     def select(self, model_id: str, dimensions: int) -> None:
         """See `Store.select`."""
-        collection = self._prefix + _hash(model_id)
+        collection = self._prefix + hashed(model_id)
         with self._lock:
             if collection not in self._collections():
                 self._create(collection, model_id, dimensions)
@@ -91,7 +95,7 @@ class MilvusStore:
                 raise LibraryError(
                     f"The model {model_id!r} gives {dimensions} dimensions; this library knows it with {known}."
                 )
-            self._collection = collection
+            self._collection, self._model = collection, model_id
 
     def count(self, where: Filter | None = None) -> int:
         """See `Store.count`."""
@@ -259,7 +263,7 @@ class MilvusStore:
         return sorted(name for name in names if name.startswith(self._prefix))
 
     def _create(self, collection: str, model_id: str, dimensions: int) -> None:
-        schema = columns_of_a_row(_about(self._library, model_id), dimensions)
+        schema = columns_of_a_row(about(self._library, model_id), dimensions)
         # Strong: what one process wrote, the next call of any other finds.
         self._ask("create_collection", collection, schema=schema, consistency_level="Strong")
         self._make_ready(collection)
@@ -395,15 +399,3 @@ def _best(hits: Iterable[Hit]) -> list[Hit]:
 
 def _blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     return (items[start : start + ASKED] for start in range(0, len(items), ASKED))
-
-
-def _about(library: str, model_id: str) -> str:
-    return f"imgrag library {library}, model {model_id}"
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40] or "library"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -72,7 +72,7 @@ class Store(Protocol):
 
     @property
     def model(self) -> str:
-        """The selected model's id, "" while there is none."""
+        """The selected model's id, "" while there is none or nobody has told which it is."""
         ...
 
     def select(self, model_id: str, dimensions: int) -> None:

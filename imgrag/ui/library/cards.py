@@ -78,15 +78,13 @@ def browsed(count: int, offset: int, shown: int, where: str) -> str:
 
 def stats(values: Mapping[str, Any]) -> str:
     """What a library holds, in one line, and the files left out of it below."""
-    folders = ", ".join(values["folders"])
+    folders, broken = ", ".join(values["folders"]), ", ".join(values["broken"])
     parts = [
         pictures(int(values["images"])),
         say("also from {folders}", folders=folders) if folders else "",
         say("{count:,} taken out", count=values["removed"]) if values["removed"] else "",
         {"faiss": say("searched in memory"), "milvus": say("searched by Milvus")}.get(values["engine"], ""),
-        say("made anew, the damaged one is kept: {files}", files=", ".join(values["broken"]))
-        if values["broken"]
-        else "",
+        say("made anew, the damaged one is kept: {files}", files=broken) if broken else "",
     ]
     whole = escape(" · ".join(part for part in parts if part))
     skipped = [Skipped(item["file"], item["reason"]) for item in values["skipped"]]
