@@ -1,4 +1,4 @@
-"""`python -m imgrag library create | add | search | remove | list | stats | export`.
+"""`python -m imgrag library create | copy | add | search | remove | list | stats | export`.
 
 With --json results go to stdout as JSON and nothing else does.
 """
@@ -6,7 +6,8 @@ With --json results go to stdout as JSON and nothing else does.
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,6 +48,14 @@ def create(
 
 
 @app.command()
+def copy(name: Name, new: Annotated[str, typer.Argument(help="The copy's name.")]) -> None:
+    """Make a library with the pictures of another one, to change it. Nothing is embedded again."""
+    with plain_errors():
+        _librarian().copy(name, new)
+        say(f"The library {new!r} is there, with the pictures of {name!r}.")
+
+
+@app.command()
 def add(
     name: Name,
     paths: Annotated[
@@ -60,7 +69,7 @@ def add(
 
     Links within the folders are followed, wherever they lead; each picture is taken once.
     """
-    with plain_errors():
+    with plain_errors(), _copy_offered(name):
         report = _followed(_librarian(profile).add(name, paths or [], reach=Path("/")))
         if as_json:
             print(json.dumps(asdict(report), indent=2, ensure_ascii=False))
@@ -124,7 +133,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a whole library is deleted.")] = False,
 ) -> None:
     """Take pictures out of a library, or delete it."""
-    with plain_errors():
+    with plain_errors(), _copy_offered(name):
         librarian = _librarian()
         if files:
             removed = librarian.remove(name, files)
@@ -132,7 +141,7 @@ def remove(
                 raise LibraryError(f"The library {name!r} has none of these files.")
             print(f"{removed} removed")
             return
-        librarian.library(name)
+        librarian.require_own(name)
         if not yes and not _confirmed(f"Delete the library {name!r} with the pictures in its folder?"):
             raise Cancelled("Nothing was deleted.")
         librarian.delete(name)
@@ -180,6 +189,17 @@ def _confirmed(question: str) -> bool:
         return typer.confirm(question, err=True)
     except typer.Abort:  # nobody is there to answer
         raise LibraryError("Nothing was deleted: nobody answered. Add --yes to delete unasked.") from None
+
+
+@contextmanager
+def _copy_offered(name: str) -> Iterator[None]:
+    """Where a library that comes with the app would be changed, say how to get one that can be."""
+    from imgrag.library.base import ReadOnly
+
+    try:
+        yield
+    except ReadOnly as error:
+        raise LibraryError(f"{error} To make one: python -m imgrag library copy {name!r} NEW") from None
 
 
 def _picture(path: Path) -> Any:

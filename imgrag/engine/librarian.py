@@ -18,17 +18,27 @@ from PIL import Image
 from imgrag.engine.handover import handed_over
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, LibraryError
-from imgrag.library import ImageLibrary, create_library, delete_library, library_names, rename_library
+from imgrag.library import (
+    ImageLibrary,
+    copy_library,
+    create_library,
+    delete_library,
+    rename_library,
+)
+from imgrag.library.base import ReadOnly
 from imgrag.library.engines.store import Entry, Value
 from imgrag.library.intake.adding import Progress, Report
+from imgrag.library.removal import Removal
 from imgrag.library.search.column import Column, as_candidate
-from imgrag.library.search.filters import parse_filter
+from imgrag.library.search.filters import COLUMNS, Filter, fields_of, parse_filter
 from imgrag.library.search.queries import Embedded, Query, embed
 from imgrag.library.search.rerank import MAX_RANKED, rank
+from imgrag.library.shelf import check_rename, require_own
 from imgrag.runs.values import Candidate, in_brief
 
 SAME = 0.99999  # cosine similarity from which a picture of the library is the query itself
 MAX_RESULTS = 1000
+SHOWN_COLUMNS = 20  # by name, where a filter names one that is not there
 
 
 @dataclass(frozen=True)
@@ -55,23 +65,37 @@ class Librarian:
 
     def names(self) -> list[str]:
         """The named libraries."""
-        return library_names(self._pipeline.libraries)
+        return self._pipeline.library_names()
 
     def create(self, name: str, uri: str = "") -> None:
         """Make an empty library, in Milvus if there is a URI. Raises LibraryError."""
-        create_library(name, self._pipeline.libraries, uri)
+        create_library(name, self._pipeline.libraries, uri, self._pipeline.bundled)
+
+    def copy(self, name: str, new: str) -> None:
+        """Make a library with the pictures of another one; nothing is embedded again. Raises LibraryError."""
+        copy_library(self.library(name), new, self._pipeline.libraries, self._pipeline.bundled)
 
     def delete(self, name: str) -> None:
         """Delete a library with what is in its folder. Raises LibraryError."""
-        self._not_own(name)
-        self._pipeline.close_library(name)
-        delete_library(name, self._pipeline.libraries)
+        self.require_own(name)
+        self._pipeline.close_library(name, f"The library {name!r} was deleted meanwhile.")
+        delete_library(name, self._pipeline.libraries, self._pipeline.bundled)
 
     def rename(self, old: str, new: str) -> None:
         """Give a library another name. Raises LibraryError."""
-        self._not_own(old)
-        self._pipeline.close_library(old)
-        rename_library(old, new, self._pipeline.libraries)
+        self.require_own(old)
+        places = self._pipeline.libraries, self._pipeline.bundled
+        new = check_rename(old, new, *places)
+        self._pipeline.close_library(
+            old, f"The library {old!r} is called {new!r} now. What was done until then is kept; go on there."
+        )
+        rename_library(old, new, *places)
+
+    def require_own(self, name: str) -> None:
+        """See that a library may be renamed and deleted. Raises LibraryError: it comes with the app, or is not there."""
+        require_own(name, self._pipeline.libraries, self._pipeline.bundled)
+        if name == self._pipeline.profile.retrieval.library:
+            raise ReadOnly(name)
 
     def add(
         self,
@@ -102,8 +126,20 @@ class Librarian:
         yield from handed_over(work, stop)
 
     def remove(self, name: str, files: Sequence[str]) -> int:
-        """Take pictures out of a library; returns how many there were. Raises LibraryError."""
+        """Take pictures out of a library for good; returns how many there were. Raises LibraryError."""
         return self.library(name).remove(files)
+
+    def take_out(self, name: str, files: Sequence[str]) -> Removal:
+        """Take pictures out of a library so that `put_back` can undo it, until `forget`. Raises LibraryError."""
+        return self.library(name).take_out(files)
+
+    def put_back(self, name: str, taken: Removal) -> int:
+        """Undo a `take_out`; returns how many pictures are there again. Raises LibraryError."""
+        return self.library(name).put_back(taken)
+
+    def forget(self, name: str, taken: Removal) -> None:
+        """From now on what was taken out cannot be put back. Raises LibraryError."""
+        self.library(name).forget(taken)
 
     def stats(self, name: str) -> dict[str, Any]:
         """See `ImageLibrary.stats`."""
@@ -118,7 +154,15 @@ class Librarian:
     def page(self, name: str, offset: int, limit: int, where: str = "") -> tuple[list[Entry], int]:
         """Some entries in the order they came, and how many pass the filter. Raises LibraryError."""
         library, condition = self.library(name), parse_filter(where)
-        return library.entries(offset, limit, condition), library.count(condition)
+        count = library.count(condition)
+        if not count:
+            _require_columns(library, condition)
+        return library.entries(offset, limit, condition), count
+
+    def require_pictures(self, name: str, where: str = "") -> None:
+        """See, without a model, whether a search can begin. Raises LibraryError: nothing to search, a bad filter."""
+        parse_filter(where)
+        self.library(name).require_pictures()
 
     def thumbnail(self, name: str, file: str, side: int = 160) -> Image.Image:
         """A small copy of a picture. Raises LibraryError."""
@@ -149,6 +193,8 @@ class Librarian:
         called = query.text if query.image is None else ""
         ranked = column.ranked(embedded.vector, called, k, where, without)
         found = [_as_result(entry, score) for entry, score in ranked]
+        if not found:
+            _require_columns(library, where)
         if not rerank or len(found) < 2:
             return Found(tuple(found))
         return self._ranked(library, query, found)
@@ -179,10 +225,6 @@ class Librarian:
             ranking = rank(vlm, query.text, pictures, query.image)
         order = [*ranking.order, *range(len(pictures), len(found))]
         return Found(tuple(found[place] for place in order), ranking.reason, ranking.note)
-
-    def _not_own(self, name: str) -> None:
-        if name == self._pipeline.profile.retrieval.library:
-            raise LibraryError(f"The library {name!r} comes with the app and stays. Make one of your own.")
 
 
 class BorrowedEmbedder:
@@ -218,3 +260,24 @@ class BorrowedEmbedder:
 
 def _as_result(entry: Entry, score: float) -> Result:
     return Result(**vars(as_candidate(entry, score)), fields=entry.fields)
+
+
+def _require_columns(library: ImageLibrary, where: Filter | None) -> None:
+    """See, where nothing passes a filter, whether it compares what no picture has.
+
+    Raises:
+        LibraryError: it does; the message names the columns that there are.
+    """
+    unknown = sorted(fields_of(where) - set(COLUMNS))
+    known = library.columns() if unknown and library.count() else unknown
+    for name in unknown:
+        if name not in known:
+            raise LibraryError(
+                f"The library {library.name!r} has no column {name[:40]!r}. It has: {_listed(known)}."
+            )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    names = [*COLUMNS, *(name[:40] for name in columns)]
+    more = len(names) - SHOWN_COLUMNS
+    return ", ".join(names[:SHOWN_COLUMNS]) + (f" and {more} more" if more > 0 else "")

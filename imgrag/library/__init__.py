@@ -10,6 +10,8 @@ from __future__ import annotations
 from imgrag.library.base import Library, Skipped, is_literal
 from imgrag.library.images import ImageLibrary
 from imgrag.library.shelf import (
+    BUNDLED,
+    copy_library,
     create_library,
     delete_library,
     libraries_folder,
@@ -20,9 +22,11 @@ from imgrag.library.shelf import (
 )
 
 __all__ = [
+    "BUNDLED",
     "ImageLibrary",
     "Library",
     "Skipped",
+    "copy_library",
     "create_library",
     "delete_library",
     "is_literal",

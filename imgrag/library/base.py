@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from imgrag.errors import LibraryError
 from imgrag.models import Embedder
 from imgrag.runs.values import Candidate
 from imgrag.texts import clean
@@ -25,6 +26,15 @@ class Skipped:
 
     file: str
     reason: str
+
+
+class ReadOnly(LibraryError):
+    """Somebody would change a library that comes with the app."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The library {name!r} comes with the app and stays as it is. Make a copy and change that."
+        )
 
 
 class Searchable(Protocol):

@@ -7,8 +7,10 @@ did not change is not embedded again, and two models never mix.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import unicodedata
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -18,13 +20,15 @@ from typing import Any
 from PIL import Image
 
 from imgrag.errors import LibraryError
-from imgrag.library.base import Skipped, literal_names, plain_name
-from imgrag.library.engines.store import Entry, Store
+from imgrag.library import removal
+from imgrag.library.base import ReadOnly, Skipped, literal_names, plain_name
+from imgrag.library.engines.store import CLOSED, Entry, Store
 from imgrag.library.intake.adding import ELSEWHERE, Adding, Progress, Report, finished
 from imgrag.library.intake.pictures import SUFFIXES, UNTAKEN, UnreadablePicture, read_picture, thumbnail
 from imgrag.library.intake.shards import export_shards, is_shard, read_shards
 from imgrag.library.intake.sources import (
     NOT_TAKEN,
+    STATE,
     UPLOADS,
     Found,
     Settings,
@@ -37,11 +41,13 @@ from imgrag.library.intake.sources import (
     with_folder,
 )
 from imgrag.library.intake.taking import is_about_the_disk, kind_of, take_picture, take_zip
-from imgrag.library.search.column import Column
+from imgrag.library.removal import Removal
+from imgrag.library.search.column import Column, Columns
 from imgrag.library.search.filters import Filter
 from imgrag.models import Embedder
 from imgrag.texts import clean, clean_line
 
+NOTICED_SECONDS = 10.0  # until who adds has noticed that the library is closed; a batch may take longer
 FOLLOWED = 20_000  # entries up to which every run looks whether files have changed
 
 
@@ -55,34 +61,39 @@ class ImageLibrary:
     Args:
         folder: the library's own pictures.
         state: where settings, index and skipped files are remembered.
-        open_store: opens one of the two engines; each model gets one of its own, so that no two
-            threads ever disagree on which is selected.
+        open_store: opens one of the two engines.
         writable: whether `state` can be written; a library where it cannot is searched as it is.
+        read_only: it comes with the app, and its pictures stay as they are.
+
+    When nobody holds it any more, it lets go of its files.
     """
 
     def __init__(
-        self, folder: Path, state: Path, open_store: Callable[[], Store], writable: bool = True
+        self,
+        folder: Path,
+        state: Path,
+        open_store: Callable[[], Store],
+        writable: bool = True,
+        read_only: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self.name = self.folder.name
+        self.read_only = read_only
+        self._place = _identity(self.folder)
+        self._gone = ""
         self._state = state
         self._writable = writable
         self._news: tuple[Skipped, ...] = ()
-        self._open_store = open_store
-        self._store = open_store()
-        self._columns: dict[str, Column] = {}
-        self._opening = threading.Lock()
+        self._columns = Columns(open_store)
         self._settings = load_settings(state)
         self._adding = threading.Lock()
+        weakref.finalize(self, self._columns.close)
+        if not read_only:
+            removal.sweep(self.folder)
 
     @property
     def _browsed(self) -> Store:
-        """The first model's that was asked for, else the fullest there was when the library was opened."""
-        return next((column.store for column in list(self._columns.values())), self._store)
-
-    @property
-    def _stores(self) -> list[Store]:
-        return [self._store, *(column.store for column in list(self._columns.values()))]
+        return self._columns.browsed
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -129,12 +140,12 @@ class ImageLibrary:
 
     def column(self, embedder: Embedder) -> Column:
         """What a model has embedded so far."""
-        with self._opening:
-            if embedder.model_id not in self._columns:
-                store = self._open_store()
-                store.select(embedder.model_id, embedder.dimensions)
-                self._columns[embedder.model_id] = Column(store)
-            return self._columns[embedder.model_id]
+        self._require_there()
+        return self._columns.of(embedder.model_id, embedder.dimensions)
+
+    def is_there(self) -> bool:
+        """Whether its folder is still the one that was opened; somebody may have deleted or renamed it."""
+        return not self._gone and _identity(self.folder) == self._place
 
     def add(
         self,
@@ -154,8 +165,10 @@ class ImageLibrary:
 
         Raises:
             LibraryError: nothing of `paths` can be added, the disk is full, the library cannot be
-                written, or another thread is adding.
+                written or comes with the app, it was deleted or renamed meanwhile, or another thread is adding.
         """
+        if paths:
+            self._require_own()
         with self._changing():
             imported, skipped = self._take_all(paths, embedder, check, reach)
             for event in self._follow(embedder, check, rejecting=True):
@@ -179,24 +192,67 @@ class ImageLibrary:
         """How many pictures there are (that pass)."""
         return self._browsed.count(where)
 
+    def columns(self) -> list[str]:
+        """The names of the metadata that a filter can compare besides `filters.COLUMNS`."""
+        return self._browsed.columns()
+
     def remove(self, files: Sequence[str]) -> int:
-        """Take pictures out; returns how many there were. Copies made by `add` are deleted, others stay on disk.
+        """Take pictures out for good; returns how many there were. Raises what `take_out` raises.
+
+        Copies made by `add` are deleted, others stay on disk.
+        """
+        removed = self.take_out(files)
+        self.forget(removed)
+        return len(removed.files)
+
+    def take_out(self, files: Sequence[str]) -> Removal:
+        """Take pictures out so that they can be put back, until they are forgotten.
+
+        Raises:
+            LibraryError: something is being added at the moment, or the library comes with the app.
+        """
+        self._require_own()
+        with self._changing():
+            here = self._browsed.known([form for file in files for form in _spellings(file)])
+            taken = removal.noted(list(here), self._columns.stores)
+            self._remember(replace(self._settings, excluded=(*self._settings.excluded, *taken.excluded)))
+            for store in self._columns.stores:  # Milvus keeps each model's apart
+                store.remove(taken.files)
+            removal.set_aside(taken, self.folder)
+        return taken
+
+    def put_back(self, taken: Removal) -> int:
+        """Put back what was taken out and is not forgotten; returns how many pictures that are.
 
         Raises:
             LibraryError: something is being added at the moment.
         """
         with self._changing():
-            here = list(self._browsed.known([form for file in files for form in _spellings(file)]))
-            kept = tuple(file for file in here if not file.startswith(f"{UPLOADS}/"))
-            self._remember(replace(self._settings, excluded=(*self._settings.excluded, *kept)))
-            browsed = self._browsed
-            removed = browsed.remove(here)
-            for store in self._stores:  # Milvus keeps each model's apart
-                if store is not browsed:
-                    store.remove(here)
-            for file in set(here) - set(kept):
-                (self.folder / file).unlink(missing_ok=True)
-            return removed
+            names = removal.brought_back(taken, self.folder)
+            left = tuple(file for file in self._settings.excluded if file not in taken.excluded)
+            self._remember(replace(self._settings, excluded=left))
+            for model_id, rows in taken.rows.items():
+                store = self._columns.of(model_id, rows.vectors.shape[1]).store
+                again = removal.called(rows, names, store)
+                store.write(again.entries, again.vectors)
+        return len(names)
+
+    def forget(self, taken: Removal) -> None:
+        """Delete the copies that were taken out."""
+        removal.forget(taken, self.folder)
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy pictures and embeddings into a folder; what was added to it from elsewhere stays there.
+
+        Raises:
+            LibraryError: it is kept in Milvus.
+            OSError: the folder cannot be written.
+        """
+        settings = self._settings
+        folder.mkdir()
+        self._browsed.copy_to(folder / STATE)
+        save_settings(settings, folder / STATE)
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=_apart, dirs_exist_ok=True)
 
     def stats(self) -> dict[str, Any]:
         """Counts, bytes on disk and names for people; no path leaves the server."""
@@ -208,6 +264,8 @@ class ImageLibrary:
             "bytes": asdict(self._browsed.sizes()),
             "removed": len(self._settings.excluded),
             "skipped": [{"file": skipped.file, "reason": skipped.reason} for skipped in self.skipped],
+            "broken": sorted(path.name for path in self._state.glob("*.broken")),
+            "read_only": self.read_only,
         }
 
     def export(self, folder: Path, model_id: str) -> list[Path]:
@@ -215,14 +273,28 @@ class ImageLibrary:
         column = self._columns.get(model_id)
         return export_shards(column.store.rows() if column else (), folder, model_id)
 
-    def close(self) -> None:
-        """Let go of the stores."""
-        for store in self._stores:
-            store.close()
+    def close(self, why: str = CLOSED) -> None:
+        """Let go of the stores. Whoever is at work in the library gets a LibraryError that says `why`.
+
+        Waits a while for who adds to notice, so that nothing is written where the library was.
+        """
+        self._gone = why
+        self._columns.close(why)
+        if self._adding.acquire(timeout=NOTICED_SECONDS):
+            self._adding.release()
+
+    def _require_own(self) -> None:
+        if self.read_only:
+            raise ReadOnly(self.name)
+
+    def _require_there(self) -> None:
+        if not self.is_there():
+            raise LibraryError(self._gone or f"The library {self.name!r} was deleted or renamed meanwhile.")
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """One thread at a time; nobody waits. A plain lock, since a generator may end in another thread."""
+        self._require_there()
         if not self._writable:
             raise LibraryError(
                 f"The library {self.name!r} lies on a disk that cannot be written. Copy it to another one to change it."
@@ -231,18 +303,27 @@ class ImageLibrary:
             raise _Busy(f"Something is being added to {self.name!r} already. Wait until it is done.")
         try:
             yield
+        except Exception:
+            self._require_there()  # whatever went wrong, this is why
+            raise
         finally:
             self._adding.release()
 
     def _follow(
         self, embedder: Embedder, check: Callable[[], None], rejecting: bool = False
     ) -> Iterator[Progress | Report]:
+        def checked() -> None:
+            self._require_there()
+            check()
+
         store = self.column(embedder).store
-        adding = Adding(self.sources, self._settings, store, embedder, check, rejecting)
+        adding = Adding(self.sources, self._settings, store, embedder, checked, rejecting)
         try:
-            yield from adding
+            for event in adding:
+                self._require_there()  # the last batch may have gone where nobody finds it
+                yield event
         finally:
-            if adding.settings != self._settings:
+            if adding.settings != self._settings and self.is_there():
                 self._remember(adding.settings)
 
     def _remember(self, settings: Settings) -> None:
@@ -257,6 +338,7 @@ class ImageLibrary:
         skipped: list[Skipped] = []
         wrong: list[Skipped] = []
         for path in paths:
+            self._require_there()
             check()
             try:
                 if kind_of(path) == "file" and is_shard(path):
@@ -342,3 +424,21 @@ def _pictures(source: Source) -> Sequence[Found]:
 def _spellings(file: str) -> list[str]:
     """As it is said, composed and decomposed: an entry is called as its disk spells it, people type otherwise."""
     return list(dict.fromkeys((file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD")))))
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one of the same name; `None` if it is not there."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _apart(folder: str, names: list[str]) -> list[str]:
+    """What no library reads: hidden things, pipes and devices."""
+    return [
+        name
+        for name in names
+        if name.startswith(".") or not (Path(folder, name).is_file() or Path(folder, name).is_dir())
+    ]

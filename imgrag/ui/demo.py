@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
-from imgrag.library import library_names, typed_folder
+from imgrag.library import typed_folder
 from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.texts import clean_line
 from imgrag.ui.create.batches import Batches, wire_batch_api
@@ -37,7 +37,9 @@ from imgrag.ui.server import connections, health, imports
 from imgrag.ui.server.door import stood_before
 from imgrag.ui.server.guard import Guard, file_arguments
 from imgrag.ui.server.hosts import Hosts, served
+from imgrag.ui.server.nulls import take_nulls
 from imgrag.ui.server.skips import spare_skipped
+from imgrag.ui.server.unforeseen import tell_unforeseen
 from imgrag.ui.server.visitors import remembered
 from imgrag.ui.theme import build_theme
 
@@ -73,7 +75,7 @@ class Offered(Mapping[str, str]):
         return len(self._now())
 
     def _now(self) -> dict[str, str]:
-        names = (self._pipeline.profile.retrieval.library, *library_names(self._pipeline.libraries))
+        names = (self._pipeline.profile.retrieval.library, *self._pipeline.library_names())
         extra = {} if self._folder is None else {clean_line(self._folder.resolve().name): str(self._folder)}
         return {**{name: name for name in names}, **extra}
 
@@ -127,7 +129,9 @@ def build_demo(
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
+    take_nulls(demo)
     spare_skipped(demo)
+    tell_unforeseen(demo)
     demo.queue(api_open=False, max_size=MAX_WAITING)
     return demo
 

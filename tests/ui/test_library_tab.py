@@ -24,8 +24,9 @@ from imgrag.ui.demo import Offered, build_demo
 from imgrag.ui.language import speaking
 from imgrag.ui.library import cards
 from imgrag.ui.library.cards import PAGE, Card
-from imgrag.ui.library.events import Shelves, View, shown
+from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.uploads import folder_below, read_upload
+from imgrag.ui.library.views import View, shown
 from tests.fakes import COLOURS, make_library, tile
 from tests.served import page_pipeline, served
 from tests.ui.test_browser import browser, opened, sync_api  # noqa: F401  browser is a fixture
@@ -43,11 +44,6 @@ def add(page: Shelves, name: str, files: list[str] | None = None, folder: str = 
     """Add through the page's own events; the last update that carries a report, joined."""
     page.begin(ME, name, files, folder)
     return list(page.add(ME))
-
-
-def titles(updates: list[Any]) -> str:
-    """The heading and the cards among the updates of a view."""
-    return updates[-9] + updates[-8]
 
 
 class TestFolders:
@@ -152,6 +148,7 @@ class TestCards:
             "engine": BAD,
             "folders": [BAD],
             "removed": 0,
+            "broken": [BAD],
             "skipped": [{"file": BAD, "reason": BAD}],
         }
         html = [
@@ -238,9 +235,10 @@ class TestShelves:
         assert "2 results" in found[1]
         assert found[2].index("uploads/owl.png") < found[2].index("uploads/dog.png")
 
-        files, row, button = page.pick(SimpleNamespace(files=["uploads/owl.png"]))
-        assert row["visible"] is True and button["value"] == "Remove 1 picture"
-        assert "1 picture" in page.remove("mine", files)
+        files, row, button, sure = page.removals.pick(SimpleNamespace(files=["uploads/owl.png"]))
+        assert row["visible"] is True and button["value"] == "Remove 1 picture…"
+        assert sure["visible"] is False
+        assert "1 picture" in page.removals.remove(ME, "mine", files)[0]
         assert "owl" not in page.open("mine")[3]
 
     def test_the_price_stands_with_the_result_for_people_and_programs(self, tmp_path):

@@ -7,6 +7,7 @@ written since is searched exactly beside it, what was changed or removed since i
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,9 +22,16 @@ import numpy as np
 from imgrag.errors import LibraryError
 from imgrag.library.base import literal_names
 from imgrag.library.engines import vectors as snapshots
-from imgrag.library.engines.sqlite_file import FILE, explained, open_database, open_unwritable
+from imgrag.library.engines.sqlite_file import (
+    COLUMN_NAMES,
+    FILE,
+    copy_database,
+    explained,
+    open_database,
+    open_unwritable,
+)
 from imgrag.library.engines.sqlite_filters import as_sql
-from imgrag.library.engines.store import Entry, Hit, Sizes
+from imgrag.library.engines.store import CLOSED, MOST_COLUMNS, Entry, Hit, Sizes
 from imgrag.library.engines.vectors import Near, VectorIndex
 from imgrag.library.search.filters import COLUMNS, Filter, like
 
@@ -56,18 +64,30 @@ class EmbeddedStore:
         self._folder = folder
         self._writable = writable
         self._lock = threading.RLock()
+        self._closed = ""  # why it is
         try:
             if writable:
                 folder.mkdir(parents=True, exist_ok=True)
-            self._base = (open_database if writable else open_unwritable)(folder / FILE)
+            self._connection = (open_database if writable else open_unwritable)(folder / FILE)
         except (OSError, sqlite3.Error) as error:
             raise LibraryError(
                 f"The store of this library cannot be opened ({error}). Check that its folder can be written."
             ) from error
         self._base.create_function("is_like", 2, like, deterministic=True)
-        self._model, self._dimensions = self._fullest()
+        self._model, self._dimensions, self._model_id = self._fullest()
         self._near = Near()
         self._passing = lru_cache(maxsize=8)(self._passing_at)
+
+    @property
+    def _base(self) -> sqlite3.Connection:
+        if self._closed:
+            raise LibraryError(self._closed)
+        return self._connection
+
+    @property
+    def model(self) -> str:
+        """See `Store.model`."""
+        return self._model_id
 
     def select(self, model_id: str, dimensions: int) -> None:
         """See `Store.select`."""
@@ -88,7 +108,7 @@ class EmbeddedStore:
                     f"The model {model_id!r} gives {dimensions} dimensions; this library knows it with {known}."
                 )
             if number != self._model:
-                self._model, self._dimensions = number, dimensions
+                self._model, self._dimensions, self._model_id = number, dimensions, model_id
                 self._near = Near()
 
     def count(self, where: Filter | None = None) -> int:
@@ -222,18 +242,33 @@ class EmbeddedStore:
             assert main is not None
             return main.faiss
 
-    def close(self) -> None:
+    def columns(self) -> list[str]:
+        """See `Store.columns`."""
+        names = (row[0] for row in self._all(COLUMN_NAMES, MOST_COLUMNS + len(COLUMNS)))
+        return [name for name in names if name not in COLUMNS][:MOST_COLUMNS]
+
+    def copy_to(self, folder: Path) -> None:
+        """See `Store.copy_to`."""
+        folder.mkdir(exist_ok=True)
+        with self._lock:
+            copy_database(self._base, folder / FILE)
+            for snapshot in self._folder.glob("index-*.faiss"):
+                shutil.copyfile(snapshot, folder / snapshot.name)
+
+    def close(self, why: str = CLOSED) -> None:
         """See `Store.close`."""
         with self._lock:
-            self._base.close()
+            if not self._closed:
+                self._connection.close()
+                self._near = Near()  # and the file that its index looks into
+            self._closed = self._closed or why
 
     def drop(self) -> None:
         """See `Store.drop`."""
-        with self._lock:
-            with self._changing():
-                for table in ("images", "embeddings", "fields", "names", "gone", "models"):
-                    self._base.execute(f"delete from {table}")
-            self._base.close()
+        with self._changing():
+            for table in ("images", "embeddings", "fields", "names", "gone", "models"):
+                self._base.execute(f"delete from {table}")
+        self.close()
         for snapshot in self._folder.glob("index-*.faiss"):
             snapshot.unlink(missing_ok=True)
 
@@ -243,12 +278,12 @@ class EmbeddedStore:
         with self._lock, explained(), self._base:
             yield
 
-    def _fullest(self) -> tuple[int, int]:
+    def _fullest(self) -> tuple[int, int, str]:
         row = self._row(
-            """select m.number, m.dimensions from models m left join embeddings e on e.model = m.number
+            """select m.number, m.dimensions, m.id from models m left join embeddings e on e.model = m.number
             group by m.number order by count(e.id) desc limit 1"""
         )
-        return row or (0, 0)
+        return row or (0, 0, "")
 
     def _next_epoch(self) -> int:
         self._base.execute("update state set epoch = epoch + 1")

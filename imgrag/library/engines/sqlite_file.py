@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from imgrag.errors import LibraryError
@@ -35,6 +35,13 @@ create table if not exists gone (id integer primary key, epoch integer not null)
 create table if not exists state (epoch integer not null);
 insert into state select 0 where not exists (select 1 from state);
 """
+COLUMN_NAMES = """
+with recursive names (name) as (
+    select min(key) from fields
+    union all select (select min(key) from fields where key > names.name) from names where names.name is not null)
+select name from names where name is not null limit ?
+"""
+"""From one name to the next by the index, instead of through all fields of a million entries."""
 
 
 def open_database(file: Path) -> sqlite3.Connection:
@@ -84,6 +91,12 @@ def _as_it_is(file: Path, how: str) -> sqlite3.Connection:
         base.close()
         raise
     return base
+
+
+def copy_database(base: sqlite3.Connection, file: Path) -> None:
+    """All of it into a new file, as of one moment, whoever writes meanwhile."""
+    with closing(sqlite3.connect(file)) as copy:
+        base.backup(copy)
 
 
 def _connected(file: Path) -> sqlite3.Connection:

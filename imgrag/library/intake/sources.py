@@ -117,7 +117,7 @@ def save_settings(settings: Settings, state: Path) -> None:
     """
     partial = state / f"{FILE}.{os.getpid()}.partial"
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        state.mkdir(exist_ok=True)  # and not the library's folder, which may have been deleted
         partial.write_text(json.dumps(asdict(settings), indent=1, ensure_ascii=False), encoding="utf-8")
         os.replace(partial, state / FILE)
     except OSError as error:

@@ -42,7 +42,7 @@ def take_picture(path: Path, uploads: Path, check: Callable[[], None]) -> Path:
         target = uploads / _fitting(path)
         if target.is_file() and content_hash(target, check) == content_hash(path, check):
             return target
-        uploads.mkdir(parents=True, exist_ok=True)
+        uploads.mkdir(exist_ok=True)  # and not the library's folder, which may have been deleted
         target = _free(target)
         partial = uploads / f".{uuid.uuid4().hex}.partial"
         try:

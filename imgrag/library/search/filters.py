@@ -80,6 +80,19 @@ def parse_filter(text: str) -> Filter | None:
     return found
 
 
+def fields_of(where: Filter | None) -> set[str]:
+    """The names that a filter compares."""
+    match where:
+        case None:
+            return set()
+        case Not(part):
+            return fields_of(part)
+        case Joined(_, parts):
+            return set().union(*map(fields_of, parts))
+        case Comparison(field, _, _):
+            return {field}
+
+
 def passes(where: Filter | None, values: Mapping[str, Literal]) -> bool:
     """Whether an entry with these values passes: what every engine must answer likewise."""
     match where:
