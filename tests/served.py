@@ -262,6 +262,7 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--folders", type=Path)
+    parser.add_argument("--bundled", type=Path, help="the folder of a library that comes with the app")
     parser.add_argument("--results-cap", type=int, help="bytes that kept runs may take")
     parser.add_argument("--watch", metavar="PART", help="report on this process, and on files opened by PART")
     parser.add_argument("--auth", metavar="NAME:WORD", help="ask for this login")
@@ -272,7 +273,9 @@ def main() -> None:
 
         resource.setrlimit(resource.RLIMIT_NOFILE, (flags.descriptors, flags.descriptors))
     cast = PageCast()
-    options = {} if flags.results_cap is None else {"results_cap": flags.results_cap}
+    options: dict[str, Any] = {} if flags.results_cap is None else {"results_cap": flags.results_cap}
+    if flags.bundled is not None:
+        options["bundled"] = [flags.bundled]
     pipeline = page_pipeline(flags.folder, cast, **options)
     pipeline.tidy()
     demo = build_demo(pipeline, folders=flags.folders)

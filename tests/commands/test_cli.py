@@ -281,9 +281,33 @@ def test_a_library_from_its_making_to_its_end(librarian: Librarian, tmp_path: Pa
     assert librarian.names() == ["pocket"] and (photos / "owl.png").exists()
 
 
+def test_a_library_of_the_app_is_copied_and_not_changed(tmp_path: Path, monkeypatch) -> None:
+    bundled = make_library(tmp_path / "app" / "stickers", "owl", "cat")
+    found = Librarian(make_pipeline(tmp_path, Cast(), bundled=[bundled]))
+    monkeypatch.setattr("imgrag.commands.library._librarian", lambda profile="pocket": found)
+    photos = make_library(tmp_path / "photos", "dog")
+    for arguments in (
+        ["add", "stickers", str(photos)],
+        ["remove", "stickers", "owl.png"],
+        ["remove", "stickers"],
+    ):
+        refused = library_command(*arguments)
+        assert refused.exit_code == 2 and "python -m imgrag library copy 'stickers' NEW" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    assert library_command("add", "stickers").exit_code == 0, "to look again changes nothing"
+    assert library_command("copy", "stickers", "mine").exit_code == 0
+    assert library_command("add", "mine", str(photos)).stdout.startswith(
+        "1 added, 0 changed, 0 removed, 2 un"
+    )
+    assert library_command("remove", "mine", "owl.png").stdout == "1 removed\n"
+    assert library_command("copy", "stickers", "mine").exit_code == 2
+    assert sorted(path.name for path in bundled.glob("*.png")) == ["cat.png", "owl.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["search", "pocket", "owl", "--where", "colour = 'red'"], "no column 'colour'. It has: file, name"),
         (["create", "../x"], "cannot be a library's name"),
         (["create", "pocket"], "already"),
         (["add", "pocket", "none.png"], "cannot be added"),

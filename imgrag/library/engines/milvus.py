@@ -246,10 +246,9 @@ class MilvusStore:
         """See `Store.close`."""
         with self._lock:
             closed, self._closed = self._closed, self._closed or why
-        if closed:
-            return
-        self._client.close()
-        if is_local(self._uri):
+        if not closed:
+            self._client.close()
+        if not closed and is_local(self._uri):
             let_go(self._uri)
 
     def _require_open(self) -> None:
