@@ -68,17 +68,20 @@ def test_an_argument_is_read_as_it_was_typed_whatever_the_locale() -> None:
         ("--help > /dev/full", 2, "No space left on device"),
         ("library list >&- 2>&-", 0, ""),
         ("batch --file - <&-", 2, "There is no prompt of standard input"),
-        ("library remove pocket <&-", 2, "nobody answered"),
+        ("library remove birds <&-", 2, "nobody answered"),
         ("run z\u00f6rblax --library \u72ac", 2, "There is no library"),
     ],
 )
-def test_whatever_its_streams_are_a_program_ends_in_a_sentence(command: str, code: int, says: str) -> None:
+def test_whatever_its_streams_are_a_program_ends_in_a_sentence(
+    command: str, code: int, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "birds").mkdir()
     if "/dev/full" in command and not Path("/dev/full").exists():
         pytest.skip("this system has no device that is full")
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(
         ["/bin/sh", "-c", f"'{sys.executable}' -m imgrag {command}"],
-        cwd=ROOT, capture_output=True, check=False, env={**os.environ, **ascii_only},
+        cwd=ROOT, capture_output=True, check=False, env={**os.environ, **ascii_only, "IMGRAG_LIBRARIES": str(tmp_path)},
     )  # fmt: skip
     told = done.stderr.decode("ascii")
     assert done.returncode == code, told

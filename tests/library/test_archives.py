@@ -221,7 +221,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
      ("what?.png", "every system"), ("ab:c.png", "every system"), ("dot./x.png", "every system"), ("space /x.png", "every system"),
      ("a//b.png", "every system"), ("./b.png", "every system"), ("tab\t.png", "every system"), ("CAT.png", "upper and lower"),
      ("x" * 250 + ".png", "too long"), ("é" * 120 + ".png", "too long"), ("y/" * 600 + "b.png", "too long"), ("x.zip", "no picture"),
-     ("x.svg", "this kind is not taken; taken are .bmp"), ("png", "no picture")],
+     ("x.svg", "this kind is not taken; taken are .avif"), ("png", "no picture")],
 )  # fmt: skip
 def test_names_that_do_not_fit_are_left_out(tmp_path: Path, name: str, reason: str) -> None:
     found = unpack_pictures(packed(tmp_path / "x.zip", {"cat.png": PNG, name: PNG}), tmp_path / "out")

@@ -349,7 +349,7 @@ def test_nothing_outside_the_folder_is_reached(tmp_path: Path) -> None:
     make_library(folder / ".hidden", "dog")
     make_library(folder / "sub", "toolbox")
     library = indexed(folder, tmp_path / "state")
-    assert sorted(found(library)) == ["inside.png", "owl.png", "sub/toolbox.png"]
+    assert sorted(found(library)) == ["owl.png", "sub/toolbox.png"], "each target once"
     for name in (
         "../secret/cat.png",
         str(tmp_path / "secret" / "cat.png"),

@@ -252,7 +252,7 @@ EXPRESSIONS = [
     "name = 5", "name != 5", "name < 5", "name in (5, true)", "not (name = 5)", "licence = ''", "licence != 'x'",
     "file = '00007.png'", "file > '0005'", "license = ''", "not (file > '0005') and not source = ''",
     "price < 300", "price <= 300", "price > 299.99", "price >= 5", "price = 5", "price = 5.0", "price != 5",
-    "price = -3", "price < -1e19", "price > 1e-8", "price = 1e999", "price < 1e999", "price = 1152921504606846976",
+    "price = -3", "price < -1e19", "price > 1e-8", "price = 1152921504606846976",
     "price > 9007199254740990", "price in (0, 300, 'x')", "price not in (0, 300)", "price = 'x'", "price != 'x'",
     "price < 'x'", "not (price < 300)", "not price > 0", "price = true", "price >= true", "price < true",
     "sold = true", "sold = false", "sold != true", "sold = 1", "sold < 1", "sold in (true)", "not sold = true",
@@ -302,7 +302,6 @@ def test_filters_mean_the_same_to_every_engine(store):
         ("not kind = 'a'", "id >= 0", False),
         ("kind != 'a'", "id >= 0", False),
         ('"] or id > 0" = 1', "id >= 0", False),
-        ("price < 1e999", "id >= 0", False),
     ],
 )
 def test_milvus_is_asked_for_what_it_can_decide(text, asked, decided):
