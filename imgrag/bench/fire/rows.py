@@ -42,7 +42,7 @@ BARS = (
     _none("bomb_taken", "a 20 KB PNG of 169 megapixels: not refused"),
     Bar("bomb_seconds", "  refused within", 0.5, at_most=True, unit="s"),
     Bar("bomb_memory", "  memory", 50, at_most=True, unit="MB"),
-    Bar("unfold_memory", "tables that unfold: memory", 150, at_most=True, unit="MB"),
+    Bar("unfold_memory", "tables that unfold, all in one process: memory", 200, at_most=True, unit="MB"),
     Bar("unfold_stop", "  a stop is heard within", 1.0, at_most=True, unit="s"),
     _none("unfold_untold", "  ended without a value or a sentence"),
     _none("urls", "addresses in every field: sockets and files opened"),
