@@ -45,7 +45,7 @@ BARS = (
     _none("busy_untold", "small pictures that take long to read: not refused in words"),
     Bar("busy_seconds", "  refused within", 0.5, at_most=True, unit="s"),
     Bar("busy_wait", "  another visitor's run waits", 1.0, at_most=True, unit="s"),
-    Bar("unfold_memory", "tables that unfold: memory", 150, at_most=True, unit="MB"),
+    Bar("unfold_memory", "tables that unfold, all in one process: memory", 200, at_most=True, unit="MB"),
     Bar("unfold_stop", "  a stop is heard within", 1.0, at_most=True, unit="s"),
     _none("unfold_untold", "  ended without a value or a sentence"),
     _none("urls", "addresses in every field: sockets and files opened"),

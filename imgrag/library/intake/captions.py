@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from imgrag.library.intake.described import MAX_TEXT, bounded_text
 from imgrag.library.intake.pictures import SUFFIXES
@@ -20,8 +20,8 @@ _NUMBERS = re.compile(r"[-+\d.eE\s]*")  # where objects lie (YOLO's labels), whi
 def captions_beside(files: Iterable[str]) -> dict[str, str]:
     """Picture -> the file that is called as it is, and holds its caption."""
     named = list(files)
-    beside = {_stem(file): file for file in named if PurePosixPath(file).suffix.lower() in CAPTIONS}
-    pictures = (file for file in named if PurePosixPath(file).suffix.lower() in SUFFIXES)
+    beside = {_stem(file): file for file in named if file.lower().endswith(CAPTIONS)}
+    pictures = (file for file in named if beside and posixpath.splitext(file)[1].lower() in SUFFIXES)
     return {picture: beside[_stem(picture)] for picture in pictures if _stem(picture) in beside}
 
 

@@ -125,4 +125,4 @@ def _number(value: object) -> str:
     """An id as some write it: 7, 7.0 and "7" are one. "" if it is none."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return bounded_text(value) if isinstance(value, str | int | float) else ""
+    return str(value) if type(value) is int else bounded_text(value) if isinstance(value, str | float) else ""

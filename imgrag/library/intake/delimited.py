@@ -37,6 +37,10 @@ def delimited_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
             yield dict(zip(columns, _fitted(cells, len(header), at, delimiter), strict=False))
 
 
+class _Unclosed(csv.Error):
+    """A row goes on for so long that a quote was never closed."""
+
+
 class _Lines:
     """Lines that can be put back. `taken` are those of the row in hand."""
 
@@ -55,7 +59,7 @@ class _Lines:
 
     def __next__(self) -> str:
         if len(self.taken) >= MAX_LINES or self._size > MAX_LINE:
-            raise csv.Error("a quote is never closed")
+            raise _Unclosed
         line = self._again.popleft() if self._again else next(self._lines)
         self.taken.append(line)
         self._size += len(line)

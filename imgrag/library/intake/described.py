@@ -25,7 +25,7 @@ MAX_FIELDS = 128
 MAX_COLUMNS = 256  # that are looked at
 MAX_ITEMS = 1000  # of a list, one text of which is made
 _ROOM = 4  # times what is kept is looked at: cleaning and stripping shorten a text
-_PLAIN = (str, int, float, Decimal, date, datetime, time, timedelta)
+_PLAIN = (int, float, Decimal, date, datetime, time, timedelta)
 ABSENT = frozenset(("", "nan", "none", "null"))  # as pandas and others write what is missing
 Row = dict[str, Any]
 
@@ -75,7 +75,8 @@ def describe_row(row: Mapping[Any, Any], scalar: Callable[[Any], Value | None] |
     for key, value in row.items():
         if isinstance(key, str) and (name := field_name(key)):
             columns.setdefault(name, value)
-    texts = {attribute: _take_text(columns, names) for attribute, names in _SPELLINGS.items()}
+    meant = {column: column.casefold() for column in columns}
+    texts = {attribute: _take_text(columns, meant, names) for attribute, names in _SPELLINGS.items()}
     values = ((name, (scalar or as_scalar)(value)) for name, value in columns.items())
     fields = islice(((name, value) for name, value in values if value is not None), MAX_FIELDS)
     return Described(**texts, fields=dict(fields))
@@ -121,10 +122,10 @@ def as_scalar(value: Any) -> Value | None:
     return None
 
 
-def _take_text(columns: Row, names: Iterable[str]) -> str:
-    """The first text in a column of one of these names, which is taken out of `columns`."""
+def _take_text(columns: Row, meant: Mapping[str, str], names: Iterable[str]) -> str:
+    """The first text in a column that is meant by one of these names, which is taken out of `columns`."""
     for name in names:
-        for column in [column for column in columns if column.casefold() == name]:
+        for column in [column for column, spelled in meant.items() if spelled == name]:
             text = bounded_text(columns[column])
             if text.casefold() not in ABSENT:
                 del columns[column]
@@ -134,12 +135,12 @@ def _take_text(columns: Row, names: Iterable[str]) -> str:
 
 def bounded_text(value: Any, joint: str = " / ") -> str:
     """One value or several as one bounded text that any database takes."""
+    if isinstance(value, str):
+        return clean(value.strip()[: _ROOM * MAX_TEXT]).strip()[:MAX_TEXT].strip()
     if isinstance(value, list):
         items = (item for item in value[:MAX_ITEMS] if not isinstance(item, list))
         return bounded_text(joint.join(filter(None, map(bounded_text, items))))
     if isinstance(value, bool):
-        value = "true" if value else "false"
-    if not isinstance(value, _PLAIN) or value != value:
-        return ""  # also NaN, the only value that differs from itself
-    text = value.strip() if isinstance(value, str) else str(value)
-    return clean(text[: _ROOM * MAX_TEXT]).strip()[:MAX_TEXT].strip()
+        return "true" if value else "false"
+    # NaN is the only value that differs from itself.
+    return bounded_text(str(value)) if isinstance(value, _PLAIN) and value == value else ""

@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from imgrag.library.base import Skipped
 from imgrag.library.intake.beside import files_below
@@ -117,7 +117,7 @@ def _stem(file: str) -> str:
 
 
 def _suffix(file: str) -> str:
-    return PurePosixPath(file).suffix.lower()
+    return posixpath.splitext(file)[1].lower()
 
 
 def _why(error: Exception) -> str:

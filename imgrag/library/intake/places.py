@@ -50,6 +50,8 @@ class Places:
                 whose folder the file is called after: "captions_val2017.json" is about "val2017".
         """
         folder = posixpath.dirname(clean(file))
+        if isinstance(name, str) and posixpath.join(folder, name) in self._pictures:
+            return Place(posixpath.join(folder, name))  # as nearly all are spelled
         exact = place_below(folder, name)
         if exact in self._pictures:
             return Place(exact)
@@ -71,7 +73,7 @@ class Places:
         """Pictures whose path ends so."""
         folder = posixpath.dirname(clean(file))
         same = self._ending.get(inner.casefold(), [])
-        if len(same) >= SEVERAL:
+        if (len(same) == 1 and anywhere) or len(same) >= SEVERAL:
             return same
         if not anywhere:
             return [path for path in same if not folder or path.startswith(f"{folder}/")]

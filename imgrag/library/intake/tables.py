@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from imgrag.library.engines.store import Value
@@ -41,13 +42,13 @@ _DECIMAL = re.compile(r"-?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?|-?\d+[eE][-+]\d+")
 
 def is_table(file: str) -> bool:
     """Whether a file of this name is a table about pictures, also of a kind that is not read."""
-    path = PurePosixPath(file.casefold())
-    return path.stem == STEM and path.suffix in (*KINDS, *UNREAD)
+    stem, suffix = posixpath.splitext(posixpath.basename(file.casefold()))
+    return stem == STEM and suffix in (*KINDS, *UNREAD)
 
 
 def table_order(file: str) -> int:
     """Which kind of table is asked first."""
-    return (*KINDS, *UNREAD).index(PurePosixPath(file.casefold()).suffix)
+    return (*KINDS, *UNREAD).index(posixpath.splitext(file.casefold())[1])
 
 
 def table_rows(path: Path, check: Callable[[], None]) -> Iterator[tuple[object, Row]]:
