@@ -22,22 +22,26 @@ def blocks() -> gr.Blocks:
         gr.HTML("x")
         gr.State([1])
         gr.Number(1, maximum=5)
+        gr.Button("Remove")
     return page
 
 
 def test_a_session_keeps_what_inputs_are_checked_against_and_describes_nothing(blocks):
-    kinds = (gr.Dropdown, gr.HTML, gr.State, gr.Number)
-    dropdown, html, state, number = (
+    kinds = (gr.Dropdown, gr.HTML, gr.State, gr.Number, gr.Button)
+    dropdown, html, state, number, remove = (
         next(b for b in blocks.blocks.values() if type(b) is kind) for kind in kinds
     )
     one, other = Visitors(blocks)["one"], Visitors(blocks)["other"]
     one[dropdown._id] = gr.Dropdown(["a", "b"], render=False)
-    one[html._id] = gr.HTML("much", render=False)
+    one[html._id] = much = gr.HTML("much", render=False)
+    assert one[html._id] is much  # Gradio tells the page what is new by it
+    one[html._id] = gr.HTML("more", render=False)
     one[number._id] = gr.Number(1, maximum=9, render=False)
     one[state._id] = [2]
     one._update_config(html._id)
     one._update_value_in_config(html._id, "x" * 10_000)
     assert one[dropdown._id].choices == [("a", "a"), ("b", "b")] and one[number._id].maximum == 9
+    one[remove._id] = gr.Button("Remove 1 picture", render=False)
     assert one[html._id] is html and one[state._id] == [2]
     assert other[dropdown._id].choices == [("a", "a")] and other[state._id] == [1]
     assert one.config_values == {} == other.config_values

@@ -28,17 +28,24 @@ LIMITS = ("choices", "maximum")  # attributes that say which values of a compone
 class Session(SessionState):
     """What one page has changed of its components: only what Gradio checks its inputs against.
 
-    A component that only shows something is made anew from how it was built, and none is described.
+    Another component that was changed is there to be read until the next one is, which is as long as
+    Gradio needs it to tell the page. None is described.
     """
 
     def __init__(self, blocks: gr.Blocks) -> None:
         super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks=()))
+        self._passing: dict[int, Any] = {}
+
+    def __getitem__(self, key: int) -> Any:
+        return self._passing[key] if key in self._passing else super().__getitem__(key)
 
     def __setitem__(self, key: int, value: Any) -> None:
         known = self.blocks_config.blocks.get(key)
         if isinstance(known, gr.State) or any(hasattr(value, limit) for limit in LIMITS):
             super().__setitem__(key, value)
             self.config_values.clear()
+        else:
+            self._passing = {key: value}
 
     def _update_config(self, key: int) -> None:
         """Describe nothing."""
