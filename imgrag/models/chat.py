@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgrag.models.profile import ComposerProfile, LlmProfile
+from imgrag.models.soundness import blaming, open_part
 
 if TYPE_CHECKING:
     import torch
@@ -17,19 +18,36 @@ def open_model(auto_class: Any, profile: LlmProfile | ComposerProfile, folder: P
     """A transformers model on its device; on a CPU in float32 whatever it was stored in.
 
     Raises:
-        OSError, ValueError: the folder does not hold such a model.
+        UnsoundFile: the folder does not hold such a model, or not all of it.
     """
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    return auto_class.from_pretrained(
+    return open_part(
+        auto_class,
         folder,
         dtype="float32" if device == "cpu" else profile.dtype,
         device_map={"": device},  # straight to its place; quantised weights cannot be moved later
-        use_safetensors=True,
-        local_files_only=True,
         trust_remote_code=False,
     ).eval()
+
+
+def open_words(auto_class: Any, folder: Path, greeting: str | list[dict[str, str]], **settings: Any) -> Any:
+    """The tokenizer or the processor of a transformers folder.
+
+    Args:
+        greeting: what is said in a turn, in the form that the role uses; its chat template is tried with it.
+
+    Raises:
+        UnsoundFile: there is none that can be opened, or none with a chat template that works.
+    """
+    with blaming(folder / "tokenizer.json", "holds no words that can be opened here"):
+        words = auto_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **settings)
+    template = folder / "chat_template.jinja"
+    holder = template if template.exists() else folder / "tokenizer_config.json"
+    with blaming(holder, "holds no chat template that works"):
+        words.apply_chat_template([{"role": "user", "content": greeting}], tokenize=False)
+    return words
 
 
 def answer(

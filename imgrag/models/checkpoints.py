@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from imgrag.errors import CheckpointError
 from imgrag.models.profile import Checkpoint, Profile
+from imgrag.models.soundness import UnsoundFile, discard_damaged, read_json
 
 PROJECT = Path(__file__).resolve().parents[2]
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
@@ -193,8 +194,17 @@ def locate(checkpoint: Checkpoint, profile: str, store: Store | None = None) -> 
     files = [file for file in folder.rglob("*") if file.is_file()]
     _refuse_pickles(checkpoint, [file.name for file in files])
     for file in files:
-        _refuse_code(checkpoint, file)
+        _refuse_code(checkpoint, file, file.relative_to(folder).as_posix())
     return folder
+
+
+def remedy(checkpoint: Checkpoint, profile: str, store: Store) -> str:
+    """What to do about a checkpoint that is found and cannot be opened."""
+    if not checkpoint.hub:
+        return "Put the model's own file there; those that come with the project lie in its assets folder."
+    here = checkpoint.local and (store.root / checkpoint.local).is_dir()
+    first = "Delete its folder and fetch" if here else "Fetch"
+    return f"{first} it again with: python -m imgrag download --profile {profile}"
 
 
 def locate_clip(name: str, profile: str, store: Store | None = None) -> Path:
@@ -214,7 +224,7 @@ def locate_clip(name: str, profile: str, store: Store | None = None) -> Path:
 def download(
     profile: Profile, progress: Progress | None = None, store: Store | None = None, hub: Hub | None = None
 ) -> list[str]:
-    """Fetch what the profile needs and this machine lacks, and record the commits.
+    """Fetch what the profile needs and this machine lacks or has damaged, and record the commits.
 
     Returns:
         The labels of what was fetched; empty if all was here.
@@ -229,7 +239,8 @@ def download(
             continue
         if not checkpoint.hub:
             raise CheckpointError(_missing(checkpoint.label, profile.name, fetchable=False))
-        if _cached(checkpoint, store) is None or _key(checkpoint) not in store.commits():
+        folder = _cached(checkpoint, store)
+        if folder is None or discard_damaged(folder) or _key(checkpoint) not in store.commits():
             _fetch(checkpoint, progress, store, hub)
             fetched.append(checkpoint.label)
     name = profile.clip.checkpoint
@@ -256,7 +267,7 @@ def _fetch(checkpoint: Checkpoint, progress: Progress | None, store: Store, hub:
         count = _Count(f"{checkpoint.hub}/{file}", done, done + sizes[file], total, progress)
         with _reaching(checkpoint.hub):
             path = hub.fetch(checkpoint.hub, commit, file, store.cache, count.add)
-        _refuse_code(checkpoint, path)
+        _refuse_code(checkpoint, path, file)
         done += sizes[file]
         count.finish()
     store.remember(checkpoint, commit)
@@ -352,20 +363,21 @@ def _refuse_pickles(checkpoint: Checkpoint, files: list[str]) -> None:
     )
 
 
-def _refuse_code(checkpoint: Checkpoint, file: Path) -> None:
+def _refuse_code(checkpoint: Checkpoint, file: Path, name: str) -> None:
+    """`name` is the file's path within the checkpoint."""
     if file.name not in ("config.json", "model_index.json"):
         return
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{checkpoint.label}: its {file.name} is no JSON. Fetch it again.") from error
+        config = read_json(file)
+    except UnsoundFile as error:
+        raise CheckpointError(f"{checkpoint.label}/{name} {error.what}. Fetch the model again.") from error
     if _wants_code(config):
         raise CheckpointError(
             f"{checkpoint.label} wants code of its own to be run, which is never done. Choose another checkpoint."
         )
 
 
-def _wants_code(config: dict) -> bool:
+def _wants_code(config: dict[str, Any]) -> bool:
     """An `auto_map` names code, which matters only for a model that transformers does not have itself."""
     if isinstance(config.get("_class_name"), list):  # a diffusers pipeline from a file of the repository
         return True

@@ -16,10 +16,12 @@ import numpy as np
 from PIL import Image
 
 from imgrag.models import weighted_sum
+from imgrag.models.soundness import UnsoundFile, blaming
 from imgrag.models.weights import tensor_bytes
 from imgrag.pictures import bounded
 
 BATCH = 64
+WINDOW, TOKENS = 77, 49408  # what `clip.tokenize` makes of a text: so many numbers, each below so much
 
 
 def import_clip() -> ModuleType:
@@ -37,14 +39,19 @@ def load_clip(name: str, file: Path, device: str) -> ClipEmbedder:
         name: OpenAI's name or a path, as the profile has it.
 
     Raises:
-        RuntimeError, OSError: the file holds no CLIP.
+        UnsoundFile: the file holds no CLIP, or one with other words than `clip` has.
     """
     clip = import_clip()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), blaming(file, "is cut short, or no CLIP as OpenAI publishes it"):
         warnings.filterwarnings(
             "ignore", message=".*torch.jit.load. is deprecated"
         )  # how clip opens any file
         model, preprocess = clip.load(str(file), device=device)
+    if (model.context_length, model.vocab_size) != (WINDOW, TOKENS):
+        read = f"{model.context_length} tokens of {model.vocab_size}"
+        raise UnsoundFile(
+            file, f"reads {read}, and OpenAI's CLIP {WINDOW} of {TOKENS}: it is another model's"
+        )
     known = name in clip.available_models()
     return ClipEmbedder(model, preprocess, name if known else file_id(file), device)
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imgrag.models.chat import open_model, without_markers
+from imgrag.models.chat import open_model, open_words, without_markers
 from imgrag.models.profile import ComposerProfile
+from imgrag.models.soundness import refuse_vocabulary
 from imgrag.models.weights import tensor_bytes
 from imgrag.pictures import bounded
 
@@ -26,18 +27,16 @@ def load_composer(profile: ComposerProfile, folder: Path, device: str) -> Compos
     """Open a transformers folder; the profile's pixel bounds go to its processor.
 
     Raises:
-        OSError, ValueError: the folder does not hold such a model.
+        UnsoundFile: the folder does not hold such a model, or not all of it.
     """
     from transformers import AutoModel, AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(
-        folder,
-        size={"shortest_edge": profile.min_pixels, "longest_edge": profile.max_pixels},
-        local_files_only=True,
-        trust_remote_code=False,
-    )
+    areas = {"shortest_edge": profile.min_pixels, "longest_edge": profile.max_pixels}
+    processor = open_words(AutoProcessor, folder, greeting=[{"type": "text", "text": "hello"}], size=areas)
     processor.tokenizer.padding_side = "left"  # the last token is then the last column
-    return Composer(open_model(AutoModel, profile, folder, device), processor, profile)
+    model = open_model(AutoModel, profile, folder, device)
+    refuse_vocabulary(folder / "tokenizer.json", processor.tokenizer, model)
+    return Composer(model, processor, profile)
 
 
 class Composer:

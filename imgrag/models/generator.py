@@ -20,7 +20,10 @@ from typing import Any
 from PIL import Image
 
 from imgrag.models import Guide, OnStep
+from imgrag.models.adapter import adapter_files, refuse_adapter
+from imgrag.models.parts import open_parts, refuse_strangers
 from imgrag.models.profile import AdapterProfile, GeneratorProfile
+from imgrag.models.soundness import blaming
 from imgrag.models.weights import tensor_bytes
 from imgrag.pictures import square_reference
 from imgrag.runs.values import WHOLE, Box
@@ -36,7 +39,7 @@ def load_generator(
     """Open a diffusers folder; on a CPU in float32 whatever it was stored in.
 
     Raises:
-        OSError, ValueError: the folder does not hold such a pipeline.
+        UnsoundFile: a folder does not hold such a pipeline or such an adapter, or not all of it.
     """
     import torch
     from diffusers import AutoPipelineForText2Image
@@ -47,15 +50,12 @@ def load_generator(
     diffusers_logging.set_verbosity_error()  # it warns each time an adapter comes; `cut` tells what it truncates
     transformers_logging.disable_progress_bar()
     on_cpu = device == "cpu"
-    pipe = AutoPipelineForText2Image.from_pretrained(
-        folder,
-        dtype=torch.float32 if on_cpu else getattr(torch, profile.dtype),
-        variant=profile.checkpoint.variant or None,
-        use_safetensors=True,
-        local_files_only=True,
-    )
-    if getattr(pipe, "safety_checker", None) is not None:
-        pipe.register_modules(safety_checker=None)
+    dtype = torch.float32 if on_cpu else getattr(torch, profile.dtype)
+    parts = open_parts(folder, profile.checkpoint.variant, dtype)
+    with blaming(folder / "model_index.json", "describes no pipeline that can be opened here"):
+        pipe = AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype, local_files_only=True, **parts)
+        refuse_strangers(folder, pipe)
+    refuse_adapter(*adapter_files(adapter, adapter_folder), pipe.unet)
     pipe.set_progress_bar_config(disable=True)
     return DiffusionGenerator(
         pipe, profile, adapter, adapter_folder, device, offload=profile.offload and not on_cpu

@@ -8,8 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from imgrag.models.chat import answer, open_model, without_markers
+from imgrag.models.chat import answer, open_model, open_words, without_markers
 from imgrag.models.profile import LlmProfile
+from imgrag.models.soundness import refuse_vocabulary
 from imgrag.models.weights import tensor_bytes
 
 
@@ -17,12 +18,14 @@ def load_llm(profile: LlmProfile, folder: Path, device: str) -> LanguageModel:
     """Open a transformers folder.
 
     Raises:
-        OSError, ValueError: the folder does not hold such a model.
+        UnsoundFile: the folder does not hold such a model, or not all of it.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return LanguageModel(open_model(AutoModelForCausalLM, profile, folder, device), tokenizer, profile)
+    tokenizer = open_words(AutoTokenizer, folder, greeting="hello")
+    model = open_model(AutoModelForCausalLM, profile, folder, device)
+    refuse_vocabulary(folder / "tokenizer.json", tokenizer, model)
+    return LanguageModel(model, tokenizer, profile)
 
 
 class LanguageModel:

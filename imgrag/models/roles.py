@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError  # what torch raises for a pickle that it refuses to run
 
 from imgrag.errors import CheckpointError, ImgragError
-from imgrag.models.checkpoints import Store, cast, locate, locate_clip
+from imgrag.models.adapter import adapter_files
+from imgrag.models.checkpoints import Store, cast, locate, locate_clip, remedy
 from imgrag.models.clip import load_clip
 from imgrag.models.composer import load_composer
 from imgrag.models.generator import load_generator
 from imgrag.models.llm import load_llm
 from imgrag.models.profile import Profile
 from imgrag.models.residency import ModelSpec, Sized, out_of_memory
+from imgrag.models.soundness import UnsoundFile
 from imgrag.models.vlm import load_vlm
 from imgrag.models.weights import expected_bytes
 
@@ -42,23 +45,19 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
     }
     if profile.composer is not None:
         loaders["composer"] = partial(load_composer, profile.composer, at["composer"], device)
-    sizes = {
-        "generator": _generator_bytes(profile, at["generator"], at["adapter"], device),
-        "vlm": _folder_bytes(at["vlm"], profile.vlm.dtype, device),
-        "llm": _folder_bytes(at["llm"], profile.llm.dtype, device),
-        "clip": clip.stat().st_size * (2 if device == "cpu" else 1),
+    places = {
+        role: _Place(at[role], checkpoint.label, remedy(checkpoint, profile.name, store))
+        for role, checkpoint in checkpoints.items()
     }
-    if profile.composer is not None:
-        sizes["composer"] = _folder_bytes(at["composer"], profile.composer.dtype, device)
-    labels = {role: checkpoint.label for role, checkpoint in checkpoints.items()} | {
-        "clip": profile.clip.checkpoint
-    }
+    places["clip"] = _Place(clip, profile.clip.checkpoint, "Put a file of OpenAI's CLIP there.")
+    with _in_a_sentence(list(places.values())):
+        sizes = _sizes(profile, at, clip, device)
     return {
         role: ModelSpec(
             name=role,
-            load=partial(_open, loaders[role], labels[role], profile.name),
+            load=partial(_open, loaders[role], [places[role], places["adapter"]]),
             bytes=sizes[role],
-            label=labels[role],
+            label=places[role].label,
             recurring=role in ("generator", "vlm"),
         )
         for role in loaders
@@ -76,20 +75,56 @@ def choose_device(wanted: str = "auto") -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _open(load: Callable[[], Sized], label: str, profile: str) -> Sized:
-    from safetensors import SafetensorError
+@dataclass(frozen=True)
+class _Place:
+    """Where a checkpoint lies, its name for a person, and what to do if it cannot be opened."""
 
-    try:
+    path: Path
+    label: str
+    remedy: str
+
+    def name_of(self, file: Path) -> str:
+        """A file of this checkpoint, without a path of this machine."""
+        return "/".join((self.label, *file.relative_to(self.path).parts))
+
+
+def _open(load: Callable[[], Sized], places: Sequence[_Place]) -> Sized:
+    """The model; `places` are those of its checkpoints."""
+    with _in_a_sentence(places):
         return load()
+
+
+@contextmanager
+def _in_a_sentence(places: Sequence[_Place]) -> Iterator[None]:
+    """Turn what is wrong with a checkpoint into one sentence, with the file's name if it can be told."""
+    try:
+        yield
     except ImgragError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError, SafetensorError) as error:
+    except UnsoundFile as error:
+        place = next(place for place in places if error.file.is_relative_to(place.path))
+        raise CheckpointError(f"{place.name_of(error.file)} {error.what}. {place.remedy}") from error
+    except Exception as error:  # over files that it does not understand a library may raise anything
         if out_of_memory(error):
             raise
+        place = places[0]
         raise CheckpointError(
-            f"{label} cannot be opened ({type(error).__name__}); its files are incomplete or not what the profile "
-            f"says. Fetch them again with: python -m imgrag download --profile {profile}"
+            f"{place.label} cannot be opened ({type(error).__name__}); its files are not what the profile says. "
+            f"{place.remedy}"
         ) from error
+
+
+def _sizes(profile: Profile, at: Mapping[str, Path], clip: Path, device: str) -> dict[str, int]:
+    """The bytes each role will take."""
+    sizes = {
+        "generator": _generator_bytes(profile, at["generator"], at["adapter"], device),
+        "vlm": _folder_bytes(at["vlm"], profile.vlm.dtype, device),
+        "llm": _folder_bytes(at["llm"], profile.llm.dtype, device),
+        "clip": clip.stat().st_size * (2 if device == "cpu" else 1),
+    }
+    if profile.composer is not None:
+        sizes["composer"] = _folder_bytes(at["composer"], profile.composer.dtype, device)
+    return sizes
 
 
 def _generator_bytes(profile: Profile, folder: Path, adapter: Path, device: str) -> int:
@@ -104,11 +139,9 @@ def _generator_bytes(profile: Profile, folder: Path, adapter: Path, device: str)
         for part in folder.iterdir()
         if part.is_dir()
     ]
-    encoder = profile.adapter.image_encoder_folder
-    encoder_folder = adapter / encoder if "/" in encoder else adapter / profile.adapter.subfolder / encoder
-    parts.append(expected_bytes(encoder_folder.glob("*.safetensors"), itemsize))
-    weights = adapter / profile.adapter.subfolder / profile.adapter.weight_name
-    attached = expected_bytes([weights] if weights.is_file() else [], itemsize)
+    weights, encoder = adapter_files(profile.adapter, adapter)
+    parts.append(expected_bytes(encoder.glob("*.safetensors"), itemsize))
+    attached = expected_bytes([weights], itemsize)
     return (max(parts) if generator.offload and device != "cpu" else sum(parts)) + attached
 
 

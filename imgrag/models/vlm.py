@@ -9,8 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from imgrag.models.chat import answer, log_likelihood, open_model, without_markers
+from imgrag.models.chat import answer, log_likelihood, open_model, open_words, without_markers
 from imgrag.models.profile import VlmProfile
+from imgrag.models.soundness import refuse_vocabulary
 from imgrag.models.weights import tensor_bytes
 from imgrag.pictures import bounded, slimmest
 
@@ -19,22 +20,15 @@ def load_vlm(profile: VlmProfile, folder: Path, device: str) -> VisionLanguageMo
     """Open a transformers folder; the profile's pixel bounds go to its processor.
 
     Raises:
-        OSError, ValueError: the folder does not hold such a model.
+        UnsoundFile: the folder does not hold such a model, or not all of it.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(
-        folder,
-        size={
-            "shortest_edge": profile.min_pixels,
-            "longest_edge": profile.max_pixels,
-        },  # areas, for all their names
-        local_files_only=True,
-        trust_remote_code=False,
-    )
-    return VisionLanguageModel(
-        open_model(AutoModelForImageTextToText, profile, folder, device), processor, profile
-    )
+    areas = {"shortest_edge": profile.min_pixels, "longest_edge": profile.max_pixels}  # for all their names
+    processor = open_words(AutoProcessor, folder, greeting=[{"type": "text", "text": "hello"}], size=areas)
+    model = open_model(AutoModelForImageTextToText, profile, folder, device)
+    refuse_vocabulary(folder / "tokenizer.json", processor.tokenizer, model)
+    return VisionLanguageModel(model, processor, profile)
 
 
 class VisionLanguageModel:

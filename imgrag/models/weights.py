@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from imgrag.models.soundness import header
 
 if TYPE_CHECKING:
     import torch
@@ -21,19 +24,16 @@ def expected_bytes(files: Iterable[Path], itemsize: int | None) -> int:
 
     Args:
         itemsize: bytes of a floating point number in memory; `None` leaves each as it is stored.
-    """
-    from safetensors import safe_open
 
-    total = 0
-    for file in files:
-        with safe_open(file, framework="np") as tensors:
-            for key in tensors.keys():  # noqa: SIM118 (it is no mapping)
-                entry = tensors.get_slice(key)
-                count = 1
-                for length in entry.get_shape():
-                    count *= length
-                total += count * _itemsize(entry.get_dtype(), itemsize)
-    return total
+    Raises:
+        UnsoundFile: a file is empty, cut short or no safetensors.
+    """
+    sizes = (
+        math.prod(shape) * _itemsize(dtype, itemsize)
+        for file in files
+        for dtype, shape in header(file).values()
+    )
+    return sum(sizes)
 
 
 def _itemsize(stored: str, wanted: int | None) -> int:

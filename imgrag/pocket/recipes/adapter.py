@@ -9,6 +9,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 
+from imgrag.models.adapter import cross_attentions
+
 
 def attach_new_adapter(unet: UNet2DConditionModel) -> None:
     """Give the U-Net a fresh adapter through diffusers' own loader of published weights."""
@@ -25,12 +27,6 @@ def attach_new_adapter(unet: UNet2DConditionModel) -> None:
         for kind, layer in (("k", attention.to_k), ("v", attention.to_v)):
             state["ip_adapter"][f"{number}.to_{kind}_ip.weight"] = layer.weight.detach().clone()
     unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)
-
-
-def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, str]]:
-    """Cross-attention processors under the odd numbers the published format gives them."""
-    crossing = [name for name in unet.attn_processors if not name.endswith("attn1.processor")]
-    return [(2 * i + 1, name) for i, name in enumerate(crossing)]
 
 
 def adapter_state(unet: UNet2DConditionModel) -> dict[str, torch.Tensor]:
