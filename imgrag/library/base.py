@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -109,3 +110,8 @@ def plain_name(text: str) -> str:
     """ "A picture of a Hot-Dog" -> "hot dog", "my zorblax" -> "zorblax"."""
     words = " ".join(re.sub(r"[-_\s]+", " ", clean(text)).split()).strip(" .,;:!?\"'")
     return _ARTICLE.sub("", _OPENING.sub("", words)).casefold()
+
+
+def spellings(file: str) -> list[str]:
+    """As it is said, composed and decomposed: an entry is called as its disk spells it, people type otherwise."""
+    return list(dict.fromkeys((file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD")))))

@@ -6,10 +6,8 @@ did not change is not embedded again, and two models never mix.
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
-import unicodedata
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,26 +19,27 @@ from PIL import Image
 
 from imgrag.errors import LibraryError
 from imgrag.library import removal
-from imgrag.library.base import ReadOnly, Skipped, literal_names, plain_name
+from imgrag.library.base import ReadOnly, Skipped, literal_names, plain_name, spellings
 from imgrag.library.engines.store import CLOSED, Entry, Store
-from imgrag.library.intake.adding import ELSEWHERE, Adding, Progress, Report, finished
+from imgrag.library.intake.adding import Adding, Progress, Report, finished
 from imgrag.library.intake.pictures import SUFFIXES, UNTAKEN, UnreadablePicture, read_picture, thumbnail
-from imgrag.library.intake.shards import export_shards, is_shard, read_shards
+from imgrag.library.intake.shards import export_shards, is_shard
 from imgrag.library.intake.sources import (
     NOT_TAKEN,
     STATE,
     UPLOADS,
-    Found,
     Settings,
     Source,
     has_pictures,
     load_settings,
-    look,
+    pictures_of,
+    place_of,
     save_settings,
     sources,
+    unread,
     with_folder,
 )
-from imgrag.library.intake.taking import is_about_the_disk, kind_of, take_picture, take_zip
+from imgrag.library.intake.taking import is_about_the_disk, kind_of, take_picture, take_shard, take_zip
 from imgrag.library.removal import Removal
 from imgrag.library.search.column import Column, Columns
 from imgrag.library.search.filters import Filter
@@ -123,7 +122,7 @@ class ImageLibrary:
         if self._browsed.count() > FOLLOWED:
             return False
         excluded = set(map(clean, self._settings.excluded))
-        files = {clean(picture.file) for source in self.sources for picture in _pictures(source)}
+        files = {clean(picture.file) for source in self.sources for picture in pictures_of(source)}
         return any(plain in literal_names("", "", file) for file in files - excluded)
 
     def index(self, embedder: Embedder, check: Callable[[], None] = lambda: None) -> Column:
@@ -213,7 +212,7 @@ class ImageLibrary:
         """
         self._require_own()
         with self._changing():
-            here = self._browsed.known([form for file in files for form in _spellings(file)])
+            here = self._browsed.known([form for file in files for form in spellings(file)])
             taken = removal.noted(list(here), self._columns.stores)
             self._remember(replace(self._settings, excluded=(*self._settings.excluded, *taken.excluded)))
             for store in self._columns.stores:  # Milvus keeps each model's apart
@@ -252,7 +251,7 @@ class ImageLibrary:
         folder.mkdir()
         self._browsed.copy_to(folder / STATE)
         save_settings(settings, folder / STATE)
-        shutil.copytree(self.folder, folder, symlinks=True, ignore=_apart, dirs_exist_ok=True)
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=unread, dirs_exist_ok=True)
 
     def stats(self) -> dict[str, Any]:
         """Counts, bytes on disk and names for people; no path leaves the server."""
@@ -342,7 +341,7 @@ class ImageLibrary:
             check()
             try:
                 if kind_of(path) == "file" and is_shard(path):
-                    imported += self._import(path, embedder, check)
+                    imported += take_shard(path, self.column(embedder).store, embedder, check)
                 else:
                     skipped += self._take(path, check, reach)
             except LibraryError as error:
@@ -374,25 +373,9 @@ class ImageLibrary:
         self._remember(replace(self._settings, pending=(*self._settings.pending, pending)))
         return skipped
 
-    def _import(self, shard: Path, embedder: Embedder, check: Callable[[], None]) -> int:
-        """Entries whose embeddings were computed elsewhere. They need no picture here to be found."""
-        store, count = self.column(embedder).store, 0
-        for entries, vectors, model_id in read_shards([shard], check):
-            if model_id not in ("", embedder.model_id) or vectors.shape[1] != embedder.dimensions:
-                raise LibraryError(
-                    f"{shard.name!r} holds embeddings of {model_id or 'a model it does not name'} with "
-                    f"{vectors.shape[1]} dimensions; this library is searched by {embedder.model_id} with "
-                    f"{embedder.dimensions}. Compute them with that model."
-                )
-            known = store.known([entry.file for entry in entries])
-            new = [n for n, entry in enumerate(entries) if entry.file not in known]
-            store.write([replace(entries[n], mtime_ns=ELSEWHERE) for n in new], vectors[new])
-            count += len(new)
-        return count
-
     def _read(self, file: str, read: Callable[[Path], Image.Image]) -> Image.Image:
-        known = next(iter(self._browsed.known(_spellings(file))), None)
-        path = self._path(known) if known is not None else None
+        known = next(iter(self._browsed.known(spellings(file))), None)
+        path = place_of(known, self.sources) if known is not None else None
         if path is None:
             raise LibraryError(f"The library {self.name!r} has no picture {file!r}.")
         try:
@@ -402,29 +385,6 @@ class ImageLibrary:
                 f"The picture {file!r} of the library {self.name!r} cannot be read: {error}."
             ) from error
 
-    def _path(self, file: str) -> Path | None:
-        """Where a file lies, if it lies where its source's links may lead."""
-        for source in reversed(self.sources):
-            if not source.label or file.startswith(f"{source.label}/"):
-                path = source.folder / source.relative(file)
-                return (
-                    path
-                    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source.reach))
-                    else None
-                )
-        return None
-
-
-def _pictures(source: Source) -> Sequence[Found]:
-    with suppress(OSError):  # its folder is away
-        return look(source).pictures
-    return ()
-
-
-def _spellings(file: str) -> list[str]:
-    """As it is said, composed and decomposed: an entry is called as its disk spells it, people type otherwise."""
-    return list(dict.fromkeys((file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD")))))
-
 
 def _identity(folder: Path) -> tuple[int, int] | None:
     """What tells a folder from another one of the same name; `None` if it is not there."""
@@ -433,12 +393,3 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _apart(folder: str, names: list[str]) -> list[str]:
-    """What no library reads: hidden things, pipes and devices."""
-    return [
-        name
-        for name in names
-        if name.startswith(".") or not (Path(folder, name).is_file() or Path(folder, name).is_dir())
-    ]

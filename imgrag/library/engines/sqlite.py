@@ -6,7 +6,6 @@ written since is searched exactly beside it, what was changed or removed since i
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 import threading
@@ -31,20 +30,22 @@ from imgrag.library.engines.sqlite_file import (
     open_unwritable,
 )
 from imgrag.library.engines.sqlite_filters import as_sql
+from imgrag.library.engines.sqlite_rows import (
+    ENTRY,
+    PUT,
+    as_entry,
+    as_vector,
+    blocks,
+    columns_of,
+    marks,
+    size_of,
+)
 from imgrag.library.engines.store import CLOSED, MOST_COLUMNS, Entry, Hit, Sizes
 from imgrag.library.engines.vectors import Near, VectorIndex
 from imgrag.library.search.filters import COLUMNS, Filter, like
 
 NAMED = 1000  # entries of one literal name
 TAIL = 5000  # vectors that are searched beside the snapshot before it is made anew
-BLOCK = 500  # values in one statement; SQLite takes 999 at least
-_PUT = """
-insert into images (file, digest, size, mtime_ns, name, caption, source, licence, fields)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (file) do update set digest = excluded.digest,
-size = excluded.size, mtime_ns = excluded.mtime_ns, name = excluded.name, caption = excluded.caption,
-source = excluded.source, licence = excluded.licence, fields = excluded.fields
-"""
-_ENTRY = "i.file, i.digest, i.size, i.mtime_ns, i.name, i.caption, i.source, i.licence, i.fields, i.id"
 _HERE = "from images i join embeddings e on e.model = ? and e.id = i.id"
 
 
@@ -121,23 +122,23 @@ class EmbeddedStore:
     def page(self, offset: int, limit: int, where: Filter | None = None) -> list[Entry]:
         """See `Store.page`."""
         condition, values = as_sql(where)
-        text = f"select {_ENTRY} {_HERE} where {condition} order by i.id limit ? offset ?"
-        return [_entry(row) for row in self._all(text, self._model, *values, limit, offset)]
+        text = f"select {ENTRY} {_HERE} where {condition} order by i.id limit ? offset ?"
+        return [as_entry(row) for row in self._all(text, self._model, *values, limit, offset)]
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
         """See `Store.get`."""
         found = {}
-        for block in _blocks(list(ids)):
-            text = f"select {_ENTRY} from images i where i.id in ({_marks(block)})"
-            found.update({row[-1]: _entry(row) for row in self._all(text, *block)})
+        for block in blocks(list(ids)):
+            text = f"select {ENTRY} from images i where i.id in ({marks(block)})"
+            found.update({row[-1]: as_entry(row) for row in self._all(text, *block)})
         return [found[number] for number in ids if number in found]
 
     def known(self, files: Sequence[str]) -> dict[str, Entry]:
         """See `Store.known`."""
         found = {}
-        for block in _blocks(list(files)):
-            text = f"select {_ENTRY} {_HERE} where i.file in ({_marks(block)})"
-            found.update({row[0]: _entry(row) for row in self._all(text, self._model, *block)})
+        for block in blocks(list(files)):
+            text = f"select {ENTRY} {_HERE} where i.file in ({marks(block)})"
+            found.update({row[0]: as_entry(row) for row in self._all(text, self._model, *block)})
         return found
 
     def files(self) -> Iterator[str]:
@@ -151,9 +152,9 @@ class EmbeddedStore:
     def vectors(self, digests: Iterable[str]) -> dict[str, np.ndarray]:
         """See `Store.vectors`."""
         found = {}
-        for block in _blocks(list(digests)):
-            text = f"select digest, vector from embeddings where digest in ({_marks(block)}) and model = ?"
-            found.update({row[0]: _vector(row[1]) for row in self._all(text, *block, self._model)})
+        for block in blocks(list(digests)):
+            text = f"select digest, vector from embeddings where digest in ({marks(block)}) and model = ?"
+            found.update({row[0]: as_vector(row[1]) for row in self._all(text, *block, self._model)})
         return found
 
     def write(self, entries: Sequence[Entry], vectors: np.ndarray) -> list[int]:
@@ -167,7 +168,7 @@ class EmbeddedStore:
         with self._changing():
             epoch = self._next_epoch()
             before = self._numbers(packed)
-            self._base.executemany(_PUT, [_columns(entry) for entry in entries])
+            self._base.executemany(PUT, [columns_of(entry) for entry in entries])
             numbers = self._numbers(packed)
             self._describe({numbers[entry.file]: entry for entry in entries}, list(before.values()))
             self._embed({numbers[e.file]: (e.digest, packed[e.file]) for e in entries}, epoch)
@@ -178,14 +179,14 @@ class EmbeddedStore:
         removed = 0
         with self._changing():
             epoch = self._next_epoch()
-            for block in _blocks(list(files)):
+            for block in blocks(list(files)):
                 ids = [
                     row[0]
-                    for row in self._all(f"select id from images where file in ({_marks(block)})", *block)
+                    for row in self._all(f"select id from images where file in ({marks(block)})", *block)
                 ]
                 removed += len(ids)
                 for table in ("images", "embeddings", "fields", "names"):
-                    self._base.execute(f"delete from {table} where id in ({_marks(ids)})", ids)
+                    self._base.execute(f"delete from {table} where id in ({marks(ids)})", ids)
                 self._base.executemany("insert into gone values (?, ?)", [(number, epoch) for number in ids])
         return removed
 
@@ -211,16 +212,16 @@ class EmbeddedStore:
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """See `Store.rows`."""
         last = 0
-        text = f"select e.vector, {_ENTRY} {_HERE} where e.id > ? order by e.id limit ?"
+        text = f"select e.vector, {ENTRY} {_HERE} where e.id > ? order by e.id limit ?"
         while rows := self._all(text, self._model, last, size):
-            yield [_entry(row[1:]) for row in rows], np.stack([_vector(row[0]) for row in rows])
+            yield [as_entry(row[1:]) for row in rows], np.stack([as_vector(row[0]) for row in rows])
             last = rows[-1][-1]
 
     def sizes(self) -> Sizes:
         """See `Store.sizes`."""
         text = f"select coalesce(sum(i.size), 0) {_HERE}"
         kept = [*self._folder.glob(f"{FILE}*"), *self._folder.glob("index-*.faiss")]
-        return Sizes(int(self._one(text, self._model)), sum(map(_size, kept)))
+        return Sizes(int(self._one(text, self._model)), sum(map(size_of, kept)))
 
     def optimise(self) -> None:
         """See `Store.optimise`."""
@@ -292,15 +293,15 @@ class EmbeddedStore:
 
     def _numbers(self, files: Iterable[str]) -> dict[str, int]:
         found: dict[str, int] = {}
-        for block in _blocks(list(files)):
-            found.update(self._all(f"select file, id from images where file in ({_marks(block)})", *block))
+        for block in blocks(list(files)):
+            found.update(self._all(f"select file, id from images where file in ({marks(block)})", *block))
         return found
 
     def _describe(self, entries: Mapping[int, Entry], known: Sequence[int]) -> None:
         """What filters and literal names look at."""
-        for block in _blocks(list(known)):
+        for block in blocks(list(known)):
             for table in ("fields", "names"):
-                self._base.execute(f"delete from {table} where id in ({_marks(block)})", block)
+                self._base.execute(f"delete from {table} where id in ({marks(block)})", block)
         rows = [
             (key, value, number)
             for number, entry in entries.items()
@@ -317,8 +318,8 @@ class EmbeddedStore:
     def _embed(self, vectors: Mapping[int, tuple[str, bytes]], epoch: int) -> None:
         """Vectors that are new or changed; what other models made of an older content goes."""
         same: set[int] = set()
-        for block in _blocks(list(vectors)):
-            text = f"select id, vector from embeddings where id in ({_marks(block)}) and model = ?"
+        for block in blocks(list(vectors)):
+            text = f"select id, vector from embeddings where id in ({marks(block)}) and model = ?"
             same |= {n for n, old in self._all(text, *block, self._model) if old == vectors[n][1]}
         changed = [(digest, vector, n) for n, (digest, vector) in vectors.items() if n not in same]
         self._base.executemany(
@@ -356,7 +357,7 @@ class EmbeddedStore:
             rows = self._all(text, self._model, since)
         near.ids = np.array([row[0] for row in rows], np.int64)
         near.tail = (
-            np.stack([_vector(row[1]) for row in rows])
+            np.stack([as_vector(row[1]) for row in rows])
             if rows
             else np.zeros((0, self._dimensions), np.float32)
         )
@@ -394,36 +395,3 @@ class EmbeddedStore:
         row = self._row(text, *values)
         assert row is not None
         return row[0]
-
-
-def _size(file: Path) -> int:
-    """In bytes; 0 if another process has done away with it, as with SQLite's log."""
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _columns(entry: Entry) -> tuple[Any, ...]:
-    fields = json.dumps(dict(entry.fields), ensure_ascii=False)
-    return (
-        entry.file, entry.digest, entry.size, entry.mtime_ns,
-        entry.name, entry.caption, entry.source, entry.licence, fields,
-    )  # fmt: skip
-
-
-def _entry(row: tuple) -> Entry:
-    file, digest, size, mtime_ns, name, caption, source, licence, fields, number = row
-    return Entry(file, digest, size, mtime_ns, name, caption, source, licence, json.loads(fields), number)
-
-
-def _vector(blob: bytes) -> np.ndarray:
-    return np.frombuffer(blob, np.float32)
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _blocks(items: list[Any]) -> Iterator[list[Any]]:
-    return (items[start : start + BLOCK] for start in range(0, len(items), BLOCK))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -223,6 +224,13 @@ def _is_of_interest(name: str) -> bool:
     return _suffix(name) in _OF_INTEREST
 
 
+def pictures_of(source: Source) -> Sequence[Found]:
+    """The pictures that lie there now; none while its folder is away."""
+    with suppress(OSError):
+        return look(source).pictures
+    return ()
+
+
 def has_pictures(source: Source) -> bool:
     """Whether there is a picture; stops at the first."""
     try:
@@ -230,3 +238,22 @@ def has_pictures(source: Source) -> bool:
         return any(not why for _, _, why in steps)
     except OSError:
         return False
+
+
+def place_of(file: str, known: Sequence[Source]) -> Path | None:
+    """Where a file of these sources lies, if it lies where its source's links may lead."""
+    for source in reversed(known):
+        if not source.label or file.startswith(f"{source.label}/"):
+            path = source.folder / source.relative(file)
+            inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source.reach))
+            return path if inside else None
+    return None
+
+
+def unread(folder: str, names: list[str]) -> list[str]:
+    """What no library reads: hidden things, pipes and devices."""
+    return [
+        name
+        for name in names
+        if name.startswith(".") or not (Path(folder, name).is_file() or Path(folder, name).is_dir())
+    ]

@@ -9,14 +9,19 @@ import errno
 import stat
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from imgrag.errors import LibraryError
 from imgrag.library.base import Skipped
+from imgrag.library.engines.store import Store
+from imgrag.library.intake.adding import ELSEWHERE
 from imgrag.library.intake.archives import MAX_PART, unpack_pictures
 from imgrag.library.intake.pictures import content_hash
+from imgrag.library.intake.shards import read_shards
 from imgrag.library.intake.sources import cannot_write
+from imgrag.models import Embedder
 from imgrag.texts import clean_line
 
 _BLOCK = 2**20
@@ -66,6 +71,23 @@ def take_zip(archive: Path, uploads: Path, check: Callable[[], None]) -> tuple[P
     folder = _free(uploads / name)
     skipped = unpack_pictures(archive, folder, check).skipped
     return folder, tuple(Skipped(f"{name}.zip/{left.file}", left.reason) for left in skipped)
+
+
+def take_shard(shard: Path, store: Store, embedder: Embedder, check: Callable[[], None]) -> int:
+    """Entries whose embeddings were computed elsewhere. They need no picture here to be found."""
+    count = 0
+    for entries, vectors, model_id in read_shards([shard], check):
+        if model_id not in ("", embedder.model_id) or vectors.shape[1] != embedder.dimensions:
+            raise LibraryError(
+                f"{shard.name!r} holds embeddings of {model_id or 'a model it does not name'} with "
+                f"{vectors.shape[1]} dimensions; this library is searched by {embedder.model_id} with "
+                f"{embedder.dimensions}. Compute them with that model."
+            )
+        known = store.known([entry.file for entry in entries])
+        new = [n for n, entry in enumerate(entries) if entry.file not in known]
+        store.write([replace(entries[n], mtime_ns=ELSEWHERE) for n in new], vectors[new])
+        count += len(new)
+    return count
 
 
 def is_about_the_disk(error: LibraryError) -> bool:
