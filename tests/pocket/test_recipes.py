@@ -18,6 +18,36 @@ from imgrag.pocket.recipes.training import Schedule, fit
 from imgrag.pocket.world import pixels, styles, subwords, world
 
 
+@pytest.mark.parametrize(
+    ("slow", "taken"),
+    [({"bfloat16": 15.0}, "float32"), ({"float32": 2.0}, "bfloat16"), ({"bfloat16": 1.1}, "bfloat16")],
+)
+def test_the_faster_precision_is_taken(slow, taken):
+    """The clock is moved by what a step costs in each precision; weights and random numbers stay."""
+    model, now = nn.Linear(4, 1), [0.0]
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+
+    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+        with training.autocast(torch.device("cpu")):
+            value = model(torch.ones(2, 4))
+        now[0] += slow.get(str(value.dtype).removeprefix("torch."), 1.0)
+        return value.float().mean()
+
+    assert training.faster_precision(loss, 0, torch.device("cpu"), lambda: now[0]) == taken
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+def test_a_resumed_training_keeps_its_precision(tmp_path, monkeypatch):
+    """Whatever is faster by then: another machine may go on with it."""
+    monkeypatch.setattr(training, "faster_precision", lambda *_: "float32")
+    _fit_line(tmp_path, monkeypatch, [25, 60])
+    monkeypatch.setattr(training, "faster_precision", lambda *_: "bfloat16")
+    saved = torch.load(tmp_path / "line.pt", weights_only=True)
+    assert (saved["precision"], saved["step"]) == ("float32", 60)
+    _fit_line(tmp_path, monkeypatch, [60])
+    assert training._precision.get() == "float32"
+
+
 def _fit_line(cache: Path, monkeypatch: pytest.MonkeyPatch, stops: list[int]) -> torch.Tensor:
     """Train a line in as many sittings as `stops` says; the last entry is the whole length."""
     monkeypatch.setattr(training, "CACHE", cache)

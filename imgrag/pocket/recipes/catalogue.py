@@ -191,7 +191,7 @@ def write_card(folder: Path, name: str, recipe: Recipe, seconds: float, steps: i
 {asked}
 - **Data.** {recipe.data} Icons: Noto Color Emoji, SIL OFL 1.1 (`imgrag/pocket/world/concepts.csv`).
 - **Recipe.** `python -m imgrag train {name}` (`imgrag/pocket/recipes/{name}.py`), seeded and resumable.
-- **Cost.** {steps} steps, {seconds / 60:.0f} minutes of one CPU thread (bfloat16 products), other work beside it.
+- **Cost.** {steps} steps, {seconds / 60:.0f} minutes of one CPU thread in its faster precision, other work beside it.
 - **Figures.** `{json.dumps(figures)}`; the whole loop's: `imgrag/bench/README.md`.
 - **Limits.** {recipe.limits}
 - **Licence.** Apache-2.0.
