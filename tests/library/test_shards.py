@@ -81,6 +81,11 @@ def test_the_format_is_what_it_says(tmp_path: Path) -> None:
     assert json.loads(pq.read_table(path)["fields"][1].as_py())["price"] == 1
 
 
+def test_long_fields_come_back(tmp_path: Path) -> None:
+    rows = [replace(entry, fields={f"f{n}": "ü" * 1000 for n in range(99)}) for entry in entries(3)]
+    assert gathered(*export_shards([(rows, unit([1, 0], [0, 1], [1, 1]))], tmp_path, "m"))[0] == rows
+
+
 def test_nothing_makes_no_shard(tmp_path: Path) -> None:
     assert export_shards([], tmp_path, "m") == export_shards([([], np.zeros((0, 4)))], tmp_path, "m") == []
     assert list(tmp_path.iterdir()) == []

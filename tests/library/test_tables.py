@@ -66,6 +66,8 @@ TAKEN = {
     "caption beside": ("a.txt", "A\ncat\n"),
     "caption beside, kohya": ("a.caption", "A cat"),
     "one broken line": ("metadata.jsonl", '{"file_name": "b.png"\n{"file_name": "a.png", "caption": "A cat"}\n'),
+    "broken, of images": (
+        "metadata.json", '[{"file_name": "a.png", "caption": "A cat"}, {"images": }]'),
     "one broken entry": ("metadata.json", '[{"file_name": "a.png", "caption": "A cat"}, {"file_name": }]'),
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,10 @@ _ADDRESSES = ("flickr_url", "coco_url")
 
 
 def is_coco(path: Path, check: Callable[[], None]) -> bool:
-    """Whether a JSON file lists images. Raises what `coco_rows` raises."""
-    if not mentions(path, '"images"', check):
-        return False
-    return any(key == "images" for key, _ in _records(path, check))
+    """Whether a JSON file lists images, as far as it can be read. Raises OSError."""
+    with contextlib.suppress(ValueError):
+        return mentions(path, '"images"', check) and any(key == "images" for key, _ in _records(path, check))
+    return False
 
 
 def coco_rows(
@@ -125,4 +126,6 @@ def _number(value: object) -> str:
     """An id as some write it: 7, 7.0 and "7" are one. "" if it is none."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value) if type(value) is int else bounded_text(value) if isinstance(value, str | float) else ""
+    if type(value) is int:
+        return str(value)
+    return bounded_text(value) if isinstance(value, str | float) else ""

@@ -17,6 +17,8 @@ ROWS = 1000  # of a batch
 BATCH_BYTES = 32 * 2**20  # decoded; of one row too
 SMALL_BYTES = 32 * 2**20  # what a row group may unfold to by any factor
 MAX_RATIO = 50  # texts shrink to a tenth, vectors hardly; only bombs shrink so
+MAX_DOCUMENT = 2**20  # bytes of a text that is JSON
+_CUT = 4 * MAX_TEXT  # bytes of any other: four may be one character
 _NUMBER = 8  # bytes of a value in a column of lists
 _OUT_OF_RANGE = re.compile(
     "<value out of range.*>", re.DOTALL
@@ -69,30 +71,28 @@ def plain_columns(schema: Any) -> list[str]:
     return [column.name for column in schema if _is_plain(column.type)][:MAX_COLUMNS]
 
 
-def rows_of(batch: Any, but: str = "") -> list[Row]:
-    """The rows of a record batch, without the column `but`."""
+def rows_of(batch: Any, but: str = "", document: str = "") -> list[Row]:
+    """The rows of a record batch, without the column `but`; texts of the column `document` may be long."""
     columns = [(name, batch.column(at)) for at, name in enumerate(batch.schema.names) if name != but]
     if not columns:
         return [{} for _ in range(batch.num_rows)]
     names = named_columns(name for name, _ in columns)
-    return [
-        dict(zip(names, row, strict=True))
-        for row in zip(*(values(column) for _, column in columns), strict=True)
-    ]
+    read = [values(column, MAX_DOCUMENT if name == document else _CUT) for name, column in columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*read, strict=True)]
 
 
-def values(column: Any) -> list[Any]:
-    """A column as Python has it, texts of bounded length; what has no value there is a text or `None`."""
+def values(column: Any, most: int) -> list[Any]:
+    """A column as Python has it, texts of at most so many bytes; what has no value there is a text or `None`."""
     import pyarrow as pa
     import pyarrow.types as kinds
 
     kind = column.type
     if kinds.is_dictionary(kind):
-        return _shared(column)
+        return _shared(column, most)
     if kinds.is_list(kind) or kinds.is_large_list(kind):
-        return _lists(column)
+        return _lists(column, most)
     if _is_string(kind):
-        return _texts(column)
+        return _texts(column, most)
     try:
         return list(column.to_pylist())
     except (ValueError, OverflowError, KeyError):  # beyond Python's calendar, or a time zone that is none
@@ -141,27 +141,27 @@ def _is_string(kind: Any) -> bool:
     return kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind)
 
 
-def _shared(column: Any) -> list[Any]:
+def _shared(column: Any, most: int) -> list[Any]:
     """A dictionary column: each value that occurs is made once."""
     used = column.indices.unique().drop_null()
-    made = dict(zip(used.to_pylist(), values(column.dictionary.take(used)), strict=True))
+    made = dict(zip(used.to_pylist(), values(column.dictionary.take(used), most), strict=True))
     return [made.get(index) for index in column.indices.to_pylist()]
 
 
-def _lists(column: Any) -> list[Any]:
+def _lists(column: Any, most: int) -> list[Any]:
     import pyarrow.compute as pc
 
-    inner, at, lists = values(column.flatten()), 0, []
+    inner, at, lists = values(column.flatten(), most), 0, []
     for length in pc.list_value_length(column).to_pylist():
         lists.append(None if length is None else inner[at : at + length])
         at += length or 0
     return lists
 
 
-def _texts(column: Any) -> list[str | None]:
-    """Cut as bytes: four may be one character. What is no UTF-8 becomes U+FFFD."""
+def _texts(column: Any, most: int) -> list[str | None]:
+    """Cut as bytes. What is no UTF-8 becomes U+FFFD."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cut = pc.binary_slice(column.cast(pa.large_binary()), 0, 4 * MAX_TEXT)
+    cut = pc.binary_slice(column.cast(pa.large_binary()), 0, most)
     return [None if data is None else data.decode("utf-8", "replace") for data in cut.to_pylist()]

@@ -22,13 +22,7 @@ import numpy as np
 
 from imgrag.errors import LibraryError
 from imgrag.library.engines.store import Entry, Value
-from imgrag.library.intake.described import (
-    MAX_FIELDS,
-    Row,
-    as_scalar,
-    describe_row,
-    field_name,
-)
+from imgrag.library.intake.described import MAX_FIELDS, Row, as_scalar, describe_row, field_name
 from imgrag.library.intake.documents import decode
 from imgrag.library.intake.parquet import TooMuch, batches, open_parquet, plain_columns, rows_of
 from imgrag.texts import clean
@@ -123,7 +117,7 @@ def is_shard(path: Path) -> bool:
         return False
     try:
         return bool(_vector_column(pq.read_schema(path)) or _numpy_file(path))
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError, pa.ArrowException):
         return False
 
 
@@ -170,7 +164,9 @@ class ShardReader:
                 start = 0
                 for batch in batches(file, wanted, self._check):
                     kept, matrix = vectors.take(batch, start)
-                    rows = rows_of(batch.take(pa.array(kept, pa.int64())), but=vectors.column)
+                    rows = rows_of(
+                        batch.take(pa.array(kept, pa.int64())), but=vectors.column, document="fields"
+                    )
                     places = [f"{path.stem}/{start + row:08d}" for row in kept]
                     self.skipped += batch.num_rows - len(kept)
                     start += batch.num_rows
@@ -283,9 +279,8 @@ def _stored_fields(row: Row) -> dict[str, Value]:
         if isinstance(stored, dict):
             del row["fields"]
             read = ((field_name(name), as_scalar(value)) for name, value in stored.items())
-            return dict(
-                islice(((name, value) for name, value in read if name and value is not None), MAX_FIELDS)
-            )
+            known = ((name, value) for name, value in read if name and value is not None)
+            return dict(islice(known, MAX_FIELDS))
     return {}
 
 
