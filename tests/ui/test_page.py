@@ -475,8 +475,10 @@ class TestDemo:
             file.parent.mkdir()
             file.write_bytes(b"x")
             os.utime(file, (time.time() - age,) * 2)
+        (tmp_path / "cut-off").write_bytes(b"x")
+        os.utime(tmp_path / "cut-off", (time.time() - 100_000,) * 2)
         sweep(tmp_path)
-        assert [file.parent.name for file in tmp_path.glob("*/*")] == ["new"]
+        assert [file.parent.name for file in tmp_path.rglob("*") if file.is_file()] == ["new"]
 
     def test_everything_that_runs_models_waits_in_one_line(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))

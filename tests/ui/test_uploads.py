@@ -64,6 +64,20 @@ def test_where_there_is_no_room_files_that_nobody_uses_go_first(tmp_path, monkey
     assert [file.parent.name for file in sorted(tmp_path.rglob("*.png"))] == ["2", "3"]
 
 
+def test_empty_files_that_gradio_leaves_are_dropped(tmp_path):
+    for name, text, age in (
+        ("tmpold", "", 90),
+        ("tmpnew", "", 5),
+        ("tmpfull", "x", 90),
+        ("a/tmpold", "", 90),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    uploads.drop_empty(tmp_path)
+    assert {file.name for file in tmp_path.glob("*")} == {"tmpnew", "tmpfull", "a"}
+
+
 def test_what_is_cut_off_or_too_much_leaves_nothing(tmp_path, monkeypatch):
     with served_here(tmp_path) as page:
         before = set(Path(get_upload_folder()).glob("*"))

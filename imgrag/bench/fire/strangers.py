@@ -144,12 +144,13 @@ def cut_uploads(server: Server, count: int) -> Figures:
     head = f"POST {API}/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {MEGABYTE * 2}\r\n"
     head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     part = '--x\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\n'
+    before = _unfinished(server.uploads)
     for _ in range(count):
         with _connected(server) as one:
             one.sendall((head + part).encode() + b"x" * MEGABYTE)
     deadline = time.monotonic() + 10
     time.sleep(1)  # the last ones are still taken in
-    while (left := _unfinished(server.uploads)) and time.monotonic() < deadline:
+    while (left := _unfinished(server.uploads) - before) and time.monotonic() < deadline:
         time.sleep(0.1)
     return {"cut_uploads": Figure(len(left), count)}
 
@@ -254,9 +255,9 @@ def _raise_descriptors(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
-def _unfinished(uploads: Path) -> list[Path]:
+def _unfinished(uploads: Path) -> set[Path]:
     """Uploads under way, or cut off: those that are whole have a folder each."""
-    return [file for file in uploads.iterdir() if file.is_file()] if uploads.is_dir() else []
+    return {file for file in uploads.iterdir() if file.is_file()} if uploads.is_dir() else set()
 
 
 def _explain(row: str, findings: list[str]) -> None:

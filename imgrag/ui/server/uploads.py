@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import anyio.to_thread
@@ -20,6 +21,7 @@ MAX_HELD = 10 * 2**30  # bytes in the folder
 SPARE = 2**30  # bytes of the disk that stay free
 IN_USE = 3600.0  # seconds in which a file is not dropped for others
 LOOK = 10.0  # seconds between two looks at the folder
+EMPTY = 60.0  # seconds after which an empty file is none that is still to be filled
 
 FULL = "There is no room for uploads just now. Please try again later."
 TOO_MANY = f"More than {MAX_REQUEST // 2**30} GB at once. Please upload fewer files at a time."
@@ -64,6 +66,15 @@ class Uploads:
             raise MultiPartException(TOO_MANY)
         if self._left < 0:
             raise MultiPartException(FULL)
+
+
+def drop_empty(folder: Path) -> None:
+    """Drop the empty files that Gradio leaves beside those which an event was given."""
+    for file in folder.glob("tmp*"):
+        with suppress(FileNotFoundError):
+            found = file.stat()
+            if file.is_file() and not found.st_size and time.time() - found.st_mtime > EMPTY:
+                file.unlink()
 
 
 def _room(folder: Path) -> int:

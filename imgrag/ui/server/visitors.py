@@ -11,12 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio.to_thread
 import gradio as gr
 from gradio import routes
 from gradio.state_holder import SessionState, StateHolder
+
+from imgrag.ui.server.uploads import drop_empty
 
 SESSIONS = 500  # whose changed components are remembered; of the others a page sees what it was built with
 FETCHED_SECONDS = 120  # for messages of an event that is over
@@ -86,6 +90,7 @@ async def _forget_regularly(app: routes.App) -> None:
     while True:
         await asyncio.sleep(FETCHED_SECONDS)
         over = forget(app, over)
+        await anyio.to_thread.run_sync(drop_empty, Path(app.uploaded_file_dir))
 
 
 def forget(app: routes.App, over: set[str]) -> set[str]:
