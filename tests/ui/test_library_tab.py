@@ -35,8 +35,8 @@ BAD = "<script>alert(1)</script>\"'"
 ME = SimpleNamespace(session_hash="me")
 
 
-def shelves(folder: Path, folders: Path | None = None) -> Shelves:
-    pipeline = page_pipeline(folder)
+def shelves(folder: Path, folders: Path | None = None, **options: Any) -> Shelves:
+    pipeline = page_pipeline(folder, **options)
     return Shelves(Librarian(pipeline), Offered(pipeline), folders)
 
 
@@ -346,6 +346,70 @@ class TestShelves:
         page.create("pocket", "empty")
         assert page.begin_first(ME, "empty") == [gr.skip()] * 5
 
+    def test_a_library_of_the_app_is_copied_to_be_changed(self, tmp_path):
+        bundled = make_library(tmp_path / "app" / "stickers", "owl")
+        page = shelves(tmp_path, bundled=[bundled])
+        page.begin_first(ME, "stickers")
+        list(page.add(ME))
+        for view in (page.open("stickers")[1:12], page.turn("stickers", "", 1), page.find(
+            True, "stickers", "owl", None, 0.5, "", 5, False
+        )):  # fmt: skip
+            assert view[2].count("<li class") == 1 and "checkbox" not in view[2]
+        own, add, fixed, rename, delete = page.open("stickers")[-5:]
+        assert (own["visible"], add["visible"], fixed["visible"]) == (False, False, True)
+        assert (rename["interactive"], delete["interactive"]) == (False, False)
+        with pytest.raises(LibraryError, match="comes with the app"):
+            page.removals.remove(ME, "stickers", ["owl.png"])
+
+        for name in ("stickers copy", "stickers copy 2"):
+            chosen, drawing, *_, banner = page.copy("stickers", "pocket")
+            assert (chosen["value"], drawing["value"], banner) == (name, "pocket", "")
+        assert "checkbox" in page.open("stickers copy")[3]
+        assert page.open("stickers copy")[-3]["visible"] is False
+        assert "as it is" in page.copy("pocket", "pocket")[-1], "nobody copies a whole library of their own"
+
+    def test_two_visitors_undo_what_they_removed_themselves(self, tmp_path):
+        page, you = shelves(tmp_path), SimpleNamespace(session_hash="you")
+        add_all(page)
+        _, said, row = page.removals.remove(ME, "pocket", ["owl.png", "cat.png"])
+        assert "2 pictures taken out of “pocket”" in said and row["visible"] is True
+        page.removals.remove(ME, "pocket", ["dog.png"])
+        page.removals.remove(you, "pocket", ["toolbox.png"])
+        assert "1 picture" in page.removals.undo(you, "pocket")[0]
+        assert "2 pictures taken" in page.removals.undo(ME, "pocket")[1]
+        stats, said, row = page.removals.undo(ME, None)
+        assert (stats, said, row["visible"]) == ("", "", False)
+        assert page.removals.undo(ME, "pocket")[1] == ""
+        assert page.library_list() == [{"name": "pocket", "images": 4}]
+
+    def test_what_was_removed_goes_with_the_page_and_follows_a_new_name(self, tmp_path):
+        page = shelves(tmp_path)
+        waiting = tmp_path / "libraries" / "yours" / "uploads" / ".removed"
+        page.create("pocket", "mine")
+        files = sorted(str(file) for file in make_library(tmp_path / "in", "dog", "owl").iterdir())
+        add(page, "mine", files)
+        page.removals.remove(ME, "mine", ["uploads/dog.png"])
+        page.rename("mine", "pocket", "yours")
+        assert "2 pictures" in page.removals.undo(ME, "yours")[0]
+        page.removals.remove(ME, "yours", ["uploads/dog.png"])
+        assert len(list(waiting.rglob("*.png"))) == 1
+        page.leave(ME)
+        assert not list(waiting.rglob("*.png"))
+        page.removals.remove(ME, "yours", ["uploads/owl.png"])
+        page.delete("yours", "pocket")
+        assert page.removals.undo(ME, "pocket")[1] == ""
+
+    def test_a_search_that_cannot_be_is_told_before_it_waits_for_a_model(self, tmp_path):
+        page = shelves(tmp_path)
+        page.create("pocket", "empty")
+        for name, where, words in (
+            ("empty", "", "holds no images"),
+            ("pocket", "name = = 3", "not understood"),
+            ("gone", "", "no library"),
+        ):
+            wanted, *view = page.look(name, "owl", None, where)
+            assert wanted is False and words in view[0] and "Searching" not in view[1]
+
     def test_what_nobody_foresaw_is_not_shown(self, tmp_path, caplog):
         class Broken:
             def stats(self, name):
@@ -494,6 +558,7 @@ def test_a_person_makes_fills_searches_and_deletes_a_library(page, place):
 
     page.locator(".ir-card input").first.check()
     page.click("#ir-lib-remove:has-text('Remove 1 picture')")
+    page.click("#ir-lib-remove-yes")
     headed(page, "3 results")
     assert page.locator(".ir-card input:checked").count() == 0
     assert (place / "photos" / "birds" / "owl.png").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ class Removals:
     def __init__(self, librarian: Librarian, chosen: Callable[[str | None], str]) -> None:
         self._librarian = librarian
         self._chosen = chosen
-        self._taken: defaultdict[str, list[Taken]] = defaultdict(list)  # by session hash, the last at the end
+        self._taken: dict[str, list[Taken]] = {}  # by session hash, the last at the end
 
     def pick(self, event: gr.EventData) -> Updates:
         """Pictures were ticked: their files, and updates of the row and the button that remove them."""
@@ -56,7 +55,7 @@ class Removals:
     def remove(self, request: gr.Request, name: str | None, files: list[str]) -> Updates:
         """Take pictures out: updates of `LibraryTab.undoing`. Raises LibraryError: they stay as they are."""
         removal = self._librarian.take_out(self._chosen(name), files)
-        taken = self._taken[request.session_hash or ""]
+        taken = self._taken.setdefault(request.session_hash or "", [])
         taken.append(Taken(name or "", removal))
         if len(taken) > MOST_UNDONE:
             self._forget(taken.pop(0))
@@ -68,7 +67,7 @@ class Removals:
         Raises:
             LibraryError: something is being added to the library at the moment.
         """
-        taken = self._taken[request.session_hash or ""]
+        taken = self._taken.get(request.session_hash or "", [])
         if taken:
             last = taken.pop()
             try:
@@ -96,7 +95,7 @@ class Removals:
     def _said(self, request: gr.Request, name: str | None) -> Updates:
         """The figures of the library that is chosen, what can be undone, and whether anything can."""
         stats = cards.stats(self._librarian.stats(self._chosen(name))) if name else ""
-        taken = self._taken[request.session_hash or ""]
+        taken = self._taken.get(request.session_hash or "", [])
         if not taken:
             return [stats, "", gr.update(visible=False)]
         pictures = cards.pictures(len(taken[-1].removal.files))
