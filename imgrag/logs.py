@@ -66,13 +66,23 @@ def configure(level: int | str = logging.INFO) -> None:
     Gradio its tracebacks, becomes JSON as well: a line of text is an event "stderr".
     """
     under = sys.stderr.under if isinstance(sys.stderr, _Stderr) else sys.stderr
-    handler = logging.StreamHandler(under)
+    handler = _Handler(under)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("imgrag").setLevel(level)
     logging.captureWarnings(True)
     _let_uvicorn_propagate()
     sys.stderr = _Stderr(under)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Where stderr takes nothing more, such as on a full disk, lines are lost and the program goes on.
+
+    Python's own complains of that on stderr, which is where the lines come from.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing."""
 
 
 def _let_uvicorn_propagate() -> None:
@@ -87,7 +97,8 @@ def _line(values: dict[str, Any]) -> str:
     """ASCII, so that no terminal's encoding loses a line."""
     try:
         return json.dumps(values, default=str, allow_nan=False)
-    except (TypeError, ValueError):  # keys that are no text, not-a-number, a structure that holds itself
+    # Keys that are no text, not-a-number, a structure that holds itself or goes too deep.
+    except (TypeError, ValueError, RecursionError):
         return json.dumps({name: str(value) for name, value in values.items()})
 
 

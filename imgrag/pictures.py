@@ -1,18 +1,35 @@
-"""Pictures as the models want them: upright, opaque, of a sane shape."""
+"""Pictures as the models want them: upright, opaque, of a sane shape.
+
+Whoever prepares one says how closely the model looks, its `side` in pixels: what is padded is made
+smaller before, so that a picture of 40,000 x 1 pixels does not become one of 40,000 x 2,000.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
-from PIL import Image, ImageChops, ImageOps
+from PIL import ExifTags, Image, ImageChops, ImageOps
 
 MAX_RATIO = 20
 """Longer shapes are padded: qwen-vl-utils raises above 200, and CLIP would scale the short side up."""
+KEPT = 4  # times `side` is kept where a picture is made smaller, so that the model's own scaling decides
+ROWS = 64  # of a strip
+
+
+def strips(image: Image.Image, rows: int = ROWS) -> Iterator[Image.Image]:
+    """A picture from top to bottom, for what would else take a second whole one."""
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says, RGB or (where it is transparent) RGBA."""
-    image = ImageOps.exif_transpose(image)
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    """Turned as its EXIF orientation says, RGB or (where it is transparent) RGBA; itself if it is so already."""
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def opaque(image: Image.Image, background: str = "white") -> Image.Image:
@@ -20,18 +37,42 @@ def opaque(image: Image.Image, background: str = "white") -> Image.Image:
     image = upright(image)
     if image.mode == "RGB":
         return image
-    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
+    flat = Image.new("RGB", image.size)
+    for place, strip in enumerate(strips(image)):
+        laid = Image.alpha_composite(Image.new("RGBA", strip.size, background), strip)
+        flat.paste(laid.convert("RGB"), (0, place * ROWS))
+    return flat
 
 
-def bounded(image: Image.Image, ratio: float = MAX_RATIO) -> Image.Image:
-    """`opaque`, and padded with its border's colour until the long side is at most `ratio` short ones."""
+def shrunk(image: Image.Image, longest: float) -> Image.Image:
+    """Made smaller by a whole number if its long side has more pixels than that."""
+    factor = math.ceil(max(image.size) / longest)
+    return upright(image).reduce(factor) if factor > 1 else image
+
+
+def bounded(image: Image.Image, side: int, ratio: float = MAX_RATIO) -> Image.Image:
+    """`opaque`, and padded with its border's colour until the long side is at most `ratio` short ones.
+
+    Args:
+        side: px; the model looks at the area of a square of this. What is padded has at most 16 times that.
+    """
+    if max(image.size) > ratio * min(image.size):
+        image = shrunk(image, KEPT * side * math.sqrt(ratio))
     image = opaque(image)
     shortest = -(-max(image.size) // ratio)  # rounded up
     return _padded(image, int(max(image.width, shortest)), int(max(image.height, shortest)))
 
 
+def slimmest(max_pixels: int, patch: int) -> float:
+    """The ratio up to which a picture, scaled to an area, has room for two patches on its short side.
+
+    With less than one qwen-vl-utils scales that side to nothing.
+    """
+    return max(1.0, min(MAX_RATIO, max_pixels / (2 * patch) ** 2))
+
+
 def square_reference(
-    image: Image.Image, background: str = "white", margin: float = 0.03, tolerance: int = 12
+    image: Image.Image, side: int, background: str = "white", margin: float = 0.03, tolerance: int = 12
 ) -> Image.Image:
     """A reference as the adapter's image encoder wants it: square, its subject filling the frame.
 
@@ -40,25 +81,32 @@ def square_reference(
     short side is padded with that colour.
 
     Args:
+        side: px; how closely the encoder looks. Twice as much as usual is kept, since the subject may be small.
         background: what its transparent parts stand on.
         tolerance: how far, out of 255, a pixel may be from the border's colour and still be border.
     """
-    image = opaque(image, background)
+    image = opaque(shrunk(image, 2 * KEPT * side), background)
     colour = border_colour(image)
     difference = np.asarray(ImageChops.difference(image, Image.new("RGB", image.size, colour))).max(axis=2)
     framed = max(difference[0].max(), difference[-1].max(), difference[:, 0].max(), difference[:, -1].max())
     if framed <= tolerance < difference.max():
         image = image.crop(_box(difference > tolerance))
-        side = max(image.size) + 2 * round(margin * max(image.size))
+        whole = max(image.size) + 2 * round(margin * max(image.size))
     else:
-        side = max(image.size)
-    return _padded(image, side, side, colour)
+        whole = max(image.size)
+    return _padded(image, whole, whole, colour)
 
 
 def border_colour(image: Image.Image) -> tuple[int, int, int]:
     """The median colour of the outermost pixels of an RGB picture."""
-    pixels = np.asarray(image)
-    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    right, bottom = image.size
+    sides = (
+        (0, 0, right, 1),
+        (0, bottom - 1, right, bottom),
+        (0, 0, 1, bottom),
+        (right - 1, 0, right, bottom),
+    )
+    edge = np.concatenate([np.asarray(image.crop(side)).reshape(-1, 3) for side in sides])
     red, green, blue = (int(value) for value in np.median(edge, axis=0))
     return red, green, blue
 

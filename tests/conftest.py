@@ -1,11 +1,18 @@
-"""What a browser test that fails leaves behind: the addresses and the visible texts of its pages."""
+"""What holds for all tests: how they share the processor, and what a browser test that fails leaves behind.
+
+That is the addresses and the visible texts of its pages.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait in circles would take the other's core
 
 
 @pytest.hookimpl(wrapper=True)

@@ -171,20 +171,26 @@ def page_pipeline(folder: Path, cast: Cast | None = None, **options: Any) -> Ima
 
 
 @contextmanager
-def served(*command: str) -> Iterator[str]:
-    """A page's address while its process, `python COMMAND --port N`, is alive."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/"
-    process = subprocess.Popen([sys.executable, *command, "--port", str(port)], cwd=ROOT)
+def process(port: int, *command: str) -> Iterator[subprocess.Popen]:
+    """A page's process, `python COMMAND --port PORT`, from its first answer until the end or until it is killed."""
+    started = subprocess.Popen([sys.executable, *command, "--port", str(port)], cwd=ROOT)
     try:
-        while not answers(url):
-            if process.poll() is not None:
-                raise RuntimeError(f"{command} ended with {process.returncode}")
-            time.sleep(0.2)
-        yield url
+        while not answers(f"http://127.0.0.1:{port}/"):
+            if started.poll() is not None:
+                raise RuntimeError(f"{command} ended with {started.returncode}")
+            time.sleep(0.2)  # it needs the processor more than whoever waits for it
+        yield started
     finally:
-        process.terminate()
-        process.wait()
+        started.terminate()
+        started.wait()
+
+
+@contextmanager
+def served(*command: str) -> Iterator[str]:
+    """A page's address while its process is alive."""
+    port = free_port()
+    with process(port, *command):
+        yield f"http://127.0.0.1:{port}/"
 
 
 def free_port() -> int:
@@ -249,26 +255,35 @@ def _local(host: Any) -> bool:
 
 
 def main() -> None:
-    """Serve the page: `python -m tests.served --folder DIR [--port N] [--folders DIR] [--watch PART]`."""
+    """Serve the page: `python -m tests.served --folder DIR [--port N]`, and what a test may want of it."""
     from imgrag.ui import build_demo, launch
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--folders", type=Path)
+    parser.add_argument("--bundled", type=Path, help="the folder of a library that comes with the app")
     parser.add_argument("--results-cap", type=int, help="bytes that kept runs may take")
     parser.add_argument("--watch", metavar="PART", help="report on this process, and on files opened by PART")
+    parser.add_argument("--auth", metavar="NAME:WORD", help="ask for this login")
+    parser.add_argument("--descriptors", type=int, help="files and sockets that the process may have open")
     flags = parser.parse_args()
+    if flags.descriptors:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (flags.descriptors, flags.descriptors))
     cast = PageCast()
-    options = {} if flags.results_cap is None else {"results_cap": flags.results_cap}
+    options: dict[str, Any] = {} if flags.results_cap is None else {"results_cap": flags.results_cap}
+    if flags.bundled is not None:
+        options["bundled"] = [flags.bundled]
     pipeline = page_pipeline(flags.folder, cast, **options)
-    pipeline.tidy()
     pipeline.tidy()
     demo = build_demo(pipeline, folders=flags.folders)
     if flags.watch:
         logs.configure()
         Watch(pipeline, cast, flags.watch).attach(demo)
-    launch(demo, warm_up=False, server_port=flags.port)
+    auth = [tuple(flags.auth.split(":"))] if flags.auth else None
+    launch(demo, warm_up=False, server_port=flags.port, auth=auth)
 
 
 if __name__ == "__main__":

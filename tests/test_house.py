@@ -1,4 +1,4 @@
-"""What a reader of the repository notices: its root, its sizes, its rooms, its cards, its README."""
+"""What a reader of the repository notices: its root, its sizes, its rooms, its cards, its READMEs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from setuptools import Distribution
 
 from imgrag.engine.prompts import template_hash
 from imgrag.pocket.world import world
@@ -16,6 +17,11 @@ from imgrag.pocket.world import world
 ROOT = Path(__file__).parents[1]
 POCKET = ROOT / "assets" / "pocket"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+READMES = (
+    ROOT / "README.md",
+    *sorted((ROOT / "imgrag").rglob("README.md")),
+    *sorted(POCKET.rglob("README.md")),
+)
 AT_THE_ROOT = {
     "app.py", "imgrag", "assets", "datasets", "tests", "requirements.txt", "packages.txt", "README.md",
     "pyproject.toml", "LICENSE",
@@ -184,15 +190,85 @@ def test_pocket_uses_of_the_engine_its_prompts_alone():
     assert used <= {"imgrag.engine.prompts"}
 
 
-def test_the_readme_s_local_links_lead_somewhere():
-    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
-    assert links
-    assert not [link for link in links if not (ROOT / link).exists()]
+def test_the_readme_is_read_in_one_sitting():
+    assert len(README.splitlines()) <= 250
+
+
+def anchors(file: Path) -> set[str]:
+    """Where a link into this text can lead: its headings as GitHub spells them."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", READMES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_every_link_of_a_readme_leads_somewhere(file):
+    links = re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", file.read_text(encoding="utf-8"))
+    places = [(file.parent / path if path else file, anchor) for path, anchor in links]
+    assert not [place for place, _ in places if not place.exists()]
+    assert not [(place, anchor) for place, anchor in places if anchor and anchor not in anchors(place)]
+
+
+def test_every_room_s_readme_is_linked_from_the_first_one():
+    rooms = {file.relative_to(ROOT).as_posix() for file in (ROOT / "imgrag").rglob("README.md")}
+    assert len(rooms) >= 4
+    assert rooms <= set(re.findall(r"\]\(([^)#]+)", README))
+
+
+def mentioned(text: str) -> set[str]:
+    """Files of this project that a text names: by their path, or as a module."""
+    paths = re.findall(r"(?<![\w/.])((?:imgrag|tests|assets|datasets/libraries)/[\w./*-]*\w)", text)
+    modules = re.findall(r"(?<![\w/.-])(imgrag(?:\.[a-zA-Z]\w*)+)", text)
+    return {*paths, *modules}
+
+
+def known(name: str) -> bool:
+    """Whether there is such a file, or such a module or a name in it."""
+    if "/" in name:
+        return any(ROOT.glob(name))
+    path = ROOT / name.replace(".", "/")
+    return path.exists() or path.with_suffix(".py").exists() or _named(path)
+
+
+def _named(path: Path) -> bool:
+    home = path.parent / "__init__.py" if path.parent.is_dir() else path.parent.with_suffix(".py")
+    return home.exists() and path.name in home.read_text(encoding="utf-8")
+
+
+def test_every_file_that_a_text_names_is_there():
+    texts = [*READMES, ROOT / "pyproject.toml", ROOT / ".ci" / "run", ROOT / "app.py"]
+    texts += [*modules(), *(ROOT / "imgrag").rglob("*.toml")]
+    stale = [
+        f"{file.relative_to(ROOT)} names {name}"
+        for file in texts
+        for name in sorted(mentioned(file.read_text(encoding="utf-8")))
+        if not known(name)
+    ]
+    assert not stale
+
+
+def test_the_figures_in_the_readme_are_the_bench_s():
+    bench = (ROOT / "imgrag" / "bench" / "README.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"[\d.]+%", README))
+    assert told
+    assert told <= set(re.findall(r"[\d.]+%", bench))
 
 
 def test_ci_runs_the_readme_s_test_command():
     command = next(line for line in README.splitlines() if line.endswith("python -m pytest"))
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_package_takes_along_every_file_it_needs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    built = Distribution()
+    built.parse_config_files(["pyproject.toml"])
+    patterns = built.package_data["imgrag"]
+    taken = {
+        pattern: {path.relative_to(ROOT) for path in (ROOT / "imgrag").glob(pattern)} for pattern in patterns
+    }
+    needed = {file for file in committed() if file.parts[0] == "imgrag" and file.suffix not in (".py", ".md")}
+    assert needed == set().union(*taken.values())
+    assert all(taken.values())
 
 
 def test_the_space_asks_for_the_gradio_that_the_requirements_allow():

@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,3 +168,22 @@ def test_threads_do_not_mix_their_lines():
     )  # fmt: skip
     messages = [line["message"] for line in lines(io.StringIO(done.stderr))]
     assert sorted(messages) == ["aa"] * 200 + ["bb"] * 200
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is full")
+def test_where_stderr_takes_nothing_more_the_program_goes_on():
+    code = (
+        "import logging, sys; from imgrag import logs; logs.configure()\n"
+        "for _ in range(3): logs.log_event(logging.getLogger('imgrag.x'), 'started')\n"
+        "print('printed', file=sys.stderr); print('done', flush=True)"
+    )
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "done\n"

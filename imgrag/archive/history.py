@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import shutil
 import sys
 import time
@@ -18,27 +19,34 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.archive import records
+from imgrag.archive.reading import text_of, whole_of
 from imgrag.archive.restoring import open_run
 from imgrag.errors import RecordError
-from imgrag.runs.values import Run
+from imgrag.runs.values import MAX_PROMPT, MAX_SEED, Run
 
+DAMAGED = "damaged"
 PINNED = "pinned"  # an empty file in a run's folder
+DRAWN = re.compile(r"(?:initial|result|enhanced(?:-[2-9])?)\.png")
 SETTLED = 2.0  # seconds; file systems tell two changes apart if they are so far from each other
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a history. `state` is a run's, or "interrupted" where its process ended in the middle."""
+    """A line of a history.
+
+    `state` is a run's, or "interrupted" where its process ended in the middle, or "damaged" where the
+    record cannot be read: such a run can only be deleted.
+    """
 
     id: str
-    prompt: str
-    seed: int
-    started: str
-    state: str
-    kept: int
-    library: str
-    parent: str
-    picture: Path | None  # its result, or what it has of one
+    prompt: str = ""
+    seed: int = 0
+    started: str = ""
+    state: str = DAMAGED
+    kept: int = 0
+    library: str = ""
+    parent: str = ""
+    picture: Path | None = None  # its result, or what it has of one
     pinned: bool = False
 
 
@@ -62,12 +70,24 @@ class History:
                 break
             if not _same(self._owners.get(run_id, owner), owner):
                 continue
-            with suppress(RecordError):
-                record = records.open_record(self._results, run_id)
-                self._owners[run_id] = sys.intern(_owner(record))
-                if _is_of(record, owner):
-                    found.append(_entry(record, self._results / run_id))
+            record = self._look(run_id)
+            if self._is_of(run_id, owner) and (entry := _entry(record, self._results / run_id)) is not None:
+                found.append(entry)
         return found
+
+    def _look(self, run_id: str) -> dict[str, Any] | None:
+        """The record of a run, `None` if it is damaged or gone. Whose it is, if that can be told, is known then."""
+        try:
+            record = records.open_record(self._results, run_id)
+            owner: str | None = str(record.get("owner", ""))
+        except RecordError:
+            record, owner = None, records.owner_in(self._results / run_id / records.RECORD)
+        if owner is not None:
+            self._owners[run_id] = sys.intern(owner)
+        return record
+
+    def _is_of(self, run_id: str, owner: str) -> bool:
+        return bool(owner) and _same(self._owners.get(run_id, ""), owner)
 
     def _newest_first(self) -> Sequence[str]:
         """All ids; owners of runs that have gone are forgotten."""
@@ -98,15 +118,16 @@ class History:
         RecordError: the run is at work.
         """
         folder = self._folder(run_id, owner)
-        if records.open_record(self._results, run_id).get("state") == "running":
+        if _is_at_work(self._results, run_id):
             raise RecordError("This run is at work. Stop it before you delete it.")
         _remove(folder)
 
     def _folder(self, run_id: str, owner: str) -> Path:
-        record = records.open_record(self._results, run_id)
-        if not _is_of(record, owner):
+        folder = records.run_folder(self._results, run_id)
+        self._look(run_id)
+        if not folder.is_dir() or not self._is_of(run_id, owner):
             raise RecordError(f"There is no run {run_id}.")
-        return self._results / run_id
+        return folder
 
 
 class Room:
@@ -150,8 +171,10 @@ class Room:
 
 
 def _stays(results: Path, run_id: str) -> bool:
-    if (results / run_id / PINNED).exists():
-        return True
+    return (results / run_id / PINNED).exists() or _is_at_work(results, run_id)
+
+
+def _is_at_work(results: Path, run_id: str) -> bool:
     try:
         return records.open_record(results, run_id).get("state") == "running"
     except RecordError:
@@ -187,33 +210,33 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_of(record: dict[str, Any], owner: str) -> bool:
-    return bool(owner) and _same(_owner(record), owner)
-
-
-def _owner(record: dict[str, Any]) -> str:
-    return str(record.get("owner", ""))
-
-
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def _entry(record: dict[str, Any], folder: Path) -> Entry:
-    try:
-        kept = int(record["kept"])
-        best = record.get("result") or (record.get("enhanced") if kept else None) or record.get("initial")
-        return Entry(
-            id=folder.name,
-            prompt=str(record["prompt"]),
-            seed=int(record["seed"]),
-            started=str(record["started"]),
-            state=str(record.get("state", "finished")),
-            kept=kept,
-            library=str(record["library"]),
-            parent=str(record.get("parent", "")),
-            picture=folder / str(best) if best else None,
-            pinned=(folder / PINNED).exists(),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise RecordError(f"The record of the run {folder.name} cannot be read.") from error
+def _entry(record: dict[str, Any] | None, folder: Path) -> Entry | None:
+    """The line of a run, `None` if it has gone since."""
+    with suppress(KeyError, TypeError, ValueError, OverflowError):
+        if record is not None:
+            return _read(record, folder)
+    return Entry(folder.name) if (folder / records.RECORD).exists() else None
+
+
+def _read(record: dict[str, Any], folder: Path) -> Entry:
+    """The line of a record. Raises KeyError, TypeError, ValueError or OverflowError: it is damaged."""
+    kept, seed = whole_of(record["kept"]), whole_of(record["seed"])
+    best = record.get("result") or (record.get("enhanced") if kept else None) or record.get("initial")
+    if not 0 <= seed <= MAX_SEED or (best and not DRAWN.fullmatch(text_of(best))):
+        raise ValueError("a seed or a file that no run has")
+    return Entry(
+        id=folder.name,
+        prompt=text_of(record["prompt"])[:MAX_PROMPT],
+        seed=seed,
+        started=text_of(record["started"]),
+        state=text_of(record.get("state", "finished")),
+        kept=kept,
+        library=text_of(record["library"]),
+        parent=text_of(record.get("parent", "")),
+        picture=folder / best if best else None,
+        pinned=(folder / PINNED).exists(),
+    )

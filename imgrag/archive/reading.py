@@ -5,7 +5,6 @@ It knows no folder and no zip; whoever reads a record says where its pictures ar
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -37,6 +36,7 @@ from imgrag.runs.values import (
 
 MAX_TEXT = 20_000  # characters of any value
 MAX_ROWS = 1000
+MAX_NUMBER = 2**63
 MAX_DEPTH = 8
 MAX_SIZE = 4096  # pixels; what a drawn image may measure
 DAMAGED = "This is no record of a run that can be read; it may be damaged."
@@ -86,7 +86,7 @@ def _checked(name: str, picture: Picture, record: Mapping[str, Any]) -> Image.Im
 
 def _check_plain(value: Any, depth: int = 0) -> None:
     """No endless numbers, no texts or lists without measure, nothing nested without end."""
-    endless = isinstance(value, float) and not math.isfinite(value)
+    endless = isinstance(value, (int, float)) and not abs(value) < MAX_NUMBER  # NaN is not below anything
     long = (
         len(value) > (MAX_TEXT if isinstance(value, str) else MAX_ROWS)
         if hasattr(value, "__len__")
@@ -157,7 +157,7 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
         stages=tuple(_reports(record["stages"], initial, rounds)),
         kept=_kept(record["kept"], record["rounds"]),
         why=text_of(record["why"]),
-        loads=_whole(record.get("loads", 0)),
+        loads=whole_of(record.get("loads", 0)),
         state=record["state"] if record["state"] in get_args(State) else "stopped",
         corrections=tuple(_corrections(record["corrections"])),
         parent=_id(record.get("parent", "")),
@@ -167,20 +167,20 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the pipeline makes of a request, in its order. Records made before a share was asked for have none."""
-    size = _whole(values["size"])
+    size = whole_of(values["size"])
     if not 8 <= size <= MAX_SIZE:
         raise ValueError(f"an image of {size} pixels")
     return {
-        "seed": _whole(values["seed"]),
+        "seed": whole_of(values["seed"]),
         "negative_prompt": text_of(values["negative_prompt"]),
-        "steps": _whole(values["steps"]),
+        "steps": whole_of(values["steps"]),
         "guidance_scale": _real(values["guidance_scale"]),
         "adapter_scale": _real(values["adapter_scale"]),
         "guided_share": _real(values.get("guided_share", 1.0)),
         "similarity_floor": _real(values["similarity_floor"]),
-        "max_concepts": _whole(values["max_concepts"]),
+        "max_concepts": whole_of(values["max_concepts"]),
         "weights": [_real(weight) for weight in _rows(values["weights"])],
-        "rounds": _whole(values["rounds"]),
+        "rounds": whole_of(values["rounds"]),
         "size": size,
     }
 
@@ -196,7 +196,7 @@ def _request(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Request:
 
 def _kept(number: Any, rounds: Sequence[Mapping[str, Any]]) -> int:
     """An image that was drawn, or that is to be drawn again from what was found for it."""
-    kept = _whole(number)
+    kept = whole_of(number)
     if not 0 <= kept <= len(rounds) or (kept and not rounds[kept - 1]["references"]):
         raise ValueError(f"kept is {number!r} of {len(rounds)} rounds")
     return kept
@@ -283,7 +283,8 @@ def _real(value: Any) -> float:
     return float(value)
 
 
-def _whole(value: Any) -> int:
+def whole_of(value: Any) -> int:
+    """The value, if it is a whole number. Raises TypeError or ValueError: it is none, OverflowError: it is endless."""
     if _real(value) != int(value):
         raise ValueError(f"{value!r} is no whole number")
     return int(value)

@@ -27,13 +27,18 @@ from PIL.PngImagePlugin import PngInfo
 
 from imgrag.errors import RecordError
 from imgrag.runs.values import Box, Reference, Round, Run, StageReport, Verdict
+from imgrag.texts import clean_document
 
 PARTIAL = ".partial-"
 RECORD = "run.json"
 TEXT_KEY = "imgrag"
+MAX_RECORD = (
+    50 * 10**6
+)  # bytes; one of five rounds with all candidates that a profile may ask for has ten million
 PASSING = ("id", "started", "loads", "state", "parent", "owner")
 """Fields of a record that two runs of the same request do not share."""
 ID = re.compile(r"[0-9]{8}-[0-9]{6}(?:[0-9]{6})?-[0-9a-f]{6}")  # earlier ones have no microseconds
+_OWNER = re.compile(rb'(?<!\\)"owner": ?"([0-9a-f]{1,64})"')  # within a text the first quote has a backslash
 _WRITER = re.compile(rf"{re.escape(PARTIAL)}([0-9]+)-.*")
 
 
@@ -85,16 +90,47 @@ def open_record(results: Path, run_id: str) -> dict[str, Any]:
     Raises:
         RecordError: the id is none, or there is no such run, or its record is broken.
     """
-    folder = run_folder(results, run_id)
+    file = run_folder(results, run_id) / RECORD
+    if not file.exists():
+        raise RecordError(f"There is no run {run_id}.")
     try:
-        found = dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise RecordError(f"There is no run {run_id}.") from error
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        found = parsed(_beginning(file))
+    except (OSError, ValueError) as error:
         raise RecordError(f"The record of the run {run_id} cannot be read.") from error
     if found.get("state") == "running" and not _is_at_work(found.get("worker")):
         found["state"] = "interrupted"
     return found
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """What the JSON of a record says; its texts have passed `texts.clean`.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    try:
+        found = clean_document(json.loads(content))
+    except RecursionError as error:
+        raise ValueError("nested without end") from error
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return found
+
+
+def owner_in(damaged: Path) -> str | None:
+    """Whose a run is by a record that is no JSON any more, such as the first half of one; `None` if it does not tell."""
+    with suppress(OSError, ValueError):
+        found = _OWNER.search(_beginning(damaged))
+        return found[1].decode() if found else None
+    return None
+
+
+def _beginning(file: Path) -> bytes:
+    """What a file holds, of a very large one the first megabytes. Raises OSError, ValueError: it is no file."""
+    if not file.is_file():
+        raise ValueError(f"{file.name} is no file")  # a pipe would be waited for without end
+    with file.open("rb") as opened:
+        return opened.read(MAX_RECORD)
 
 
 def is_id(name: str) -> bool:

@@ -14,19 +14,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from imgrag.archive import records
 from imgrag.archive.reading import DAMAGED, library_of, restored, text_of
-from imgrag.errors import ImgragError, RecordError
+from imgrag.errors import RecordError
+from imgrag.library.intake.archives import check_list
 from imgrag.library.intake.pictures import MAX_PIXELS
+from imgrag.library.intake.structure import check_structure
 from imgrag.runs.values import Run, new_id
 
-MAX_RECORD = 2 * 10**6  # bytes; a record of five rounds has some ten thousand
+MAX_RECORD = 2 * 10**6  # bytes of a record that was brought along; one of five rounds has some ten thousand
 MAX_PICTURE = 40 * 10**6  # bytes of a picture in a zip
-MAX_ALBUM = 3 * MAX_PIXELS  # pixels of all pictures in a zip together
+MAX_ALBUM = 150 * 10**6  # pixels of all pictures in a zip together
 
 Find = Callable[[str, str], Image.Image]
 """The picture of a library, by the library's name and the file; raises `LibraryError`."""
@@ -40,7 +42,7 @@ def open_run(results: Path, run_id: str) -> Run:
     """
     folder = records.run_folder(results, run_id)
     record = records.open_record(results, run_id)
-    return restored({**record, "id": run_id}, lambda name: _from_file(folder / name))
+    return restored({**record, "id": run_id}, lambda name: open_picture(folder / name))
 
 
 def read_zip(path: Path) -> Run:
@@ -50,10 +52,11 @@ def read_zip(path: Path) -> Run:
         RecordError: it is no such zip.
     """
     try:
+        check_list(path)
         with zipfile.ZipFile(path) as archive:
             record = _record(_member(archive, records.RECORD, MAX_RECORD))
             run = restored(record, _Album(archive))
-    except ImgragError:
+    except RecordError:
         raise
     except Exception as error:  # zipfile's readers raise nearly anything on broken files
         raise RecordError("This zip holds no run of imgrag. Choose one that was saved here.") from error
@@ -79,7 +82,18 @@ def read_png(path: Path, find: Find) -> Run:
 
 def promised(path: Path) -> str:
     """The hash of the pixels that the result of a PNG's run had. Raises RecordError: it carries no run."""
-    return str(dict(_carried(path).get("pixels") or {}).get("result.png", ""))
+    pixels = _carried(path).get("pixels")
+    return str(pixels.get("result.png", "")) if isinstance(pixels, dict) else ""
+
+
+def open_picture(file: Path) -> Image.Image:
+    """A picture in a run's folder. Raises RecordError: it is none that can be read."""
+    try:
+        if file.is_file():  # a pipe would be waited for without end
+            return _decoded(file.read_bytes(), MAX_PIXELS)
+    except OSError as error:
+        raise RecordError(f"The picture {file.name} of this run cannot be read.") from error
+    raise RecordError(f"The picture {file.name} of this run is not there.")
 
 
 def drawn_anew(run: Run) -> Run:
@@ -140,7 +154,7 @@ def consistent(results: Path) -> list[str]:
             open_run(results, folder.name)
             named = record["pixels"].items()
             wrong = [
-                name for name, pixels in named if records.pixel_hash(_from_file(folder / name)) != pixels
+                name for name, pixels in named if records.pixel_hash(open_picture(folder / name)) != pixels
             ]
             faults += [f"{folder.name}: {name} is not what its record says" for name in wrong]
             faults += [f"{folder.name}: no result"] * (record["state"] == "finished" and not record["result"])
@@ -165,7 +179,7 @@ class _Album:
 def _carried(path: Path) -> dict[str, Any]:
     """What the image's text says. It stands before the pixels, so nothing is decoded."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with path.open("rb") as file, _png(file) as image:
             text = image.info[records.TEXT_KEY]
             content = text.encode()
     except Exception as error:  # Pillow's readers raise nearly anything on broken files
@@ -175,12 +189,17 @@ def _carried(path: Path) -> dict[str, Any]:
     return _record(content)
 
 
-def _record(text: bytes) -> dict[str, Any]:
-    if len(text) > MAX_RECORD:
+def _png(file: IO[bytes]) -> ImageFile.ImageFile:
+    check_structure(file)
+    return Image.open(file, formats=["PNG"])
+
+
+def _record(content: bytes) -> dict[str, Any]:
+    if len(content) > MAX_RECORD:
         raise RecordError(DAMAGED)
     try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
+        return records.parsed(content)
+    except ValueError as error:
         raise RecordError(DAMAGED) from error
 
 
@@ -197,13 +216,6 @@ def _reference_again(name: str, record: Mapping[str, Any], find: Find) -> Image.
     return find(library_of(record["library"]), text_of(row["file"]))
 
 
-def _from_file(path: Path) -> Image.Image:
-    try:
-        return _decoded(path.read_bytes(), MAX_PIXELS)
-    except OSError as error:
-        raise RecordError(f"The picture {path.name} of this run cannot be read.") from error
-
-
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     found = archive.getinfo(name)
     if found.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -218,7 +230,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 def _decoded(content: bytes, most: int) -> Image.Image:
     """A PNG of at most so many pixels; the size is read before anything is decoded."""
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        with _png(io.BytesIO(content)) as image:
             if image.width * image.height > most:
                 raise RecordError("A picture of this run is larger than any that imgrag makes.")
             image.load()

@@ -1,6 +1,7 @@
 """Benches: each measures through the real pipeline, prints a table, and ends with one JSON line.
 
-A bench is a module with `main(argv) -> exit code`; this one holds what they print with.
+A bench is a module or folder here with `main(argv) -> exit code`, known to the command line by its name
+(so what they all print with stands in this file). Their figures are in `imgrag/bench/README.md`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+MOST = 10**9
+
+
+def count(text: str) -> int:
+    """How many, for `argparse`: 0 to a billion. Raises ValueError: it is none of these."""
+    number = int(text)
+    if not 0 <= number <= MOST:
+        raise ValueError(f"{number} is out of range")
+    return number
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
+from imgrag.bench import Bar, Figure, Meter, count, machine, print_bars, print_document
 from imgrag.engine.librarian import Found, Librarian
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.library.intake.adding import finished
@@ -51,9 +51,9 @@ class Case:
 def main(argv: list[str]) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m imgrag bench search", description=__doc__)
-    parser.add_argument("--icons", type=int, default=60, help="icons, each on eight colours")
-    parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--reranked", type=int, default=20, help="queries that are re-ranked too")
+    parser.add_argument("--icons", type=count, default=60, help="icons, each on eight colours")
+    parser.add_argument("--queries", type=count, default=200)
+    parser.add_argument("--reranked", type=count, default=20, help="queries that are re-ranked too")
     parser.add_argument("--profile", default="pocket")
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args(argv)

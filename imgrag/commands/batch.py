@@ -6,6 +6,7 @@ Knows the pipeline; knows neither pages nor terminals.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -92,15 +93,22 @@ class Journal:
     def finished(self) -> dict[str, Line]:
         """By request, the last line that tells of a run whose image was still there at opening."""
         lines = filter(None, map(_parsed, self._lines.splitlines()))
-        return {
-            line.request: line for line in lines if line.result and (self._folder / line.result).is_file()
-        }
+        return {line.request: line for line in lines if self._is_there(line)}
 
     def add(self, line: Line) -> None:
         """Write a line, at once and as a whole."""
+        whole = f"{line.json()}\n".encode()
         with self._opened() as file:
-            file.write(f"{line.json()}\n".encode())
+            end = file.seek(0, os.SEEK_END)
+            if file.write(whole) < len(whole):  # the disk is full; half a line is none
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
+
+    def _is_there(self, line: Line) -> bool:
+        """Whether the image is. The file may have been edited, so that it names anything."""
+        own = records.is_id(line.id) and line.result == f"{line.id}/result.png"
+        return own and (self._folder / line.id / "result.png").is_file()
 
     @contextmanager
     def _opened(self) -> Iterator[FileIO]:

@@ -6,7 +6,6 @@ run that could not be done (or any of a batch) exit code 1, Ctrl-C 130.
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Generator, Iterable
@@ -24,11 +23,11 @@ from rich.progress import (
 
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_weights, read_prompts
-from imgrag.commands.terminal import plain_errors, progress, say
+from imgrag.commands.terminal import plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, RequestError
 from imgrag.runs.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
 from imgrag.runs.trace import trace
-from imgrag.runs.values import Request, Run
+from imgrag.runs.values import Request, Run, in_brief
 
 if TYPE_CHECKING:
     from imgrag.commands.batch import Line
@@ -70,9 +69,6 @@ PolicyChoice = Annotated[PolicyName, typer.Option(help="Let idle models go, or k
 @app.callback()
 def main() -> None:
     """Retrieval-augmented image generation, step by step."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a console may lack some letters of a prompt
-            stream.reconfigure(errors="replace")
 
 
 @app.command()
@@ -98,7 +94,7 @@ def run(
     """Draw a prompt: draft, verdict, references, enhanced image, second verdict."""
     with plain_errors():
         request = Request(
-            prompt, negative_prompt, seed, steps, guidance_scale, adapter_scale, similarity_floor,
+            typed(prompt), typed(negative_prompt), seed, steps, guidance_scale, adapter_scale, similarity_floor,
             max_concepts, parse_weights(weights), rounds, library,
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
@@ -114,7 +110,7 @@ def batch(
     prompts: Annotated[list[str] | None, typer.Argument(help="What to draw, each in quotes.")] = None,
     file: Annotated[
         Path | None,
-        typer.Option(help="Prompts, one a line; or JSON lines or CSV of requests. - is standard input."),
+        typer.Option(help="Prompts, one a line; or JSON or a table of requests. - is standard input."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the batch. [default: datasets/results/batch]")
@@ -136,12 +132,12 @@ def batch(
     """Draw a list of prompts, one line of JSON each; the same command again goes on where it was stopped."""
     with plain_errors():
         usual: dict[str, Any] = {
-            "negative_prompt": negative_prompt, "seed": seed, "steps": steps, "guidance_scale": guidance_scale,
+            "negative_prompt": typed(negative_prompt), "seed": seed, "steps": steps, "guidance_scale": guidance_scale,
             "adapter_scale": adapter_scale, "similarity_floor": similarity_floor, "max_concepts": max_concepts,
             "weights": parse_weights(weights), "rounds": rounds, "library": library,
         }  # fmt: skip
-        requests = [Request(prompt, **usual) for prompt in prompts or ()]
-        requests += read_prompts(file, usual, MAX_REQUESTS - len(requests)) if file else []
+        requests = [Request(typed(prompt), **usual) for prompt in prompts or ()]
+        requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []
         if not requests:
             raise RequestError("There is no prompt. Give some in quotes, or a file of them with --file.")
         from imgrag.commands.batch import Journal, run_batch
@@ -170,7 +166,7 @@ def download(
             bars.update(task, description=file, completed=done, total=total)
 
         fetched = fetch(load_profile(profile), show)
-    print("\n".join(f"fetched {label}" for label in fetched) or "Everything is here already.")
+        print("\n".join(f"fetched {label}" for label in fetched) or "Everything is here already.")
 
 
 @app.command()
@@ -201,14 +197,14 @@ def bench(
 
         _check_names("bench", [name], [module.name for module in pkgutil.iter_modules(imgrag.bench.__path__)])
         module = importlib.import_module(f"imgrag.bench.{name}")
-        raise typer.Exit(module.main(context.args))
+        code = module.main(context.args)
+    raise typer.Exit(code)
 
 
 def _check_names(what: str, names: Iterable[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
-            say(f"There is no {what} {name!r}. Known are: {', '.join(known)}.")
-            raise typer.Exit(2)
+            raise RequestError(f"There is no {what} {in_brief(name)!r}. Known are: {', '.join(known)}.")
 
 
 def _followed(events: Generator[Event, None, None]) -> Run:

@@ -19,7 +19,7 @@ from imgrag.archive.records import PARTIAL
 from imgrag.archive.restoring import open_run
 from imgrag.commands.batch import Line
 from imgrag.errors import RecordError
-from imgrag.pictures import opaque
+from imgrag.pictures import bounded
 from imgrag.runs.decisions import listed
 from imgrag.runs.values import Reference, Run
 
@@ -187,7 +187,7 @@ def _references(
 def _paste(card: Image.Image, image: Image.Image, box: Box) -> None:
     """The whole image in the middle of the box, larger or smaller."""
     room = (box[2] - box[0], box[3] - box[1])
-    fitted = ImageOps.contain(opaque(image), room, Image.Resampling.LANCZOS)
+    fitted = ImageOps.contain(bounded(image, max(room)), room, Image.Resampling.LANCZOS)
     card.paste(fitted, ((box[0] + box[2] - fitted.width) // 2, (box[1] + box[3] - fitted.height) // 2))
 
 

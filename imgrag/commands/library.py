@@ -1,4 +1,4 @@
-"""`python -m imgrag library create | add | search | remove | list | stats | export`.
+"""`python -m imgrag library create | copy | add | search | remove | list | stats | export`.
 
 With --json results go to stdout as JSON and nothing else does.
 """
@@ -6,14 +6,15 @@ With --json results go to stdout as JSON and nothing else does.
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from imgrag.commands.terminal import plain_errors, progress, say
+from imgrag.commands.terminal import plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, LibraryError
 
 app = typer.Typer(
@@ -47,6 +48,14 @@ def create(
 
 
 @app.command()
+def copy(name: Name, new: Annotated[str, typer.Argument(help="The copy's name.")]) -> None:
+    """Make a library with the pictures of another one, to change it. Nothing is embedded again."""
+    with plain_errors():
+        _librarian().copy(name, new)
+        say(f"The library {new!r} is there, with the pictures of {name!r}.")
+
+
+@app.command()
 def add(
     name: Name,
     paths: Annotated[
@@ -56,9 +65,12 @@ def add(
     profile: Profile = "pocket",
     as_json: AsJson = False,
 ) -> None:
-    """Add pictures, or without paths look what has changed. What was stopped goes on where it was."""
-    with plain_errors():
-        report = _followed(_librarian(profile).add(name, paths or []))
+    """Add pictures, or without paths look what has changed. What was stopped goes on where it was.
+
+    Links within the folders are followed, wherever they lead; each picture is taken once.
+    """
+    with plain_errors(), _copy_offered(name):
+        report = _followed(_librarian(profile).add(name, paths or [], reach=Path("/")))
         if as_json:
             print(json.dumps(asdict(report), indent=2, ensure_ascii=False))
             return
@@ -68,6 +80,11 @@ def add(
         )
         for skipped in report.skipped:
             print(f"skipped {skipped.file}: {skipped.reason}")
+        for problem in report.problems:
+            print(f"not read {problem.file}: {problem.reason}")
+        if report.unmatched:
+            names = ", ".join(report.unmatched_names) or "one without a name"
+            print(f"without a picture: {report.unmatched:,} rows of metadata, such as {names}")
 
 
 @app.command()
@@ -89,7 +106,7 @@ def search(
         from imgrag.library.search.queries import Query
 
         share = {} if weight is None else {"weight": weight}
-        query = Query(words, _picture(image) if image else None, where=where, **share)
+        query = Query(typed(words), _picture(image) if image else None, where=typed(where), **share)
         found = _librarian(profile).search(name, query, k, rerank)
         if as_json:
             print(
@@ -116,7 +133,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a whole library is deleted.")] = False,
 ) -> None:
     """Take pictures out of a library, or delete it."""
-    with plain_errors():
+    with plain_errors(), _copy_offered(name):
         librarian = _librarian()
         if files:
             removed = librarian.remove(name, files)
@@ -124,10 +141,8 @@ def remove(
                 raise LibraryError(f"The library {name!r} has none of these files.")
             print(f"{removed} removed")
             return
-        librarian.library(name)
-        if not yes and not typer.confirm(
-            f"Delete the library {name!r} with the pictures in its folder?", err=True
-        ):
+        librarian.require_own(name)
+        if not yes and not _confirmed(f"Delete the library {name!r} with the pictures in its folder?"):
             raise Cancelled("Nothing was deleted.")
         librarian.delete(name)
 
@@ -167,6 +182,24 @@ def export(
     with plain_errors():
         for path in _librarian(profile).export(name, out):
             print(path)
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # nobody is there to answer
+        raise LibraryError("Nothing was deleted: nobody answered. Add --yes to delete unasked.") from None
+
+
+@contextmanager
+def _copy_offered(name: str) -> Iterator[None]:
+    """Where a library that comes with the app would be changed, say how to get one that can be."""
+    from imgrag.library.base import ReadOnly
+
+    try:
+        yield
+    except ReadOnly as error:
+        raise LibraryError(f"{error} To make one: python -m imgrag library copy {name!r} NEW") from None
 
 
 def _picture(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Lists of prompts: plain text, JSON lines or CSV become requests. Knows neither runs nor models."""
+"""Lists of prompts: plain text, JSON or a table become requests. Knows neither runs nor models."""
 
 from __future__ import annotations
 
@@ -6,58 +6,77 @@ import codecs
 import csv
 import io
 import json
+import re
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from imgrag.errors import RequestError
-from imgrag.runs.values import Request
+from imgrag.runs.values import Request, in_brief
+from imgrag.texts import clean_document, clean_line
 
 MAX_REQUESTS = 10_000
 MAX_BYTES = 100_000_000  # of a file
+MAX_NAMES = 8  # in a sentence
 PLAIN = (".txt", ".text")
 JSON = (".jsonl", ".ndjson", ".json")
 CSV = (".csv", ".tsv")
 DELIMITERS = ",;\t"  # a spreadsheet takes the second where a comma parts decimals
 FIELDS = tuple(field.name for field in fields(Request))
+ALIASES = {"prompts": "prompt", "cfg_scale": "guidance_scale"}  # DrawBench's and A1111's words
+BESIDE = ("category", "challenge", "note")  # what PartiPrompts and DrawBench say of a prompt
+OPTIONS = ("prompt", "negative_prompt", "seed", "steps", "guidance_scale")
+"""What a line of options may set: such lines come from the page's endpoint too, so no library, which may be a folder."""
 
 Row = dict[str, Any]
+Tell = Callable[[str], None]
+_COMMENT = re.compile(r"#(\s|$)")  # "#1 dad mug" is a prompt
+_OPTION = re.compile(r"--[A-Za-z]")
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_DECODER = json.JSONDecoder()
+_GAP = re.compile(r"\s*")
 
 
 def read_prompts(
-    path: Path, usual: Mapping[str, Any] | None = None, limit: int = MAX_REQUESTS
+    path: Path,
+    usual: Mapping[str, Any] | None = None,
+    limit: int = MAX_REQUESTS,
+    tell: Tell = lambda words: None,
 ) -> list[Request]:
     """The requests in a file, or of standard input where `path` is "-".
 
-    A file has one prompt a line, or is JSON lines or CSV with a `prompt` and any other of a request's
-    fields. Its name's ending says which; with none that is known here, its beginning does.
+    A file has one prompt a line, as text or as A1111's options (`--prompt "a dog" --seed 5`); or it is JSON
+    (objects one after the other, or a list of objects or texts), or a table with a column `prompt` and any
+    other of a request's fields. Its name's ending says which; with none that is known here, its beginning does.
 
     Args:
         usual: a request's fields where a line does not give them.
+        tell: takes a sentence on what was left out, such as columns that a request has not.
 
     Raises:
         RequestError: the file cannot be read, or a line is no request; the message names the line.
     """
     name = "standard input" if str(path) == "-" else path.name
     try:
-        text = _decoded(_bytes(path))
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{name} is no text in UTF-8. Save it as UTF-8 and try again.") from error
+        text = _decoded(_bytes(path), name)
     except OSError as error:
         raise RequestError(f"{name} cannot be read ({error.strerror or 'it is no file'}).") from error
-    return parse_prompts(text, usual, limit, name=name, suffix=path.suffix.lower())
+    return parse_prompts(text, usual, limit, tell, name=name, suffix=path.suffix.lower())
 
 
 def parse_prompts(
     text: str,
     usual: Mapping[str, Any] | None = None,
     limit: int = MAX_REQUESTS,
+    tell: Tell = lambda words: None,
     *,
     name: str = "",
     suffix: str = "",
@@ -71,8 +90,8 @@ def parse_prompts(
     Raises:
         RequestError: a line is no request, there is none, or there are more than `limit`.
     """
-    requests: list[Request] = []
-    for number, row in _rows(text, suffix, name):
+    requests, ignored = list[Request](), dict[str, None]()
+    for number, row in _rows(text, suffix, name, ignored):
         if len(requests) == limit:
             raise RequestError(f"There are more than {limit} prompts{_of(name)}; at most {limit} go at once.")
         try:
@@ -81,6 +100,8 @@ def parse_prompts(
             raise RequestError(f"Line {number}{_of(name)}: {error}") from None
     if not requests:
         raise RequestError(f"There is no prompt{_of(name)}. Write one a line.")
+    if ignored:
+        tell(f"A request has none of these, so they were left out: {_some(ignored)}.")
     return requests
 
 
@@ -93,7 +114,9 @@ def parse_weights(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(weight) for weight in text.split(",")) if text.strip() else ()
     except ValueError:
-        raise RequestError(f"The weights are {text!r}; give numbers with commas, such as 1,0.5.") from None
+        raise RequestError(
+            f"The weights are {in_brief(text)!r}; give numbers with commas, such as 1,0.5."
+        ) from None
 
 
 def _bytes(path: Path) -> bytes:
@@ -107,21 +130,33 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _decoded(data: bytes) -> str:
-    """UTF-8, or UTF-16 where it says so: some of Windows' programs write that."""
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return data.decode("utf-16" if wide else "utf-8-sig")
+def _decoded(data: bytes, name: str) -> str:
+    """UTF-8, or UTF-16 where it says so, or what Windows' programs wrote before either.
+
+    Raises:
+        RequestError: it is no text.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if _BINARY.search(data):
+            raise RequestError(f"{name} is no text. Save it as text in UTF-8 and try again.") from None
+        return data.decode("cp1252", "replace")
 
 
-def _rows(text: str, suffix: str, name: str) -> Iterator[tuple[int, Row]]:
-    """Line numbers and fields."""
+def _rows(text: str, suffix: str, name: str, ignored: dict[str, None]) -> Iterator[tuple[int, Row]]:
+    """Line numbers and fields; the names of what is no field come to `ignored`."""
     first = next((line for line in _lines(text) if line.strip()), "")
     looks = suffix not in PLAIN + JSON + CSV
-    if suffix in JSON or (looks and first.lstrip().startswith("{")):
-        return _json_rows(text, name)
-    if suffix in CSV or (looks and set(_columns(first)) <= set(FIELDS)):
-        return _csv_rows(text, name)
-    return _plain_rows(text)
+    if suffix in JSON or (looks and first.lstrip().startswith(("{", "["))):
+        return _json_rows(text, name, ignored)
+    columns = set(_columns(first, _delimiter(first)))
+    table = {"prompt"} <= columns <= {*FIELDS, *BESIDE} or _SEPARATOR.fullmatch(first.strip())
+    if suffix in CSV or (looks and table):
+        return _table_rows(text, name, ignored)
+    return _plain_rows(text, name, ignored)
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -129,31 +164,91 @@ def _lines(text: str) -> Iterator[str]:
     return io.StringIO(text, newline=None)
 
 
-def _plain_rows(text: str) -> Iterator[tuple[int, Row]]:
+def _plain_rows(text: str, name: str, ignored: dict[str, None]) -> Iterator[tuple[int, Row]]:
     for number, line in enumerate(_lines(text), start=1):
         prompt = line.strip()
-        if prompt and not prompt.startswith("#"):
+        if _OPTION.match(prompt):
+            yield number, _known(_options(prompt, f"Line {number}{_of(name)}"), OPTIONS, ignored)
+        elif prompt and not _COMMENT.match(prompt):
             yield number, {"prompt": prompt}
 
 
-def _json_rows(text: str, name: str) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(_lines(text), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            raise RequestError(f'Line {number}{_of(name)} is no JSON object such as {{"prompt": "a dog"}}.')
-        yield number, row
+def _options(line: str, where: str) -> Row:
+    """`--prompt "a dog" --seed 5` -> {"prompt": "a dog", "seed": "5"}. Raises RequestError: a quote is left open."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        raise RequestError(f"{where} has a quotation mark that is never closed.") from None
+    values: dict[str, list[str]] = {}
+    for word in words:
+        if _OPTION.match(word):
+            column = values.setdefault(_field(word), [])
+        else:
+            column.append(word)
+    return {name: " ".join(parts) for name, parts in values.items()}
 
 
-def _csv_rows(text: str, name: str) -> Iterator[tuple[int, Row]]:
-    body = text.lstrip("\r\n")
+def _json_rows(text: str, name: str, ignored: dict[str, None]) -> Iterator[tuple[int, Row]]:
+    """Objects or texts, one after the other or in a list, each on a line or over several."""
+    at = _skipped(text, 0)
+    listed = text.startswith("[", at)
+    at = _skipped(text, at + listed)
+    line, counted = 1, 0
+    while at < len(text) and not (listed and text[at] == "]"):
+        line, counted = line + text.count("\n", counted, at), at
+        row, at = _json_value(text, at, f"Line {line}{_of(name)}")
+        yield line, _known(row, [name for name in row if name not in BESIDE], ignored)
+        at = _skipped(text, at)
+        at = _skipped(text, at + 1) if listed and text.startswith(",", at) else at
+    if listed and text[at:].rstrip() != "]":
+        raise RequestError(f"The list{_of(name)} does not end where the text ends. Close it there with ].")
+
+
+def _json_value(text: str, at: int, where: str) -> tuple[Row, int]:
+    """An object, or a text as its prompt, and where it ends."""
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError):
+        value, end = None, at
+    if isinstance(value, str):
+        return {"prompt": value}, end
+    if not isinstance(value, dict):
+        raise RequestError(f'{where} is no JSON object such as {{"prompt": "a dog"}}.')
+    return {_field(key): item for key, item in value.items()}, end
+
+
+def _skipped(text: str, at: int) -> int:
+    """Behind the white space there."""
+    gap = _GAP.match(text, at)
+    return gap.end() if gap else at
+
+
+def _table_rows(text: str, name: str, ignored: dict[str, None]) -> Iterator[tuple[int, Row]]:
+    """The rows of a table whose first line names its columns."""
+    body, delimiter = text.lstrip("\r\n"), ""
+    first = next(_lines(body), "")
+    if separator := _SEPARATOR.fullmatch(first.strip("\r\n")):  # what Excel reads and other programs show
+        body, delimiter = body[len(first) :].lstrip("\r\n"), separator[1]
     skipped = text[: len(text) - len(body)].count("\n")
     head = next(_lines(body), "")
-    rows = csv.DictReader(io.StringIO(body, newline=""), _columns(head), delimiter=_delimiter(head))
+    delimiter = delimiter or _delimiter(head)
+    columns = _columns(head, delimiter)
+    if head and "prompt" not in columns:
+        raise RequestError(f"Line {skipped + 1}{_of(name)} names no column prompt, only {_some(columns)}.")
+    for number, row in _cells(body, columns, delimiter, skipped, name):
+        yield number, _known(row, FIELDS, ignored)
+
+
+def _cells(
+    body: str, columns: list[str], delimiter: str, skipped: int, name: str
+) -> Iterator[tuple[int, Row]]:
+    """Line numbers and rows. Tabs part cells whatever quotation marks there are, unless all are in pairs."""
+    quoting: Literal[0, 3] = (
+        csv.QUOTE_NONE if delimiter == "\t" and not _is_quoted(body) else csv.QUOTE_MINIMAL
+    )
+    rows = csv.DictReader(
+        io.StringIO(body, newline=""), columns, delimiter=delimiter, quoting=quoting, strict=True
+    )
     try:
         for row in islice(rows, 1, None):
             number = rows.line_num + skipped
@@ -165,11 +260,40 @@ def _csv_rows(text: str, name: str) -> Iterator[tuple[int, Row]]:
             if any(row.values()):
                 yield number, row
     except csv.Error as error:
-        raise RequestError(f"Line {rows.line_num + skipped}{_of(name)} is no CSV ({error}).") from error
+        begun = rows.line_num + skipped + 1
+        raise RequestError(f"Line {begun}{_of(name)} is no CSV ({error}).") from error
 
 
-def _columns(head: str) -> list[str]:
-    return [cell.strip().strip('"').casefold() for cell in head.strip().split(_delimiter(head))]
+def _is_quoted(body: str) -> bool:
+    """Whether quotation marks in a table with tabs mean what they do in CSV. PartiPrompts has them in its prompts."""
+    try:
+        return all(
+            "\n" not in cell for row in csv.reader(_lines(body), "excel-tab", strict=True) for cell in row
+        )
+    except csv.Error:
+        return False
+
+
+def _columns(head: str, delimiter: str) -> list[str]:
+    return [_field(cell.strip().strip('"')) for cell in head.strip("\r\n").split(delimiter)]
+
+
+def _field(name: str) -> str:
+    """ "Negative Prompt", "--negative-prompt" -> "negative_prompt"."""
+    spelt = re.sub(r"[\s-]+", "_", clean_line(name).strip("- ").casefold())
+    return ALIASES.get(spelt, spelt)
+
+
+def _known(row: Row, allowed: Collection[str], ignored: dict[str, None]) -> Row:
+    """The row without what is not allowed; the names of that come to `ignored`."""
+    ignored.update((name, None) for name in row if name and name not in allowed)
+    return {name: value for name, value in row.items() if name in allowed}
+
+
+def _some(names: Iterable[str]) -> str:
+    """As many of the names as a sentence may hold."""
+    found = [in_brief(name) for name in islice(filter(None, names), MAX_NAMES + 1)]
+    return ", ".join(found if len(found) <= MAX_NAMES else [*found[:MAX_NAMES], "…"]) or "empty ones"
 
 
 def _delimiter(head: str) -> str:
@@ -179,7 +303,7 @@ def _delimiter(head: str) -> str:
 def _request(row: Row, usual: Mapping[str, Any]) -> Request:
     unknown = [str(name) for name in row if name not in FIELDS]
     if unknown:
-        raise RequestError(f"A request has no field {unknown[0]!r}; it has {', '.join(FIELDS)}.")
+        raise RequestError(f"A request has no field {in_brief(unknown[0])!r}; it has {', '.join(FIELDS)}.")
     given = {name: _value(name, value) for name, value in row.items() if value is not None and value != ""}
     return Request(**{"prompt": "", **usual, **given})
 
@@ -191,20 +315,15 @@ def _value(name: str, value: Any) -> Any:
     try:
         if isinstance(value, bool):  # or it would pass for a number
             raise ValueError
-        return _adapters()[name].validate_python(value)
+        return _adapters()[name].validate_python(clean_document(value))
     except (ValidationError, ValueError):
         what = name.replace("_", " ")
-        raise RequestError(f"The {what} is {_short(value)}, which cannot be read as one.") from None
+        raise RequestError(f"The {what} is {in_brief(repr(value))}, which cannot be read as one.") from None
 
 
 @lru_cache(maxsize=1)
 def _adapters() -> dict[str, TypeAdapter[Any]]:
     return {name: TypeAdapter(kind) for name, kind in get_type_hints(Request).items()}
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _of(name: str) -> str:

@@ -1,12 +1,15 @@
-"""What all commands share: progress on stderr, and errors as one sentence with an exit code."""
+"""What all programs of a terminal share: whole streams, progress on stderr, errors as one sentence and an exit code."""
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn, TextIO
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,6 +21,27 @@ from rich.progress import (
 )
 
 from imgrag.errors import Cancelled, CheckpointError, ImgragError, MemoryBudgetError
+from imgrag.runs.values import in_brief
+from imgrag.texts import clean_line
+
+
+@contextmanager
+def whole_streams() -> Iterator[None]:
+    """Around a whole program: its streams are there, take any letter, and what they do not take is told.
+
+    Whoever started it may have closed them, or put them on a full disk, a pipe that nobody reads, or a
+    console that lacks some letters of a prompt.
+    """
+    _open_streams()
+    try:
+        yield
+    except OSError as error:  # while a usage or a help text was printed
+        _end(_in_words(error), 2)
+    finally:
+        untold = _let_go(sys.stdout)
+        _let_go(sys.stderr)
+        if untold is not None:
+            _end(_in_words(untold), 2)
 
 
 @contextmanager
@@ -26,18 +50,56 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Cancelled):
-        say("Stopped.")
-        raise typer.Exit(130) from None
+        _end("Stopped.", 130)
     except (CheckpointError, MemoryBudgetError) as error:
-        say(str(error))
-        raise typer.Exit(1) from None
+        _end(str(error), 1)
     except ImgragError as error:
-        say(str(error))
-        raise typer.Exit(2) from None
+        _end(str(error), 2)
+    except OSError as error:
+        _end(_in_words(error), 2)
 
 
 def say(sentence: str) -> None:
-    print(" ".join(sentence.split()), file=sys.stderr)
+    with suppress(OSError):  # there is nobody to tell
+        print(clean_line(sentence), file=sys.stderr)
+
+
+def typed(text: str) -> str:
+    """An argument of the command line as a person meant it, also where the locale is not UTF-8."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    say(sentence)
+    raise SystemExit(code) from None
+
+
+def _open_streams() -> None:
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115  for as long as the program
+            setattr(sys, name, nowhere)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _let_go(stream: TextIO) -> OSError | None:
+    """Write what is left of a stream. What it does not take is dropped, or Python would complain of it at the end."""
+    try:
+        stream.flush()
+    except OSError as error:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
+
+
+def _in_words(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{in_brief(os.fsdecode(error.filename))!r} cannot be used ({reason})."
+    return f"The output or a file could not be written or read ({reason})."
 
 
 def progress() -> Progress:

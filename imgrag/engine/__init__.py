@@ -1,1 +1,4 @@
-"""How a run goes: the one pipeline object, its stages in order, and the librarian that borrows its models."""
+"""How a run goes: the one pipeline object, its stages in order, every template that a model is asked with (`prompts`).
+
+Beside them the librarian, who borrows the pipeline's models for libraries, and what ZeroGPU needs.
+"""

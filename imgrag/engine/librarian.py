@@ -18,17 +18,27 @@ from PIL import Image
 from imgrag.engine.handover import handed_over
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, LibraryError
-from imgrag.library import ImageLibrary, create_library, delete_library, library_names, rename_library
+from imgrag.library import (
+    ImageLibrary,
+    copy_library,
+    create_library,
+    delete_library,
+    rename_library,
+)
+from imgrag.library.base import ReadOnly
 from imgrag.library.engines.store import Entry, Value
 from imgrag.library.intake.adding import Progress, Report
+from imgrag.library.removal import Removal
 from imgrag.library.search.column import Column, as_candidate
-from imgrag.library.search.filters import parse_filter
+from imgrag.library.search.filters import COLUMNS, Filter, fields_of, parse_filter
 from imgrag.library.search.queries import Embedded, Query, embed
 from imgrag.library.search.rerank import MAX_RANKED, rank
-from imgrag.runs.values import Candidate
+from imgrag.library.shelf import check_rename, require_own
+from imgrag.runs.values import Candidate, in_brief
 
 SAME = 0.99999  # cosine similarity from which a picture of the library is the query itself
 MAX_RESULTS = 1000
+SHOWN_COLUMNS = 20  # by name, where a filter names one that is not there
 
 
 @dataclass(frozen=True)
@@ -55,30 +65,49 @@ class Librarian:
 
     def names(self) -> list[str]:
         """The named libraries."""
-        return library_names(self._pipeline.libraries)
+        return self._pipeline.library_names()
 
     def create(self, name: str, uri: str = "") -> None:
         """Make an empty library, in Milvus if there is a URI. Raises LibraryError."""
-        create_library(name, self._pipeline.libraries, uri)
+        create_library(name, self._pipeline.libraries, uri, self._pipeline.bundled)
+
+    def copy(self, name: str, new: str) -> None:
+        """Make a library with the pictures of another one; nothing is embedded again. Raises LibraryError."""
+        copy_library(self.library(name), new, self._pipeline.libraries, self._pipeline.bundled)
 
     def delete(self, name: str) -> None:
         """Delete a library with what is in its folder. Raises LibraryError."""
-        self._not_own(name)
-        self._pipeline.close_library(name)
-        delete_library(name, self._pipeline.libraries)
+        self.require_own(name)
+        self._pipeline.close_library(name, f"The library {name!r} was deleted meanwhile.")
+        delete_library(name, self._pipeline.libraries, self._pipeline.bundled)
 
     def rename(self, old: str, new: str) -> None:
         """Give a library another name. Raises LibraryError."""
-        self._not_own(old)
-        self._pipeline.close_library(old)
-        rename_library(old, new, self._pipeline.libraries)
+        self.require_own(old)
+        places = self._pipeline.libraries, self._pipeline.bundled
+        new = check_rename(old, new, *places)
+        self._pipeline.close_library(
+            old, f"The library {old!r} is called {new!r} now. What was done until then is kept; go on there."
+        )
+        rename_library(old, new, *places)
+
+    def require_own(self, name: str) -> None:
+        """See that a library may be renamed and deleted. Raises LibraryError: it comes with the app, or is not there."""
+        require_own(name, self._pipeline.libraries, self._pipeline.bundled)
+        if name == self._pipeline.profile.retrieval.library:
+            raise ReadOnly(name)
 
     def add(
-        self, name: str, paths: Sequence[Path], stop: threading.Event | None = None
+        self,
+        name: str,
+        paths: Sequence[Path],
+        stop: threading.Event | None = None,
+        reach: Path | None = None,
     ) -> Generator[Progress | Report, None, None]:
         """Add folders, pictures, zips and shards, or only look what has changed; at last a `Report`.
 
         Set `stop` or close the generator to end it after the batch at work; nothing done is lost.
+        `reach` is where links within the folders may lead; within each folder itself unless told.
 
         Raises:
             LibraryError: something cannot be added.
@@ -91,14 +120,26 @@ class Librarian:
                 raise Cancelled("Adding was stopped. What was added until then is kept.")
 
         def work(put: Callable[[Progress | Report], None]) -> None:
-            for event in self.library(name).add(paths, self.embedder(), check):
+            for event in self.library(name).add(paths, self.embedder(), check, reach):
                 put(event)
 
         yield from handed_over(work, stop)
 
     def remove(self, name: str, files: Sequence[str]) -> int:
-        """Take pictures out of a library; returns how many there were. Raises LibraryError."""
+        """Take pictures out of a library for good; returns how many there were. Raises LibraryError."""
         return self.library(name).remove(files)
+
+    def take_out(self, name: str, files: Sequence[str]) -> Removal:
+        """Take pictures out of a library so that `put_back` can undo it, until `forget`. Raises LibraryError."""
+        return self.library(name).take_out(files)
+
+    def put_back(self, name: str, taken: Removal) -> int:
+        """Undo a `take_out`; returns how many pictures are there again. Raises LibraryError."""
+        return self.library(name).put_back(taken)
+
+    def forget(self, name: str, taken: Removal) -> None:
+        """From now on what was taken out cannot be put back. Raises LibraryError."""
+        self.library(name).forget(taken)
 
     def stats(self, name: str) -> dict[str, Any]:
         """See `ImageLibrary.stats`."""
@@ -113,11 +154,28 @@ class Librarian:
     def page(self, name: str, offset: int, limit: int, where: str = "") -> tuple[list[Entry], int]:
         """Some entries in the order they came, and how many pass the filter. Raises LibraryError."""
         library, condition = self.library(name), parse_filter(where)
-        return library.entries(offset, limit, condition), library.count(condition)
+        count = library.count(condition)
+        if not count:
+            _require_columns(library, condition)
+        return library.entries(offset, limit, condition), count
+
+    def require_pictures(self, name: str, where: str = "") -> None:
+        """See, without a model, whether a search can begin. Raises LibraryError: nothing to search, a bad filter."""
+        parse_filter(where)
+        self.library(name).require_pictures()
 
     def thumbnail(self, name: str, file: str, side: int = 160) -> Image.Image:
         """A small copy of a picture. Raises LibraryError."""
         return self.library(name).thumbnail(file, side)
+
+    def picture(self, name: str, file: str) -> Image.Image:
+        """A picture of a library, also where nobody has looked into it since it was made. Raises LibraryError."""
+        library = self.library(name)
+        try:
+            return library.open(file)
+        except LibraryError:
+            library.index(self.embedder())
+            return library.open(file)
 
     def search(self, name: str, query: Query, k: int = 12, rerank: bool = False) -> Found:
         """The best `k` for words, a picture or both; the query picture itself is left out.
@@ -126,15 +184,17 @@ class Librarian:
             LibraryError: the library is empty, or filter or number are not understood.
         """
         if not 1 <= k <= MAX_RESULTS:
-            raise LibraryError(f"The number of results is {k}; it must be from 1 to {MAX_RESULTS}.")
+            raise LibraryError(f"The number of results is {in_brief(k)}; it must be from 1 to {MAX_RESULTS}.")
         library, where = self.library(name), parse_filter(query.where)
-        with self._pipeline.borrow(self._role(query)) as embedder:
-            column = library.index(embedder)
-            embedded = embed(query, embedder)
+        embedder = BorrowedEmbedder(self._pipeline, self._role(query))
+        column = library.index(embedder)  # it may decode pictures, and nobody waits for that
+        embedded = embed(query, embedder)
         without = self._itself(column, embedded)
         called = query.text if query.image is None else ""
         ranked = column.ranked(embedded.vector, called, k, where, without)
         found = [_as_result(entry, score) for entry, score in ranked]
+        if not found:
+            _require_columns(library, where)
         if not rerank or len(found) < 2:
             return Found(tuple(found))
         return self._ranked(library, query, found)
@@ -166,40 +226,58 @@ class Librarian:
         order = [*ranking.order, *range(len(pictures), len(found))]
         return Found(tuple(found[place] for place in order), ranking.reason, ranking.note)
 
-    def _not_own(self, name: str) -> None:
-        if name == self._pipeline.profile.retrieval.library:
-            raise LibraryError(f"The library {name!r} comes with the app and stays. Make one of your own.")
-
 
 class BorrowedEmbedder:
     """`imgrag.models.Embedder` that has the model only while it embeds."""
 
-    def __init__(self, pipeline: ImageRAGPipeline) -> None:
+    def __init__(self, pipeline: ImageRAGPipeline, role: str = "clip") -> None:
         self._pipeline = pipeline
-        with pipeline.borrow("clip") as clip:
-            self.model_id: str = clip.model_id
-            self.dimensions: int = clip.dimensions
-            self.side: int = clip.side
-            self.prepare: Callable[[Image.Image], Image.Image] = clip.prepare
+        self._role = role
+        with pipeline.borrow(role) as model:
+            self.model_id: str = model.model_id
+            self.dimensions: int = model.dimensions
+            self.side: int = model.side
+            self.prepare: Callable[[Image.Image], Image.Image] = model.prepare
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow("clip") as clip:
-            vectors: np.ndarray = clip.embed_images(images)
+        with self._pipeline.borrow(self._role) as model:
+            vectors: np.ndarray = model.embed_images(images)
         return vectors
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow("clip") as clip:
-            vectors: np.ndarray = clip.embed_texts(texts)
+        with self._pipeline.borrow(self._role) as model:
+            vectors: np.ndarray = model.embed_texts(texts)
         return vectors
 
     def compose(self, image: Image.Image, text: str, weight: float) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow("clip") as clip:
-            vector: np.ndarray = clip.compose(image, text, weight)
+        with self._pipeline.borrow(self._role) as model:
+            vector: np.ndarray = model.compose(image, text, weight)
         return vector
 
 
 def _as_result(entry: Entry, score: float) -> Result:
     return Result(**vars(as_candidate(entry, score)), fields=entry.fields)
+
+
+def _require_columns(library: ImageLibrary, where: Filter | None) -> None:
+    """See, where nothing passes a filter, whether it compares what no picture has.
+
+    Raises:
+        LibraryError: it does; the message names the columns that there are.
+    """
+    unknown = sorted(fields_of(where) - set(COLUMNS))
+    known = library.columns() if unknown and library.count() else unknown
+    for name in unknown:
+        if name not in known:
+            raise LibraryError(
+                f"The library {library.name!r} has no column {name[:40]!r}. It has: {_listed(known)}."
+            )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    names = [*COLUMNS, *(name[:40] for name in columns)]
+    more = len(names) - SHOWN_COLUMNS
+    return ", ".join(names[:SHOWN_COLUMNS]) + (f" and {more} more" if more > 0 else "")

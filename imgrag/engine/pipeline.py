@@ -7,7 +7,7 @@ stages; the stream only takes events from a queue, so that it can be left at any
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -20,13 +20,16 @@ from imgrag.engine.execution import Execution, Put
 from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.stages import Context
 from imgrag.errors import Cancelled, RequestError
-from imgrag.library import ImageLibrary, libraries_folder, open_library
+from imgrag.library import BUNDLED, ImageLibrary, libraries_folder, library_names, open_library
+from imgrag.library.engines.store import CLOSED
+from imgrag.library.opened import OpenLibraries
 from imgrag.models.checkpoints import PROJECT
 from imgrag.models.profile import Profile, load_profile
 from imgrag.models.residency import ModelSpec, Policy, Residency
 from imgrag.models.roles import ROLES, choose_device, load_roles
 from imgrag.runs.events import Event, Finished, Paused
 from imgrag.runs.values import Request, Run, new_id
+from imgrag.texts import clean_line
 
 RESULTS = PROJECT / "datasets" / "results"
 CACHE = PROJECT / ".cache" / "embeddings"
@@ -44,6 +47,7 @@ class ImageRAGPipeline:
         device: "cpu", "cuda", "mps", or "auto".
         results: where each run gets a folder.
         libraries: where named libraries lie; `None` is `IMGRAG_LIBRARIES` or the project's own.
+        bundled: the folders of libraries that come with the app, which are there besides and stay as they are.
         cache: where embeddings of libraries are kept.
         roles: how to get each role's model; `None` is the profile's checkpoints.
         results_cap: bytes that all runs may take on disk; the oldest that nobody pinned make room
@@ -62,6 +66,7 @@ class ImageRAGPipeline:
         device: str = "auto",
         results: Path = RESULTS,
         libraries: Path | None = None,
+        bundled: Sequence[Path] = BUNDLED,
         cache: Path = CACHE,
         roles: Mapping[str, ModelSpec] | None = None,
         results_cap: int | None = None,
@@ -70,6 +75,7 @@ class ImageRAGPipeline:
         self.policy = policy
         self.results = results
         self.libraries = libraries or libraries_folder()
+        self.bundled = tuple(bundled)
         self._cache = cache
         self._budget_bytes = budget_bytes
         self._device = device
@@ -78,8 +84,7 @@ class ImageRAGPipeline:
         self._swept = False
         self._lock = threading.Lock()
         self._residency: Residency | None = None
-        self._opened: dict[str, ImageLibrary] = {}
-        self._opening = threading.Lock()
+        self._opened = OpenLibraries(self._open_library)
         self._stop: threading.Event | None = None
 
     def stream(
@@ -158,25 +163,27 @@ class ImageRAGPipeline:
             yield model
 
     def library(self, name: str) -> ImageLibrary:
-        """The library of that name, or that folder of images; opened once.
+        """The library of that name, or that folder of images; opened once as long as somebody uses it.
 
         Raises:
             LibraryError: there is neither.
         """
-        with self._opening:
-            if name not in self._opened:
-                self._opened[name] = open_library(name, self.libraries, self._cache)
-            return self._opened[name]
+        return self._opened.get(name)
+
+    def library_names(self) -> list[str]:
+        """The named libraries, those that come with the app among them."""
+        return library_names(self.libraries, self.bundled)
 
     def library_of(self, request: Request) -> ImageLibrary:
         """The library that a request takes its references from. Raises LibraryError: there is none."""
         return self.library(request.library or self.profile.retrieval.library)
 
-    def close_library(self, name: str) -> None:
-        """Let go of a library's files, so that it can be renamed or deleted. Waits for the run at work."""
-        with self._lock, self._opening:
-            if name in self._opened:
-                self._opened.pop(name).close()
+    def close_library(self, name: str, why: str = CLOSED) -> None:
+        """Let go of a library's files, so that it can be renamed or deleted.
+
+        Whoever adds to it, searches it or draws with it meanwhile gets a LibraryError that says `why`.
+        """
+        self._opened.close(name, why)
 
     @property
     def residency(self) -> Residency:
@@ -184,6 +191,9 @@ class ImageRAGPipeline:
         if self._residency is None:
             self._residency = self._make_residency()
         return self._residency
+
+    def _open_library(self, name: str) -> ImageLibrary:
+        return open_library(name, self.libraries, self._cache, self.bundled)
 
     def _make_residency(self) -> Residency:
         device = choose_device(self._device)
@@ -238,7 +248,7 @@ class ImageRAGPipeline:
             id=new_id(now),
             request=request,
             profile=self.profile.name,
-            library=library.name,
+            library=clean_line(library.name),
             started=now.isoformat(timespec="seconds"),
             settings=settings(request, self.profile),
             owner=owner,

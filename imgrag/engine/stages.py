@@ -354,7 +354,7 @@ def _reading_notes(generator: Generator, prompt: str) -> list[str]:
 
 
 def _note_skipped(context: Context) -> None:
-    skipped = context.library.skipped
+    skipped = context.library.news()
     if not skipped:
         return
     shown = ", ".join(f"{item.file} ({item.reason})" for item in skipped[:5])

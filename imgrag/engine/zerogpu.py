@@ -26,6 +26,7 @@ from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.pipeline import ImageRAGPipeline, settings
 from imgrag.engine.stages import FIRST, LATER
 from imgrag.errors import Cancelled, ImgragError, LeaseError
+from imgrag.library.opened import OpenLibraries
 from imgrag.models.profile import Profile, load_profile
 from imgrag.runs.events import Event
 from imgrag.runs.values import Request, Run, StageName
@@ -189,8 +190,9 @@ class LeasedPipeline(ImageRAGPipeline):
 
     def _take_over(self) -> None:
         """Leave the main process its own: a fork copies locks as they are held, and no database survives one."""
-        self._lock, self._opening = threading.Lock(), threading.Lock()
-        self._opened = {}
+        self._lock = threading.Lock()
+        self._left_alone = self._opened  # to let go of it would close the main process's databases
+        self._opened = OpenLibraries(self._open_library)
 
     def _duration(self, method: str, subject: Request | Run, sign: str, options: dict[str, Any]) -> int:
         pause = bool(options.get("pause"))

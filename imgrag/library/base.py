@@ -11,8 +11,10 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from imgrag.errors import LibraryError
 from imgrag.models import Embedder
 from imgrag.runs.values import Candidate
+from imgrag.texts import clean
 
 _OPENING = re.compile(r"^(?:an? |the )?(?:picture|photo|photograph|image|drawing|icon) of ", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:an?|the|some|my|our|your|his|her|its|their) ", re.IGNORECASE)
@@ -24,6 +26,15 @@ class Skipped:
 
     file: str
     reason: str
+
+
+class ReadOnly(LibraryError):
+    """Somebody would change a library that comes with the app."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The library {name!r} comes with the app and stays as it is. Make a copy and change that."
+        )
 
 
 class Searchable(Protocol):
@@ -45,6 +56,10 @@ class Library(Protocol):
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """Files that were left out."""
+        ...
+
+    def news(self) -> tuple[Skipped, ...]:
+        """Those that nobody was told of yet; each is told once, and again only when its file has changed."""
         ...
 
     def require_pictures(self) -> None:
@@ -92,5 +107,5 @@ def literal_names(name: str, caption: str, file: str) -> set[str]:
 
 def plain_name(text: str) -> str:
     """ "A picture of a Hot-Dog" -> "hot dog", "my zorblax" -> "zorblax"."""
-    words = " ".join(re.sub(r"[-_\s]+", " ", text).split()).strip(" .,;:!?\"'")
+    words = " ".join(re.sub(r"[-_\s]+", " ", clean(text)).split()).strip(" .,;:!?\"'")
     return _ARTICLE.sub("", _OPENING.sub("", words)).casefold()

@@ -6,8 +6,11 @@ did not change is not embedded again, and two models never mix.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+import unicodedata
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -17,14 +20,17 @@ from typing import Any
 from PIL import Image
 
 from imgrag.errors import LibraryError
-from imgrag.library.base import Skipped, literal_names, plain_name
-from imgrag.library.engines.store import Entry, Store
+from imgrag.library import removal
+from imgrag.library.base import ReadOnly, Skipped, literal_names, plain_name
+from imgrag.library.engines.store import CLOSED, Entry, Store
 from imgrag.library.intake.adding import ELSEWHERE, Adding, Progress, Report, finished
-from imgrag.library.intake.archives import unpack_pictures
-from imgrag.library.intake.pictures import SUFFIXES, UnreadablePicture, content_hash, read_picture, thumbnail
+from imgrag.library.intake.pictures import SUFFIXES, UNTAKEN, UnreadablePicture, read_picture, thumbnail
 from imgrag.library.intake.shards import export_shards, is_shard, read_shards
 from imgrag.library.intake.sources import (
+    NOT_TAKEN,
+    STATE,
     UPLOADS,
+    Found,
     Settings,
     Source,
     has_pictures,
@@ -34,10 +40,14 @@ from imgrag.library.intake.sources import (
     sources,
     with_folder,
 )
-from imgrag.library.search.column import Column
+from imgrag.library.intake.taking import is_about_the_disk, kind_of, take_picture, take_zip
+from imgrag.library.removal import Removal
+from imgrag.library.search.column import Column, Columns
 from imgrag.library.search.filters import Filter
 from imgrag.models import Embedder
+from imgrag.texts import clean, clean_line
 
+NOTICED_SECONDS = 10.0  # until who adds has noticed that the library is closed; a batch may take longer
 FOLLOWED = 20_000  # entries up to which every run looks whether files have changed
 
 
@@ -51,34 +61,49 @@ class ImageLibrary:
     Args:
         folder: the library's own pictures.
         state: where settings, index and skipped files are remembered.
-        open_store: opens one of the two engines; each model gets one of its own, so that no two
-            threads ever disagree on which is selected.
+        open_store: opens one of the two engines.
+        writable: whether `state` can be written; a library where it cannot is searched as it is.
+        read_only: it comes with the app, and its pictures stay as they are.
+
+    When nobody holds it any more, it lets go of its files.
     """
 
-    def __init__(self, folder: Path, state: Path, open_store: Callable[[], Store]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        state: Path,
+        open_store: Callable[[], Store],
+        writable: bool = True,
+        read_only: bool = False,
+    ) -> None:
         self.folder = folder.resolve()
         self.name = self.folder.name
+        self.read_only = read_only
+        self._place = _identity(self.folder)
+        self._gone = ""
         self._state = state
-        self._open_store = open_store
-        self._store = open_store()
-        self._columns: dict[str, Column] = {}
-        self._opening = threading.Lock()
+        self._writable = writable
+        self._news: tuple[Skipped, ...] = ()
+        self._columns = Columns(open_store)
         self._settings = load_settings(state)
         self._adding = threading.Lock()
+        weakref.finalize(self, self._columns.close)
+        if not read_only:
+            removal.sweep(self.folder)
 
     @property
     def _browsed(self) -> Store:
-        """The first model's that was asked for, else the fullest there was when the library was opened."""
-        return next((column.store for column in list(self._columns.values())), self._store)
-
-    @property
-    def _stores(self) -> list[Store]:
-        return [self._store, *(column.store for column in list(self._columns.values()))]
+        return self._columns.browsed
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """Files that are no usable pictures, and why."""
         return tuple(Skipped(file, why) for file, (_, _, why) in self._settings.unreadable.items())
+
+    def news(self) -> tuple[Skipped, ...]:
+        """See `Library.news`."""
+        news, self._news = self._news, ()
+        return tuple(skipped for skipped in news if skipped.file in self._settings.unreadable)
 
     @property
     def sources(self) -> list[Source]:
@@ -97,15 +122,16 @@ class ImageLibrary:
             return bool(plain)
         if self._browsed.count() > FOLLOWED:
             return False
-        files = {picture.file for source in self.sources for picture in look(source).pictures}
-        return any(plain in literal_names("", "", file) for file in files - set(self._settings.excluded))
+        excluded = set(map(clean, self._settings.excluded))
+        files = {clean(picture.file) for source in self.sources for picture in _pictures(source)}
+        return any(plain in literal_names("", "", file) for file in files - excluded)
 
     def index(self, embedder: Embedder, check: Callable[[], None] = lambda: None) -> Column:
         """See `Library.index`. A large library is searched as it is; `add` looks for changes."""
         column = self.column(embedder)
-        if column.store.count() <= FOLLOWED:
+        if self._writable and column.store.count() <= FOLLOWED:
             with suppress(_Busy), self._changing():
-                finished(self._follow(embedder, check))
+                self._news += finished(self._follow(embedder, check)).skipped
         if not column.store.count():
             raise LibraryError(
                 f"The library {self.name!r} has no image that can be read. Add some to it first."
@@ -114,28 +140,41 @@ class ImageLibrary:
 
     def column(self, embedder: Embedder) -> Column:
         """What a model has embedded so far."""
-        with self._opening:
-            if embedder.model_id not in self._columns:
-                store = self._open_store()
-                store.select(embedder.model_id, embedder.dimensions)
-                self._columns[embedder.model_id] = Column(store)
-            return self._columns[embedder.model_id]
+        self._require_there()
+        return self._columns.of(embedder.model_id, embedder.dimensions)
+
+    def is_there(self) -> bool:
+        """Whether its folder is still the one that was opened; somebody may have deleted or renamed it."""
+        return not self._gone and _identity(self.folder) == self._place
 
     def add(
-        self, paths: Sequence[Path], embedder: Embedder, check: Callable[[], None] = lambda: None
+        self,
+        paths: Sequence[Path],
+        embedder: Embedder,
+        check: Callable[[], None] = lambda: None,
+        reach: Path | None = None,
     ) -> Iterator[Progress | Report]:
         """Take in folders (where they lie), picture files and zips (copied) and Parquet shards.
 
         Yields `Progress` and at last a `Report`; without paths it looks what has changed. To stop
-        it, raise from `check`: what was done is kept, and the next call goes on from there.
+        it, raise from `check`: what was done is kept, and the next call goes on from there. What cannot
+        be added is skipped, by name; copies of what turns out to be no picture are not kept.
+
+        Args:
+            reach: where links within the folders may lead; only within each folder itself unless told.
 
         Raises:
-            LibraryError: a path is nothing that can be added, or another thread is adding.
+            LibraryError: nothing of `paths` can be added, the disk is full, the library cannot be
+                written or comes with the app, it was deleted or renamed meanwhile, or another thread is adding.
         """
+        if paths:
+            self._require_own()
         with self._changing():
-            imported = sum(self._take(path, embedder) for path in paths)
-            for event in self._follow(embedder, check):
-                yield event if isinstance(event, Progress) else replace(event, added=event.added + imported)
+            imported, skipped = self._take_all(paths, embedder, check, reach)
+            for event in self._follow(embedder, check, rejecting=True):
+                if isinstance(event, Report):
+                    event = replace(event, added=event.added + imported, skipped=(*skipped, *event.skipped))
+                yield event
 
     def open(self, file: str) -> Image.Image:
         """See `Library.open`."""
@@ -153,24 +192,67 @@ class ImageLibrary:
         """How many pictures there are (that pass)."""
         return self._browsed.count(where)
 
+    def columns(self) -> list[str]:
+        """The names of the metadata that a filter can compare besides `filters.COLUMNS`."""
+        return self._browsed.columns()
+
     def remove(self, files: Sequence[str]) -> int:
-        """Take pictures out; returns how many there were. Copies made by `add` are deleted, others stay on disk.
+        """Take pictures out for good; returns how many there were. Raises what `take_out` raises.
+
+        Copies made by `add` are deleted, others stay on disk.
+        """
+        removed = self.take_out(files)
+        self.forget(removed)
+        return len(removed.files)
+
+    def take_out(self, files: Sequence[str]) -> Removal:
+        """Take pictures out so that they can be put back, until they are forgotten.
+
+        Raises:
+            LibraryError: something is being added at the moment, or the library comes with the app.
+        """
+        self._require_own()
+        with self._changing():
+            here = self._browsed.known([form for file in files for form in _spellings(file)])
+            taken = removal.noted(list(here), self._columns.stores)
+            self._remember(replace(self._settings, excluded=(*self._settings.excluded, *taken.excluded)))
+            for store in self._columns.stores:  # Milvus keeps each model's apart
+                store.remove(taken.files)
+            removal.set_aside(taken, self.folder)
+        return taken
+
+    def put_back(self, taken: Removal) -> int:
+        """Put back what was taken out and is not forgotten; returns how many pictures that are.
 
         Raises:
             LibraryError: something is being added at the moment.
         """
         with self._changing():
-            here = list(self._browsed.known(files))
-            kept = tuple(file for file in here if not file.startswith(f"{UPLOADS}/"))
-            self._remember(replace(self._settings, excluded=(*self._settings.excluded, *kept)))
-            browsed = self._browsed
-            removed = browsed.remove(here)
-            for store in self._stores:  # Milvus keeps each model's apart
-                if store is not browsed:
-                    store.remove(here)
-            for file in set(here) - set(kept):
-                (self.folder / file).unlink(missing_ok=True)
-            return removed
+            names = removal.brought_back(taken, self.folder)
+            left = tuple(file for file in self._settings.excluded if file not in taken.excluded)
+            self._remember(replace(self._settings, excluded=left))
+            for model_id, rows in taken.rows.items():
+                store = self._columns.of(model_id, rows.vectors.shape[1]).store
+                again = removal.called(rows, names, store)
+                store.write(again.entries, again.vectors)
+        return len(names)
+
+    def forget(self, taken: Removal) -> None:
+        """Delete the copies that were taken out."""
+        removal.forget(taken, self.folder)
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy pictures and embeddings into a folder; what was added to it from elsewhere stays there.
+
+        Raises:
+            LibraryError: it is kept in Milvus.
+            OSError: the folder cannot be written.
+        """
+        settings = self._settings
+        folder.mkdir()
+        self._browsed.copy_to(folder / STATE)
+        save_settings(settings, folder / STATE)
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=_apart, dirs_exist_ok=True)
 
     def stats(self) -> dict[str, Any]:
         """Counts, bytes on disk and names for people; no path leaves the server."""
@@ -182,6 +264,8 @@ class ImageLibrary:
             "bytes": asdict(self._browsed.sizes()),
             "removed": len(self._settings.excluded),
             "skipped": [{"file": skipped.file, "reason": skipped.reason} for skipped in self.skipped],
+            "broken": sorted(path.name for path in self._state.glob("*.broken")),
+            "read_only": self.read_only,
         }
 
     def export(self, folder: Path, model_id: str) -> list[Path]:
@@ -189,66 +273,111 @@ class ImageLibrary:
         column = self._columns.get(model_id)
         return export_shards(column.store.rows() if column else (), folder, model_id)
 
-    def close(self) -> None:
-        """Let go of the stores."""
-        for store in self._stores:
-            store.close()
+    def close(self, why: str = CLOSED) -> None:
+        """Let go of the stores. Whoever is at work in the library gets a LibraryError that says `why`.
+
+        Waits a while for who adds to notice, so that nothing is written where the library was.
+        """
+        self._gone = why
+        self._columns.close(why)
+        if self._adding.acquire(timeout=NOTICED_SECONDS):
+            self._adding.release()
+
+    def _require_own(self) -> None:
+        if self.read_only:
+            raise ReadOnly(self.name)
+
+    def _require_there(self) -> None:
+        if not self.is_there():
+            raise LibraryError(self._gone or f"The library {self.name!r} was deleted or renamed meanwhile.")
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """One thread at a time; nobody waits. A plain lock, since a generator may end in another thread."""
+        self._require_there()
+        if not self._writable:
+            raise LibraryError(
+                f"The library {self.name!r} lies on a disk that cannot be written. Copy it to another one to change it."
+            )
         if not self._adding.acquire(blocking=False):
             raise _Busy(f"Something is being added to {self.name!r} already. Wait until it is done.")
         try:
             yield
+        except Exception:
+            self._require_there()  # whatever went wrong, this is why
+            raise
         finally:
             self._adding.release()
 
-    def _follow(self, embedder: Embedder, check: Callable[[], None]) -> Iterator[Progress | Report]:
-        adding = Adding(self.sources, self._settings, self.column(embedder).store, embedder, check)
+    def _follow(
+        self, embedder: Embedder, check: Callable[[], None], rejecting: bool = False
+    ) -> Iterator[Progress | Report]:
+        def checked() -> None:
+            self._require_there()
+            check()
+
+        store = self.column(embedder).store
+        adding = Adding(self.sources, self._settings, store, embedder, checked, rejecting)
         try:
-            yield from adding
+            for event in adding:
+                self._require_there()  # the last batch may have gone where nobody finds it
+                yield event
         finally:
-            if adding.settings != self._settings:
+            if adding.settings != self._settings and self.is_there():
                 self._remember(adding.settings)
 
     def _remember(self, settings: Settings) -> None:
-        self._settings = settings
         save_settings(settings, self._state)
+        self._settings = settings
 
-    def _take(self, path: Path, embedder: Embedder) -> int:
-        """Bring one path to where `_follow` finds it; returns how many entries a shard brought."""
-        if path.is_dir():
-            self._remember(with_folder(self._settings, path, self.folder))
-        elif path.suffix.lower() == ".zip":
-            self._unpack(path)
-        elif path.suffix.lower() in SUFFIXES and path.is_file():
-            self._copy(path)
-        elif path.is_file() and is_shard(path):
-            return self._import(path, embedder)
+    def _take_all(
+        self, paths: Sequence[Path], embedder: Embedder, check: Callable[[], None], reach: Path | None
+    ) -> tuple[int, list[Skipped]]:
+        """How many entries came with shards, and what was left out: one broken file stops none of the others."""
+        imported = 0
+        skipped: list[Skipped] = []
+        wrong: list[Skipped] = []
+        for path in paths:
+            self._require_there()
+            check()
+            try:
+                if kind_of(path) == "file" and is_shard(path):
+                    imported += self._import(path, embedder, check)
+                else:
+                    skipped += self._take(path, check, reach)
+            except LibraryError as error:
+                if len(paths) == 1 or is_about_the_disk(error):
+                    raise
+                wrong.append(Skipped(clean_line(path.name), str(error)))
+        if paths and len(wrong) == len(paths):
+            raise LibraryError(" ".join(f"{left.file}: {left.reason}" for left in wrong[:3]))
+        return imported, [*wrong, *skipped]
+
+    def _take(self, path: Path, check: Callable[[], None], reach: Path | None) -> tuple[Skipped, ...]:
+        """Bring one path to where `_follow` finds it; returns what of a zip was left out."""
+        kind, suffix = kind_of(path), path.suffix.lower()
+        skipped: tuple[Skipped, ...] = ()
+        if kind == "folder":
+            self._remember(with_folder(self._settings, path, self.folder, reach))
+            return ()
+        if kind == "file" and suffix == ".zip":
+            taken, skipped = take_zip(path, self.folder / UPLOADS, check)
+        elif kind == "file" and suffix in SUFFIXES:
+            taken = take_picture(path, self.folder / UPLOADS, check)
+        elif kind == "file" and suffix in UNTAKEN:
+            raise LibraryError(f"{clean_line(path.name)!r} cannot be added: {NOT_TAKEN}.")
         else:
             raise LibraryError(
-                f"{path.name!r} cannot be added: it is no folder, picture, zip or Parquet shard that exists."
+                f"{clean_line(path.name)!r} cannot be added: it is no folder, picture, zip or Parquet shard that exists."
             )
-        return 0
+        pending = taken.relative_to(self.folder).as_posix()
+        self._remember(replace(self._settings, pending=(*self._settings.pending, pending)))
+        return skipped
 
-    def _unpack(self, archive: Path) -> None:
-        unpack_pictures(archive, _free(self.folder / UPLOADS / archive.stem))
-
-    def _copy(self, path: Path) -> None:
-        target = self.folder / UPLOADS / path.name
-        if target.exists() and content_hash(target) == content_hash(path):
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target = _free(target)
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.copyfile(path, partial)
-        partial.replace(target)
-
-    def _import(self, shard: Path, embedder: Embedder) -> int:
+    def _import(self, shard: Path, embedder: Embedder, check: Callable[[], None]) -> int:
         """Entries whose embeddings were computed elsewhere. They need no picture here to be found."""
         store, count = self.column(embedder).store, 0
-        for entries, vectors, model_id in read_shards([shard]):
+        for entries, vectors, model_id in read_shards([shard], check):
             if model_id not in ("", embedder.model_id) or vectors.shape[1] != embedder.dimensions:
                 raise LibraryError(
                     f"{shard.name!r} holds embeddings of {model_id or 'a model it does not name'} with "
@@ -262,7 +391,8 @@ class ImageLibrary:
         return count
 
     def _read(self, file: str, read: Callable[[Path], Image.Image]) -> Image.Image:
-        path = self._path(file) if self._browsed.known([file]) else None
+        known = next(iter(self._browsed.known(_spellings(file))), None)
+        path = self._path(known) if known is not None else None
         if path is None:
             raise LibraryError(f"The library {self.name!r} has no picture {file!r}.")
         try:
@@ -273,18 +403,42 @@ class ImageLibrary:
             ) from error
 
     def _path(self, file: str) -> Path | None:
-        """Where a file lies, if it lies inside its source."""
+        """Where a file lies, if it lies where its source's links may lead."""
         for source in reversed(self.sources):
             if not source.label or file.startswith(f"{source.label}/"):
                 path = source.folder / source.relative(file)
-                return path if path.resolve().is_relative_to(source.folder.resolve()) else None
+                return (
+                    path
+                    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source.reach))
+                    else None
+                )
         return None
 
 
-def _free(path: Path) -> Path:
-    """The path, or with a number if it is taken."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return free
+def _pictures(source: Source) -> Sequence[Found]:
+    with suppress(OSError):  # its folder is away
+        return look(source).pictures
+    return ()
+
+
+def _spellings(file: str) -> list[str]:
+    """As it is said, composed and decomposed: an entry is called as its disk spells it, people type otherwise."""
+    return list(dict.fromkeys((file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD")))))
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one of the same name; `None` if it is not there."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _apart(folder: str, names: list[str]) -> list[str]:
+    """What no library reads: hidden things, pipes and devices."""
+    return [
+        name
+        for name in names
+        if name.startswith(".") or not (Path(folder, name).is_file() or Path(folder, name).is_dir())
+    ]

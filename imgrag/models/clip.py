@@ -70,13 +70,14 @@ class Cropped:
     """The part of CLIP's `preprocess` that is as much work as decoding: all before the tensor."""
 
     preprocess: Any
+    side: int
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """A picture of any size and mode -> RGB, square, as large as CLIP looks at."""
         from torchvision.transforms import ToTensor
 
         steps = takewhile(lambda step: not isinstance(step, ToTensor), self.preprocess.transforms)
-        return reduce(lambda picture, step: step(picture), steps, bounded(image))
+        return reduce(lambda picture, step: step(picture), steps, bounded(image, self.side))
 
 
 class ClipEmbedder:
@@ -105,7 +106,7 @@ class ClipEmbedder:
     @property
     def prepare(self) -> Callable[[Image.Image], Image.Image]:
         """See `imgrag.models.Embedder`."""
-        return Cropped(self._preprocess)
+        return Cropped(self._preprocess, self.side)
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
@@ -113,7 +114,7 @@ class ClipEmbedder:
 
         vectors = []
         for start in range(0, len(images), BATCH):
-            batch = [self._preprocess(bounded(image)) for image in images[start : start + BATCH]]
+            batch = [self._preprocess(bounded(image, self.side)) for image in images[start : start + BATCH]]
             with torch.inference_mode():
                 vectors.append(self._model.encode_image(torch.stack(batch).to(self._device)))
         return self._unit(vectors)

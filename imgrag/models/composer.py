@@ -7,6 +7,7 @@ chat turn (arXiv 2601.04720). Everything that is searched must be embedded by th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Composer:
     @property
     def prepare(self) -> Callable[[Image.Image], Image.Image]:
         """See `imgrag.models.Embedder`. Scaling is left to the processor, which pads and cuts patches too."""
-        return bounded
+        return partial(bounded, side=self.side)
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """See `imgrag.models.Embedder`."""
@@ -91,7 +92,7 @@ class Composer:
             )
             for image, text in pairs
         ]
-        images = [bounded(image) for image, _ in pairs if image is not None]
+        images = [bounded(image, self.side) for image, _ in pairs if image is not None]
         inputs = self._processor(text=texts, images=images or None, padding=True, return_tensors="pt")
         with torch.inference_mode():
             hidden = self._model(**inputs.to(self._model.device), use_cache=False).last_hidden_state

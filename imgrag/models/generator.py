@@ -198,8 +198,10 @@ class DiffusionGenerator:
         """
         import torch
 
-        background = self._adapter.background
-        pictures = [[square_reference(guide.image, background) for guide in served] for served in adapters]
+        side, background = self._pipe.image_encoder.config.image_size, self._adapter.background
+        pictures = [
+            [square_reference(guide.image, side, background) for guide in served] for served in adapters
+        ]
         arguments: dict[str, Any] = {"ip_adapter_image": pictures}
         everywhere = all(guide.region == WHOLE for served in adapters for guide in served)
         if not everywhere or any(isinstance(_adapter_scale(served), list) for served in adapters):

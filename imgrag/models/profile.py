@@ -16,7 +16,8 @@ from PIL import ImageColor
 
 from imgrag.errors import ProfileError
 from imgrag.runs.layout import FREE, LAYOUTS
-from imgrag.runs.values import MAX_CONCEPTS
+from imgrag.runs.values import MAX_CONCEPTS, in_brief
+from imgrag.texts import clean_document
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,6 +25,10 @@ else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).parent / "profiles"
+MAX_SIZE = 4096  # pixels; what a record may say of a drawn image
+MAX_TOKENS = 10**6
+MAX_PIXELS = 10**9
+MAX_CANDIDATES = 1000
 SEVERAL = ("one", "each")
 DTYPES = ("float32", "float16", "bfloat16")
 SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
@@ -100,8 +105,11 @@ class GeneratorProfile:
     def __post_init__(self) -> None:
         _check_dtype(self.dtype)
         _require(self.layout in LAYOUTS, f"generator.layout is {self.layout!r}, none of {', '.join(LAYOUTS)}")
-        _require(self.size > 0 and self.size % 8 == 0, f"generator.size is {self.size}, not a multiple of 8")
-        _require(1 <= self.steps <= 150, f"generator.steps is {self.steps}, not from 1 to 150")
+        _require(
+            0 < self.size <= MAX_SIZE and self.size % 8 == 0,
+            f"generator.size is {in_brief(self.size)}, not a multiple of 8 up to {MAX_SIZE}",
+        )
+        _require(1 <= self.steps <= 150, f"generator.steps is {in_brief(self.steps)}, not from 1 to 150")
         _require(
             0 <= self.guidance_scale <= 30,
             f"generator.guidance_scale is {self.guidance_scale}, not from 0 to 30",
@@ -162,7 +170,10 @@ class LlmProfile:
 
     def __post_init__(self) -> None:
         _check_dtype(self.dtype, "auto")
-        _require(self.max_new_tokens > 0, f"max_new_tokens is {self.max_new_tokens}, not above 0")
+        _require(
+            0 < self.max_new_tokens <= MAX_TOKENS,
+            f"max_new_tokens is {in_brief(self.max_new_tokens)}, not from 1 to {MAX_TOKENS}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +185,7 @@ class VlmProfile(LlmProfile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ordered = 0 < self.min_pixels <= self.max_pixels
-        _require(ordered, f"vlm.min_pixels is {self.min_pixels} and vlm.max_pixels {self.max_pixels}")
+        _check_pixels("vlm", self.min_pixels, self.max_pixels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,10 +210,7 @@ class ComposerProfile:
 
     def __post_init__(self) -> None:
         _check_dtype(self.dtype, "auto")
-        ordered = 0 < self.min_pixels <= self.max_pixels
-        _require(
-            ordered, f"composer.min_pixels is {self.min_pixels} and composer.max_pixels {self.max_pixels}"
-        )
+        _check_pixels("composer", self.min_pixels, self.max_pixels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,9 +235,13 @@ class RetrievalProfile:
         floor, limit = self.similarity_floor, self.max_concepts
         _require(-1 <= floor <= 1, f"retrieval.similarity_floor is {floor}, not from -1 to 1")
         _require(
-            1 <= limit <= MAX_CONCEPTS, f"retrieval.max_concepts is {limit}, not from 1 to {MAX_CONCEPTS}"
+            1 <= limit <= MAX_CONCEPTS,
+            f"retrieval.max_concepts is {in_brief(limit)}, not from 1 to {MAX_CONCEPTS}",
         )
-        _require(self.candidates >= 1, f"retrieval.candidates is {self.candidates}, not at least 1")
+        _require(
+            1 <= self.candidates <= MAX_CANDIDATES,
+            f"retrieval.candidates is {in_brief(self.candidates)}, not from 1 to {MAX_CANDIDATES}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,15 +275,17 @@ def load_profile(name_or_path: str | Path) -> Profile:
     """
     text = str(name_or_path)
     path = FOLDER / f"{text}.toml" if text in profile_names() else Path(text)
-    if path.suffix != ".toml" or not path.is_file():
+    if path.suffix != ".toml" or not _is_file(path):
         known = ", ".join(profile_names())
         raise ProfileError(
-            f"There is no profile {text!r}. Choose one of {known}, or give the path of a .toml file."
+            f"There is no profile {in_brief(text)!r}. Choose one of {known}, or give the path of a .toml file."
         )
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = clean_document(tomllib.loads(path.read_text(encoding="utf-8")))
         return _build(Profile, {"name": path.stem, **table}, "", path=path)
-    except (OSError, ValueError, ProfileError) as error:
+    except OSError as error:
+        raise ProfileError(f"The profile {path.name} cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError, ProfileError) as error:
         raise ProfileError(f"The profile {path.name} cannot be used: {error}.") from error
 
 
@@ -299,9 +312,24 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         _require(words, f"{where!r} must be a list of strings")
         return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        _require(abs(value) <= MAX_TOKENS, f"{where!r} is {in_brief(value)}, which is too large")
         return float(value)
-    _require(type(value) is hint, f"{where!r} is {value!r}, not of type {hint.__name__}")
+    _require(type(value) is hint, f"{where!r} is {in_brief(repr(value))}, not of type {hint.__name__}")
     return value
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no file has so long a name, or a NUL in it
+        return False
+
+
+def _check_pixels(what: str, least: int, most: int) -> None:
+    _require(
+        0 < least <= most <= MAX_PIXELS,
+        f"{what}.min_pixels is {in_brief(least)} and {what}.max_pixels {in_brief(most)}",
+    )
 
 
 def _check_dtype(dtype: str, *also: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from imgrag.models.chat import answer, log_likelihood, open_model, open_words, w
 from imgrag.models.profile import VlmProfile
 from imgrag.models.soundness import refuse_vocabulary
 from imgrag.models.weights import tensor_bytes
-from imgrag.pictures import bounded
+from imgrag.pictures import bounded, slimmest
 
 
 def load_vlm(profile: VlmProfile, folder: Path, device: str) -> VisionLanguageModel:
@@ -78,8 +79,15 @@ class VisionLanguageModel:
         """A message's entry. It only ever holds a PIL image: a string would be fetched or opened."""
         low, high = self._profile.min_pixels, self._profile.max_pixels
         # Bounds that leave one size leave one shape: a picture that is not square is padded.
-        shaped = bounded(image, ratio=1) if low == high else bounded(image)
+        ratio = 1 if low == high else slimmest(high, self._patch)
+        shaped = bounded(image, math.isqrt(high), ratio)
         return {"type": "image", "image": shaped, "min_pixels": low, "max_pixels": high}
+
+    @property
+    def _patch(self) -> int:
+        """Pixels on the side of what becomes one token."""
+        pictures = self._processor.image_processor
+        return int(pictures.patch_size * pictures.merge_size)
 
     def _plain(self, question: str) -> str:
         return without_markers(question, self._processor.tokenizer)

@@ -1,5 +1,5 @@
-"""The pocket world, one training recipe a checkpoint, and the judge that grades them.
+"""The bundled models' world (`world`), one training recipe a checkpoint (`recipes`), and the judge that grades them.
 
-Everything here is a recipe: it needs `imgrag.engine.prompts` (the templates a model is
-trained on are the templates it is asked with) and nothing above that.
+Of the engine it uses `imgrag.engine.prompts` alone: the templates a model is trained on are the
+templates it is asked with.
 """

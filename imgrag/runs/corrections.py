@@ -30,9 +30,11 @@ from imgrag.runs.values import (
     StageName,
     StageReport,
     Verdict,
+    in_brief,
     new_id,
     verdict_reply,
 )
+from imgrag.texts import clean_line
 
 MAX_NAME = 200  # characters of a name that a person types
 MAX_CAPTION = 500  # characters; CLIP reads far fewer
@@ -78,7 +80,8 @@ def own_initial(run: Run, image: Image.Image) -> Run:
     Args:
         image: of any size; it becomes a square of the profile's, padded with its border's colour.
     """
-    picture, size = bounded(image), run.settings["size"]
+    size = run.settings["size"]
+    picture = bounded(image, size)
     square = ImageOps.pad(picture, (size, size), Image.Resampling.LANCZOS, color=border_colour(picture))
     back = replace(rewind(run, "initial"), initial=square)
     return _corrected(back, "initial", "image", "as drawn", "a picture of one's own")
@@ -157,7 +160,7 @@ def own_picture(run: Run, concept: str, image: Image.Image, name: str) -> Run:
         raise RequestError(
             f"{concept[:40]!r} is none of the concepts of this run. Name it as a concept first."
         )
-    file = " ".join(name.replace("\x00", "").split())[:MAX_NAME] or "picture"
+    file = clean_line(name)[:MAX_NAME] or "picture"
     chosen = Candidate(file=file, score=0.0, name=spelt, source="your own picture")
     base = old or Reference(spelt, chosen, image)
     new = replace(base, chosen=chosen, image=upright(image), own=True, crop=WHOLE)
@@ -327,16 +330,16 @@ def _names(names: Sequence[str]) -> tuple[str, ...]:
 
 def _text(what: str, text: str, most: int) -> str:
     """On one line, as prompts take it."""
-    line = " ".join(text.split())
-    if len(line) > most or "\x00" in line:
-        raise RequestError(f"A {what} may have {most} characters and no NUL; {line[:20]!r} does not fit.")
+    line = clean_line(text)
+    if len(line) > most:
+        raise RequestError(f"A {what} may have {most} characters; {line[:20]!r} does not fit.")
     return line
 
 
 def _number(what: str, value: float, high: float) -> float:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 0 <= value <= high:
-        raise RequestError(f"The {what} is {str(value)[:20]}; it must be a number from 0 to {high:g}.")
+        raise RequestError(f"The {what} is {in_brief(value)}; it must be a number from 0 to {high:g}.")
     return float(value)
 
 

@@ -15,11 +15,14 @@ from typing import Any, Literal
 from PIL import Image
 
 from imgrag.errors import RequestError
+from imgrag.texts import clean, clean_line
 
 MAX_PROMPT = 2000  # characters
 MAX_CONCEPTS = 3
 MAX_ROUNDS = 5
 MAX_SEED = 2**32 - 1
+MAX_DIGITS = 30  # of a number in a sentence
+MAX_SHOWN = 60  # characters of any value in a sentence
 
 StageName = Literal["initial", "verdict", "concepts", "references", "enhanced", "second_verdict"]
 STAGES: tuple[StageName, ...] = ("initial", "verdict", "concepts", "references", "enhanced", "second_verdict")
@@ -30,6 +33,8 @@ State = Literal["running", "paused", "stopped", "failed", "finished"]
 @dataclass(frozen=True)
 class Request:
     """What a person asks for. `None` means the profile's own value.
+
+    Whoever asks, the prompts pass `texts.clean` here, so that what is kept of a run can be written anywhere.
 
     Attributes:
         prompt: 1 to 2,000 characters.
@@ -62,8 +67,9 @@ class Request:
     guided_share: float | None = None
 
     def __post_init__(self) -> None:
-        _check_text("prompt", self.prompt)
-        _check_text("negative prompt", self.negative_prompt)
+        for name in ("prompt", "negative_prompt"):
+            text = _checked_text(name.replace("_", " "), getattr(self, name))
+            object.__setattr__(self, name, text)  # frozen for everybody else
         if not self.prompt.strip():
             raise RequestError(
                 "The prompt is empty. Describe what to draw, for example: a dog and a toolbox."
@@ -80,22 +86,32 @@ class Request:
             _check_number("weight of a reference", weight, 0, 2)
 
 
-def _check_text(what: str, text: str) -> None:
+def _checked_text(what: str, text: Any) -> str:
+    """The text, clean. Its length is looked at first: cleaning a hundred megabytes takes its time."""
+    if not isinstance(text, str):
+        raise RequestError(f"The {what} must be a text.")
     if len(text) > MAX_PROMPT:
         raise RequestError(
             f"The {what} has {len(text)} characters; at most {MAX_PROMPT} are allowed. Shorten it."
         )
-    if "\x00" in text:
-        raise RequestError(f"The {what} holds a NUL character. Remove it.")
+    return clean(text)
 
 
 def _check_number(what: str, value: float | None, low: float, high: float, whole: bool = False) -> None:
     if value is None:
         return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high or (whole and value != int(value)):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not low <= value <= high or (whole and value != int(value)):  # NaN is in no range
         kind = "a whole number" if whole else "a number"
-        raise RequestError(f"The {what} is {value}; it must be {kind} from {low} to {high}.")
+        raise RequestError(f"The {what} is {in_brief(value)}; it must be {kind} from {low} to {high}.")
+
+
+def in_brief(value: Any) -> str:
+    """A value as a sentence may hold it, whatever it is: Python does not even print a number of 5,000 digits."""
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        return f"{'-' if value < 0 else ''}1e{math.floor(math.log10(abs(value)))}"
+    text = clean_line(str(value))
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 @dataclass(frozen=True)

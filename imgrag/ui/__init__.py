@@ -1,4 +1,7 @@
-"""The page. It dispatches on the type of a run's events and knows nothing of models."""
+"""The page: put together in `demo`, a room a tab (`create`, `history`, `library`), and `server` for what is no tab.
+
+It dispatches on the type of a run's events and knows nothing of models.
+"""
 
 from __future__ import annotations
 

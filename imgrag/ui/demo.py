@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.routes import App
 from gradio.utils import get_upload_folder
 from PIL import Image
 from starlette.middleware import Middleware
 
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
-from imgrag.library import library_names
+from imgrag.library import typed_folder
+from imgrag.library.intake.pictures import MAX_PIXELS
+from imgrag.texts import clean_line
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.runs import Runs
@@ -28,9 +33,14 @@ from imgrag.ui.history.owners import KEPT_OR_NEW, browser_key
 from imgrag.ui.language import label, words
 from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
-from imgrag.ui.server import health, imports
+from imgrag.ui.server import connections, health, imports
+from imgrag.ui.server.door import stood_before
 from imgrag.ui.server.guard import Guard, file_arguments
+from imgrag.ui.server.hosts import Hosts, served
+from imgrag.ui.server.nulls import take_nulls
 from imgrag.ui.server.skips import spare_skipped
+from imgrag.ui.server.unforeseen import tell_unforeseen
+from imgrag.ui.server.visitors import remembered
 from imgrag.ui.theme import build_theme
 
 if TYPE_CHECKING:
@@ -39,9 +49,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CACHE_SECONDS = (3600, 86400)  # look every hour, keep a day
-MAX_PIXELS = 40_000_000  # of any image that is decoded; a bomb is refused
 MAX_UPLOAD = "100 MB"  # of a file; a zip holds many pictures
 MAX_WAITING = 8  # in the queue, besides those that are served; whoever comes then is told to come back
+PRIVATE = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"  # where a Space's router asks from
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 
 
@@ -65,8 +75,8 @@ class Offered(Mapping[str, str]):
         return len(self._now())
 
     def _now(self) -> dict[str, str]:
-        names = (self._pipeline.profile.retrieval.library, *library_names(self._pipeline.libraries))
-        extra = {} if self._folder is None else {self._folder.resolve().name: str(self._folder)}
+        names = (self._pipeline.profile.retrieval.library, *self._pipeline.library_names())
+        extra = {} if self._folder is None else {clean_line(self._folder.resolve().name): str(self._folder)}
         return {**{name: name for name in names}, **extra}
 
 
@@ -106,12 +116,12 @@ def build_demo(
         ending = wire_changes(Changes(runs, pipeline), panels, controls.pause, outputs, GPU)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, GPU)
         _wire(runs, controls, panels, key, ending)
-        wire_library(tab, shelves, drawing, GPU)
+        wire_library(tab, shelves, drawing)
         _wire_api(runs, controls, chosen)
         batches = Batches(pipeline, offered)
         wire_batch_api(batches, chosen, GPU)
         demo.unload(batches.leave)
-        wire_library_api(shelves, chosen, GPU)
+        wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
         demo.load(None, key, key, js=KEPT_OR_NEW, **quiet).then(past.arrive, key, outputs, **quiet)
         fields = panels.forms.fields
@@ -119,20 +129,29 @@ def build_demo(
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
+    take_nulls(demo)
     spare_skipped(demo)
+    tell_unforeseen(demo)
     demo.queue(api_open=False, max_size=MAX_WAITING)
     return demo
 
 
-def launch(demo: gr.Blocks, *, warm_up: bool = True, **options: Any) -> None:
+def launch(
+    demo: gr.Blocks, *, warm_up: bool = True, hosts: frozenset[str] = frozenset(), **options: Any
+) -> None:
     """Serve the page until the process is ended.
 
     Args:
         warm_up: import what the models need while the person still types.
+        hosts: names that the page is served under besides those of this machine, as `read_hosts` gives them.
         options: `gr.Blocks.launch`'s own.
     """
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # of what Gradio may decode; nothing that comes in is left to it
     sweep(Path(get_upload_folder()))
+    known = served(hosts, options.get("server_name"), lambda: demo.share_url)
+    if known.routed:  # uvicorn believes these when they say for whom they ask
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", PRIVATE)
+    most = connections.most_connections()
     if warm_up:
         imports.announce()
     demo.launch(
@@ -145,28 +164,40 @@ def launch(demo: gr.Blocks, *, warm_up: bool = True, **options: Any) -> None:
         # An optional package. Gradio asks nobody who talks to its MCP server to log in.
         mcp_server=find_spec("mcp") is not None and not options.get("auth"),
         run_history=False,  # Gradio's own, which would speak to the hub
-        app_kwargs=app_settings(demo),
+        enable_monitoring=False,
+        app_kwargs=app_settings(demo, known, most),
         prevent_thread_lock=True,
         ssr_mode=False,
         _frontend=False,  # no second look at localhost: it gives up after 3 s, which a busy machine may take
         **options,
     )
+    connections.bound(demo.server, most)
     if warm_up:
         imports.begin()
     demo.block_thread()
 
 
-def app_settings(demo: gr.Blocks) -> dict[str, Any]:
-    """What the page's web application gets besides Gradio's own: the guard and the health routes."""
-    return {
-        "middleware": [Middleware(Guard, pictures=file_arguments(demo))],
-        "routes": health.routes(),
-    }
+def app_settings(demo: gr.Blocks, hosts: Hosts, most: int) -> dict[str, Any]:
+    """What the page's web application gets besides Gradio's own: what stands before it, and the health routes.
+
+    Args:
+        most: connections that the process holds; one address has half of them for its requests.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: App) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(remembered(app))
+            await stack.enter_async_context(stood_before(app, hosts, hosts.routed, most // 2))
+            yield
+
+    guard = Middleware(Guard, pictures=file_arguments(demo), framed=hosts.routed)
+    return {"middleware": [guard], "routes": health.routes(), "lifespan": lifespan}
 
 
 def sweep(folder: Path) -> None:
     """Remove served files that are too old: Gradio forgets those of a process that was killed."""
-    for file in folder.glob("*/*"):
+    for file in folder.rglob("*"):
         if file.is_file() and time.time() - file.stat().st_mtime > CACHE_SECONDS[1]:
             file.unlink(missing_ok=True)
 
@@ -180,12 +211,12 @@ def choose_library(pipeline: ImageRAGPipeline, extra: str | None) -> tuple[Offer
     offered = Offered(pipeline)
     if extra is None or extra in offered:
         return offered, extra or pipeline.profile.retrieval.library
-    folder = Path(extra).expanduser()
-    if not folder.is_dir():
+    folder = typed_folder(extra)
+    if folder is None:
         raise LibraryError(
             f"There is no library {extra!r}. Choose one of {', '.join(offered)}, or a folder of images."
         )
-    return Offered(pipeline, folder), folder.resolve().name
+    return Offered(pipeline, folder), clean_line(folder.resolve().name)
 
 
 def _defaults(profile: Profile) -> dict[str, Any]:

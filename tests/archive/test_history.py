@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,11 +16,14 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from imgrag.archive import history, records
 from imgrag.archive.history import PINNED, SETTLED, History, Room
 from imgrag.errors import RecordError
 from imgrag.runs.values import Request, Round, Run, StageReport, Verdict, new_id
+from imgrag.ui.history.events import _picture
+from imgrag.ui.history.layout import cards
 from tests.fakes import Cast, make_pipeline
 
 ME, YOU = "a" * 64, "b" * 64
@@ -171,13 +175,10 @@ def test_any_other_worker_is_none(tmp_path: Path, worker: Any) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "null", "5", "{}", '{"owner": "' + ME + '"}', "[" * 100_000, "\x00",
-     json.dumps({"owner": ME, "id": 1, "prompt": "", "seed": "x", "started": "", "kept": 0, "library": ""}),
-     json.dumps({"owner": ME, "id": 1, "prompt": "", "seed": 1, "started": "", "kept": None, "library": ""}),
-     '{"owner": "' + ME + '", "prompt": "", "seed": 1e999, "kept": 0, "started": "", "library": ""}',
-     json.dumps({"owner": [ME]}), json.dumps({"owner": "\u00e9"})],
+    ["", "{", "[]", "null", "5", "{}", "[" * 100_000, "\x00", "9" * 5000, json.dumps({"owner": [ME]}),
+     json.dumps({"owner": "\u00e9"}), json.dumps({"owner": "\ud800"}), '{"prompt": "\\"owner\\": \\"' + ME + '\\"'],
 )  # fmt: skip
-def test_broken_folders_are_passed_over(tmp_path: Path, content: str) -> None:
+def test_broken_folders_that_do_not_say_whose_they_are_are_passed_over(tmp_path: Path, content: str) -> None:
     run = keep(tmp_path, 1)
     for number, name in enumerate(
         ("20260201-000000-abcdef", "notes", ".partial-1-x", "20260202-000000-abcdef")
@@ -186,9 +187,84 @@ def test_broken_folders_are_passed_over(tmp_path: Path, content: str) -> None:
         if number < 3:
             (tmp_path / name / "run.json").write_text(content)
     (tmp_path / "20260203-000000-abcdef").write_text("a file")
+    (tmp_path / "20260204-000000-abcdef" / "run.json").mkdir(parents=True)
     assert [entry.id for entry in History(tmp_path).entries(ME)] == [run.id]
     with pytest.raises(RecordError):
         History(tmp_path).open("20260201-000000-abcdef", ME)
+
+
+GOOD = {"owner": ME, "prompt": "", "seed": 1, "started": "", "kept": 0, "library": ""}
+DAMAGES = {
+    "fields are missing": json.dumps({"owner": ME}),
+    "cut": '{"id": "x", "owner": "' + ME + '", "settings": {',
+    "cut within a letter": ('{"owner": "' + ME + '", "prompt": "\u72ac').encode()[:-1],
+    "nested without end": '{"owner": "' + ME + '", "settings": ' + "[" * 100_000,
+    "an endless number": '{"owner": "' + ME + '", "seed": ' + "9" * 5000 + "}",
+    "a prompt that is a list": json.dumps({**GOOD, "prompt": ["a dog"]}),
+    "a seed in words": json.dumps({**GOOD, "seed": "x"}),
+    "a seed of 400 digits": json.dumps({**GOOD, "seed": 10**400}),
+    "an infinite seed": json.dumps({**GOOD, "seed": float("inf")}),
+    "kept is no number": json.dumps({**GOOD, "kept": float("nan")}),
+    "kept is nothing": json.dumps({**GOOD, "kept": None}),
+    "a state that is a table": json.dumps({**GOOD, "state": {}}),
+    "a picture elsewhere": json.dumps({**GOOD, "result": "../../secret.png"}),
+    "a picture that is a number": json.dumps({**GOOD, "result": 5}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_record_is_named_and_hides_no_other(tmp_path: Path, damage: str) -> None:
+    first, damaged, last = (keep(tmp_path, day) for day in (1, 2, 3))
+    content = DAMAGES[damage]
+    raw = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / damaged.id / "run.json").write_bytes(raw)
+    history = History(tmp_path)
+    assert [(entry.id, entry.state) for entry in history.entries(ME)] == [
+        (last.id, "finished"), (damaged.id, "damaged"), (first.id, "finished"),
+    ]  # fmt: skip
+    assert history.entries(YOU) == []
+    with pytest.raises(RecordError, match=r"cannot be read|damaged"):
+        history.open(damaged.id, ME)
+    with pytest.raises(RecordError, match="There is no run"):
+        history.delete(damaged.id, YOU)
+    history.delete(damaged.id, ME)
+    assert left(tmp_path) == {first.id, last.id}
+
+
+def test_a_record_without_end_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = keep(tmp_path, 1)
+    rewritten(tmp_path, run, notes=["x" * 10_000])
+    assert History(tmp_path).entries(ME)[0].state == "finished"
+    monkeypatch.setattr(records, "MAX_RECORD", 9_000)
+    assert History(tmp_path).entries(ME) == [history.Entry(run.id)]
+
+
+def test_the_card_of_a_damaged_record_offers_to_delete_it_and_nothing_else() -> None:
+    card = cards([history.Entry("20260101-000000-abcdef")], [None])
+    assert "20260101-000000-abcdef" in card and "is damaged" in card
+    assert re.findall(r'data-do="(\w+)"', card) == ["delete"] and "data-sure" in card
+
+
+def test_texts_that_no_page_could_show_are_shown_as_far_as_they_can(tmp_path: Path) -> None:
+    keep(tmp_path, 1)
+    theirs, mine = keep(tmp_path, 2, YOU), keep(tmp_path, 3)
+    rewritten(tmp_path, theirs, owner="\ud800", prompt="\ud800")
+    rewritten(
+        tmp_path, mine, prompt="a \ud800dog", library="e\u0301\x00", started="\udfff", **{"\ud800": "\ud800"}
+    )
+    first, second = History(tmp_path).entries(ME)
+    assert (first.prompt, first.library, second.prompt) == ("a \ufffddog", "\u00e9", "day 1")
+    cards([first, second], [None, None]).encode()
+
+
+def test_pictures_that_are_none_leave_a_card_without_one(tmp_path: Path) -> None:
+    run, bomb = keep(tmp_path, 1), keep(tmp_path, 2)
+    (tmp_path / run.id / "result.png").unlink()
+    (tmp_path / run.id / "result.png").mkdir()
+    text = PngInfo()
+    text.add_itxt("imgrag", "x" * 3_000_000, zip=True)  # more than Pillow unpacks
+    bomb.initial.save(tmp_path / bomb.id / "result.png", pnginfo=text)  # type: ignore[union-attr]
+    assert [_picture(entry) for entry in History(tmp_path).entries(ME)] == [None, None]
 
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:

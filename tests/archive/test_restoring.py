@@ -306,7 +306,11 @@ def test_texts_that_are_no_record(
         ("", ("library",)),
         ("../../run", ("parent",)),
         ("x" * 2001, ("prompt",)),
-        ("a\x00", ("prompt",)),
+        ("\x00", ("prompt",)),
+        (10**400, ("stages", 0, "peak_bytes")),
+        (1e300, ("stages", 0, "seconds")),
+        (["a dog"], ("prompt",)),
+        ("9" * 5000, ("settings", "steps")),
         (9, ("kept",)),
         (True, ("kept",)),
         (3, ("rounds", 0, "references", 0, "weight")),
@@ -514,6 +518,32 @@ def test_a_picture_named_a_thousand_times_is_read_once(zipped: dict[str, bytes],
     record["rounds"][0]["references"] = [row] * 1000
     run = restoring.read_zip(zip_of({**zipped, "run.json": json.dumps(record).encode()}, tmp_path / "a.zip"))
     assert len({id(reference.image) for reference in run.round.references or ()}) == 1
+
+
+def test_a_zip_with_more_files_than_anybody_packs_is_not_listed(
+    zipped: dict[str, bytes], tmp_path: Path
+) -> None:
+    many = {f"{number}": b"" for number in range(20_001)}
+    assert "holds no run" in refused_zip(zip_of({**many, **zipped}, tmp_path / "a.zip"))
+
+
+def test_texts_of_a_zip_pass_the_gate(zipped: dict[str, bytes], tmp_path: Path) -> None:
+    record = json.loads(zipped["run.json"])
+    record["rounds"][0]["references"][0]["file"] = "zo\u0308rblax.png"
+    strange = {"prompt": "a \ud800dog\x00", "notes": ["\udfff"], "\ud800": 1, "rounds": record["rounds"]}
+    run = restoring.read_zip(zip_of(recorded(zipped, **strange), tmp_path / "a.zip"))
+    assert run.request.prompt == "a \ufffddog"
+    assert run.rounds[0].references[0].chosen.file == "z\u00f6rblax.png"  # type: ignore[index]
+
+
+def test_a_text_chunk_that_unpacks_without_end_is_none(
+    tmp_path: Path, known: tuple[ImageRAGPipeline, Run]
+) -> None:
+    for zipped in ("add_text", "add_itxt"):
+        info = PngInfo()
+        getattr(info, zipped)(records.TEXT_KEY, "x" * 10**8, zip=True)
+        tile("dog").save(tmp_path / "a.png", pnginfo=info)
+        assert "carries no run" in refused_png(tmp_path / "a.png", known[0])
 
 
 def test_a_good_zip_may_hold_more_than_is_looked_at(zipped: dict[str, bytes], tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -109,6 +111,33 @@ def test_a_result_that_is_gone_is_made_again(bench: Bench) -> None:
     (bench.folder / line.result).unlink()
     (again,) = bench("a dog")
     assert not again.reused and again.id != line.id
+
+
+def test_a_disk_that_fills_while_a_line_is_written_leaves_whole_lines(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = bench("a dog")
+    journal, before = Journal(bench.folder), (bench.folder / JOURNAL).read_bytes()
+    monkeypatch.setattr("imgrag.commands.batch.FileIO", Short)
+    with pytest.raises(RecordError, match="No space left"):
+        journal.add(line)
+    assert (bench.folder / JOURNAL).read_bytes() == before
+
+
+class Short(io.FileIO):
+    """A file on a disk with room for ten bytes."""
+
+    def write(self, data: Any) -> int:
+        return super().write(data[:10])
+
+
+@pytest.mark.parametrize(
+    "result", ["x" * 300, "../secret.png", "\x00", "20260101-000000-abcdef/initial.png", ""]
+)
+def test_a_line_that_names_no_result_of_a_run_is_none(bench: Bench, result: str) -> None:
+    (line,) = bench("a dog")
+    (bench.folder / JOURNAL).write_text(json.dumps({**asdict(line), "result": result}) + "\n")
+    assert Journal(bench.folder).finished() == {}
 
 
 @pytest.mark.parametrize(
@@ -225,8 +254,23 @@ def test_closing_it_leaves_the_models_free(bench: Bench) -> None:
         ("a.tsv", "prompt\tadapter_scale\na dog\t0.5", [("a dog", {"adapter_scale": 0.5})]),
         ("a.csv", 'prompt\n"a dog\nand a cat"', ["a dog\nand a cat"]),
         ("a.csv", "\n\nprompt\na dog", ["a dog"]),
+        ("a.txt", "#1 dad mug\n#\n# a comment\n#\tanother\n#hashtag", ["#1 dad mug", "#hashtag"]),
+        ("a.txt", "a\x00dog\x1b and zo\u0308rblax", ["adog and z\u00f6rblax"]),
+        ("a.json", '["a dog", "a cat"]', ["a dog", "a cat"]),
+        ("a.json", '[{"prompt": "a dog", "seed": 3},\n {"prompt": "a cat"}]\n', [("a dog", {"seed": 3}), "a cat"]),
+        ("a.json", '[\n  {\n    "prompt": "a dog",\n    "seed": 3\n  },\n  "a cat"\n]', [("a dog", {"seed": 3}), "a cat"]),
+        ("a.json", '{\n  "prompt": "a dog",\n  "steps": 9\n}\n{"Prompt": "a cat"}', [("a dog", {"steps": 9}), "a cat"]),
+        ("a.jsonl", '"a dog"\n\n{"prompt": "a \\ud800cat"}', ["a dog", "a \ufffdcat"]),
+        ("a", '["a dog"]', ["a dog"]),
+        ("a.txt", '--prompt "a dog" --negative_prompt "fog, rain" --seed 5 --steps 20',
+         [("a dog", {"negative_prompt": "fog, rain", "seed": 5, "steps": 20})]),
+        ("a", "a cat\n--prompt a dog --cfg-scale 3\n-- a line --", ["a cat", "a dog", "-- a line --"]),
+        ("a.csv", "sep=;\nprompt;seed\na dog, a cat;3", [("a dog, a cat", {"seed": 3})]),
+        ("a", "sep=,\nprompt,seed\na dog,3", [("a dog", {"seed": 3})]),
+        ("a.csv", "Negative Prompt,PROMPT\nfog,a dog", [("a dog", {"negative_prompt": "fog"})]),
+        ("a.tsv", 'prompt\ta\n"a dog" on a wall\tx\n"a cat\ty', ['"a dog" on a wall', '"a cat']),
     ],
-)
+)  # fmt: skip
 def test_a_list_of_prompts_is_read(tmp_path: Path, name: str, text: str, expected: list) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8", newline="")
     wanted = [(one, {}) if isinstance(one, str) else one for one in expected]
@@ -236,7 +280,43 @@ def test_a_list_of_prompts_is_read(tmp_path: Path, name: str, text: str, expecte
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+PARTI = (
+    "Prompt\tCategory\tChallenge\tNote\n"
+    "bond\tAbstract\tBasic\tBiology-inspired concepts with multiple meanings\n"
+    'the saying "BE EXCELLENT TO EACH OTHER" on a rough wall\tIllustrations\tWriting & Symbols\t\n'
+    '"Good job" in ink\tArtifacts\tWriting & Symbols\t\n'
+)
+DRAWBENCH = 'Prompts,Category\nA red colored car.,Colors\n"Hovering cow abducting aliens.",Conflicting\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "prompts", "left_out"),
+    [
+        ("PartiPrompts.tsv", PARTI,
+         ["bond", 'the saying "BE EXCELLENT TO EACH OTHER" on a rough wall', '"Good job" in ink'], "category, challenge, note"),
+        ("parti", PARTI.splitlines()[0] + "\nbond\tAbstract\tBasic\t\n", ["bond"], "category, challenge, note"),
+        ("drawbench.csv", DRAWBENCH, ["A red colored car.", "Hovering cow abducting aliens."], "category"),
+        ("drawbench", DRAWBENCH, ["A red colored car.", "Hovering cow abducting aliens."], "category"),
+        ("a.csv", "prompt,mood,\na dog,good,", ["a dog"], "mood"),
+        ("a.json", '[{"Prompt": "bond", "Category": "Abstract", "Note": null}]', ["bond"], "category, note"),
+        ("a.txt", '--prompt "a dog" --width 512 --sampler_name "Euler a" --tiling', ["a dog"], "width, sampler_name, tiling"),
+        ("a.txt", "--prompt owl --library /etc --adapter_scale 2", ["owl"], "library, adapter_scale"),
+    ],
+)  # fmt: skip
+def test_what_other_tools_say_of_a_prompt_is_left_out_and_told_once(
+    tmp_path: Path, name: str, text: str, prompts: list[str], left_out: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    told: list[str] = []
+    assert read_prompts(tmp_path / name, tell=told.append) == [Request(prompt) for prompt in prompts]
+    assert told == [f"A request has none of these, so they were left out: {left_out}."]
+
+
+def test_the_guidance_of_a_line_of_options_is_taken() -> None:
+    assert parse_prompts("--prompt owl --cfg_scale 7.5") == [Request("owl", guidance_scale=7.5)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_windows_encodings_are_read(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.txt").write_bytes("ein Käuzchen".encode(encoding))
     assert read_prompts(tmp_path / "a.txt") == [Request("ein Käuzchen")]
@@ -248,11 +328,23 @@ def test_windows_encodings_are_read(tmp_path: Path, encoding: str) -> None:
         ("a.txt", "", "no prompt of a.txt"),
         ("a.txt", "# nothing\n\n", "no prompt"),
         ("a.txt", "a dog\n" + "x" * 2001, "Line 2 of a.txt: The prompt has 2001"),
-        ("a.txt", "a\x00dog", "Line 1 of a.txt: The prompt holds a NUL"),
+        ("a.txt", '--prompt "a dog --seed 5', "Line 1 of a.txt has a quotation mark that is never closed"),
+        ("a.txt", "a dog\n--seed 5", "Line 2 of a.txt: The prompt is empty"),
+        ("a.txt", f"--prompt owl --seed {'9' * 400}", "Line 1 of a.txt: The seed is 1e400"),
         ("a.jsonl", '{"prompt": "a dog"}\n{"prompt": ', "Line 2 of a.jsonl is no JSON object"),
-        ("a.json", "[\n", "Line 1 of a.json is no JSON object"),
+        ("a.json", "[\n", "The list of a.json does not end"),
+        ("a.json", '["a dog"] ["a cat"]', "The list of a.json does not end"),
+        ("a.json", '[\n"a dog",\n{"prompt": "a cat", "seed": -1}\n]', "Line 3 of a.json: The seed is -1"),
+        ("a.json", '[\n"a dog",\n5]', "Line 3 of a.json is no JSON object"),
+        ("a.json", f'[{{"prompt": "a dog", "seed": {"9" * 400}}}]', "Line 1 of a.json: The seed is 1e400"),
+        ("a.json", f'[{{"prompt": "a dog", "seed": {"9" * 5000}}}]', "Line 1 of a.json is no JSON object"),
+        ("a.json", '{"prompts": {"prompt": "a dog"}}', "The prompt is"),
+        ("a.csv", f"prompt,steps\na dog,{'9' * 400}", "The steps is 1e400"),
+        ("a.csv", 'prompt,seed\n"a dog,1\na cat,2', "Line 2 of a.csv is no CSV"),
+        ("a.csv", "text,mood\na dog,good", "Line 1 of a.csv names no column prompt, only text, mood"),
+        ("a.csv", "sep=;\n\ntext;mood", "Line 3 of a.csv names no column prompt"),
         ("a.jsonl", "[" * 100_000, "no JSON object"),
-        ("a.jsonl", '"a dog"', "no JSON object"),
+        ("a.jsonl", "5", "no JSON object"),
         ("a.jsonl", '{"seed": 1}', "Line 1 of a.jsonl: The prompt is empty"),
         ("a.jsonl", '{"prompt": 5}', "The prompt is 5, which"),
         ("a.jsonl", '{"prompt": "a dog", "seed": true}', "The seed is True"),
@@ -263,8 +355,7 @@ def test_windows_encodings_are_read(tmp_path: Path, encoding: str) -> None:
         ("a.csv", "prompt,seed\na dog,1\na cat,-1", "Line 3 of a.csv: The seed is -1"),
         ("a.csv", "prompt,seed\na dog,many", "Line 2 of a.csv: The seed is 'many'"),
         ("a.csv", "prompt,seed\na dog, a cat,1", "Line 2 of a.csv has more cells"),
-        ("a.csv", "seed\n1", "The prompt is empty"),
-        ("a.csv", "prompt,mood\na dog,good", "no field 'mood'"),
+        ("a.csv", "seed\n1", "names no column prompt, only seed"),
         ("a.csv", "", "no prompt"),
         ("a.csv", f"prompt\n{'x' * 200_000}", "no CSV|2000"),
     ],
@@ -279,7 +370,7 @@ def test_a_bad_list_is_one_sentence_with_the_line(tmp_path: Path, name: str, tex
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\x89PNG\r\n\x1a\n\xff")
     for path, says in (
-        (tmp_path / "a.txt", "no text in UTF-8"),
+        (tmp_path / "a.txt", "is no text"),
         (tmp_path, "cannot be read"),
         (tmp_path / "b", "b"),
     ):
@@ -295,6 +386,12 @@ def test_there_is_a_most() -> None:
 
 
 # The contact sheet
+
+
+def test_a_card_takes_a_reference_of_any_shape() -> None:
+    card = Image.new("RGB", CARD_SIZE)
+    contact_sheet._paste(card, Image.new("RGB", (40_000, 1), "red"), (0, 0, 90, 90))
+    assert (255, 0, 0) in _colours(card)
 
 
 def test_the_sheet_shows_images_and_marks_the_kept_one(bench: Bench, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from imgrag.commands import cli
@@ -19,6 +21,24 @@ from imgrag.runs.values import Request
 from tests.fakes import Cast, make_library, make_pipeline
 
 ROOT = Path(__file__).parents[2]
+BIG = "9" * 400
+COMMANDS = {
+    "run": "--out --seed --profile --steps --guidance-scale --adapter-scale --similarity-floor --max-concepts --rounds "
+    "--negative-prompt --library --weights --policy --json",
+    "batch": "--file --out --sheet --no-sheet --seed --profile --steps --guidance-scale --adapter-scale "
+    "--similarity-floor --max-concepts --rounds --negative-prompt --library --weights --policy",
+    "download": "--profile",
+    "train": "--device",
+    "bench": "",
+    "library create": "--milvus",
+    "library add": "--profile --json",
+    "library search": "--image --where -k --weight --rerank --no-rerank --profile --json",
+    "library remove": "--yes",
+    "library list": "--json",
+    "library stats": "--json",
+    "library export": "--profile",
+}
+"""Every command of commit 89afa24 and its flags: people's scripts have them."""
 
 
 @pytest.mark.parametrize(
@@ -31,6 +51,42 @@ ROOT = Path(__file__).parents[2]
         (["run", "a dog", "--seed", "-1"], "seed is -1"),
         (["run", "a dog", "--rounds", "9"], "number of rounds is 9"),
         (["run", "a dog", "--weights", "much"], "weights are 'much'"),
+        (["run", "a dog", "--seed", BIG], "seed is 1e400"),
+        (["run", "a dog", "--steps", BIG], "steps is 1e400"),
+        (["run", "a dog", "--guidance-scale", BIG], "guidance scale is inf"),
+        (["run", "a dog", "--adapter-scale", "nan"], "adapter scale is nan"),
+        (["run", "a dog", "--similarity-floor", "1e999"], "similarity floor is inf"),
+        (["run", "a dog", "--max-concepts", BIG], "number of concepts is 1e400"),
+        (["run", "a dog", "--rounds", BIG], "number of rounds is 1e400"),
+        (["run", "a dog", "--weights", BIG], "weight of a reference is inf"),
+        (["run", "a dog", "--library", "x" * 300], "There is no library"),
+        (["run", "a dog", "--library", "~nobody99"], "There is no library"),
+        (["run", "a dog", "--library", __file__], "There is no library"),
+        (["run", "a dog", "--profile", "x" * 300], "There is no profile"),
+        (["run", "a dog", "--profile", "x" * 300 + ".toml"], "There is no profile"),
+        (["run", "a dog", "--profile", "."], "There is no profile"),
+        (["run", "a dog", "--out", "x" * 300], "cannot be written"),
+        (["batch"], "There is no prompt"),
+        (["batch", "a dog", "--seed", BIG], "seed is 1e400"),
+        (["batch", "--file", "."], "cannot be read"),
+        (["batch", "--file", "x" * 300], "cannot be read"),
+        (["batch", "a dog", "--out", __file__], "cannot be written"),
+        (["batch", "a dog", "--out", "x" * 300], "cannot be written"),
+        (["library", "create", "x" * 300], "cannot be a library's name"),
+        (["library", "create", "\udcff"], "cannot be a library's name"),
+        (["library", "add", "x" * 300], "There is no library"),
+        (["library", "search", "pocket", "owl", "-k", BIG], "number of results is 1e400"),
+        (["library", "search", "pocket", "owl", "--where", f"price < {BIG}"], "larger than any"),
+        (["library", "search", "pocket", "owl", "--where", "x" * 1001], "1001 characters"),
+        (["library", "search", "pocket", "--image", "x" * 300], "cannot be used"),
+        (["library", "search", "pocket", "owl", "--weight", "nan"], "from 0 to 1"),
+        (["library", "remove", "x" * 300, "--yes"], "There is no library"),
+        (["library", "stats", "x" * 300], "There is no library"),
+        (["library", "export", "x" * 300, "out"], "There is no library"),
+        (["train", "x" * 300], "There is no recipe"),
+        (["train", "clip", "--device", "abacus"], "There is no device 'abacus'"),
+        (["bench", "../x"], "There is no bench"),
+        (["download", "--profile", "x" * 300], "There is no profile"),
         (["bench", "nope"], "no bench 'nope'"),
         (["train", "nope"], "no recipe 'nope'"),
         (["download", "--profile", "nope"], "no profile 'nope'"),
@@ -40,6 +96,20 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments: list[str], says: s
     done = CliRunner().invoke(cli.app, arguments)
     assert done.exit_code == 2 and done.stdout == ""
     assert says in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_flag_of_before_is_still_there(name: str) -> None:
+    command = typer.main.get_command(cli.app)
+    for part in name.split():
+        command = command.commands[part]  # type: ignore[attr-defined]
+    flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+    assert set(COMMANDS[name].split()) <= flags
+
+
+def test_a_bench_with_a_count_beyond_measure_does_not_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    done = CliRunner().invoke(cli.app, ["bench", "search", "--queries", BIG])
+    assert done.exit_code == 2 and "invalid count value" in done.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -118,6 +188,35 @@ def test_a_run_that_is_not_finished_has_its_own_exit_code(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the folders are Linux's")
+@pytest.mark.parametrize("library", ["/proc", "/dev", "empty"])
+def test_a_folder_without_pictures_is_a_sentence(tool: Tool, tmp_path: Path, library: str) -> None:
+    (tmp_path / "empty").mkdir()
+    done = tool("--library", str(tmp_path / library), "--out", str(tmp_path / "out"))
+    assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no bound on the size of files")
+def test_a_disk_that_fills_in_mid_run_is_a_sentence_and_what_was_there_is_whole(
+    tool: Tool, tmp_path: Path
+) -> None:
+    import resource
+
+    assert tool("--out", str(tmp_path / "out")).exit_code == 0
+    before = {file: file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    tool.cast.generator._picture = lambda *_: Image.effect_noise((256, 256), 90).convert("RGB")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, usual[1]))  # bytes; the picture has more
+    try:
+        done = tool("--out", str(tmp_path / "out"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
+    assert "'out' for results cannot be written (File too large)" in done.stderr
+    assert {file: file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()} == before
+
+
 def test_progress_names_every_stage(tool: Tool, tmp_path: Path) -> None:
     pipeline = make_pipeline(tmp_path, tool.cast)
     shown: list[str] = []
@@ -143,6 +242,18 @@ def librarian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Librarian:
     return found
 
 
+def test_what_adding_could_not_take_of_metadata_is_said(librarian: Librarian, tmp_path: Path) -> None:
+    photos = make_library(tmp_path / "photos", "owl")
+    (photos / "metadata.csv").write_text("file_name,caption\ngone.png,x\nowl.png,an owl\n")
+    (photos / "metadata.xlsx").touch()
+    library_command("create", "birds")
+    lines = library_command("add", "birds", str(photos)).stdout.splitlines()
+    assert lines[1:] == [
+        "not read photos/metadata.xlsx: .xlsx is not read; save the table as CSV",
+        "without a picture: 1 rows of metadata, such as gone.png",
+    ]
+
+
 def test_a_library_from_its_making_to_its_end(librarian: Librarian, tmp_path: Path) -> None:
     photos = make_library(tmp_path / "photos", "owl", "cat")
     (photos / "bad.png").write_bytes(b"")
@@ -151,7 +262,7 @@ def test_a_library_from_its_making_to_its_end(librarian: Librarian, tmp_path: Pa
     assert json.loads(added.stdout)["added"] == 2
     assert json.loads(added.stdout)["skipped"] == [{"file": "photos/bad.png", "reason": "it is empty"}]
     assert library_command("add", "birds").stdout.startswith(
-        "0 added, 0 changed, 0 removed, 2 unchanged, 1 skipped"
+        "0 added, 0 changed, 0 removed, 2 unchanged, 0 skipped"
     )
     rows = json.loads(library_command("search", "birds", "an owl", "--json").stdout)
     assert [row["file"] for row in rows] == ["photos/owl.png", "photos/cat.png"]
@@ -170,9 +281,33 @@ def test_a_library_from_its_making_to_its_end(librarian: Librarian, tmp_path: Pa
     assert librarian.names() == ["pocket"] and (photos / "owl.png").exists()
 
 
+def test_a_library_of_the_app_is_copied_and_not_changed(tmp_path: Path, monkeypatch) -> None:
+    bundled = make_library(tmp_path / "app" / "stickers", "owl", "cat")
+    found = Librarian(make_pipeline(tmp_path, Cast(), bundled=[bundled]))
+    monkeypatch.setattr("imgrag.commands.library._librarian", lambda profile="pocket": found)
+    photos = make_library(tmp_path / "photos", "dog")
+    for arguments in (
+        ["add", "stickers", str(photos)],
+        ["remove", "stickers", "owl.png"],
+        ["remove", "stickers"],
+    ):
+        refused = library_command(*arguments)
+        assert refused.exit_code == 2 and "python -m imgrag library copy 'stickers' NEW" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    assert library_command("add", "stickers").exit_code == 0, "to look again changes nothing"
+    assert library_command("copy", "stickers", "mine").exit_code == 0
+    assert library_command("add", "mine", str(photos)).stdout.startswith(
+        "1 added, 0 changed, 0 removed, 2 un"
+    )
+    assert library_command("remove", "mine", "owl.png").stdout == "1 removed\n"
+    assert library_command("copy", "stickers", "mine").exit_code == 2
+    assert sorted(path.name for path in bundled.glob("*.png")) == ["cat.png", "owl.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["search", "pocket", "owl", "--where", "colour = 'red'"], "no column 'colour'. It has: file, name"),
         (["create", "../x"], "cannot be a library's name"),
         (["create", "pocket"], "already"),
         (["add", "pocket", "none.png"], "cannot be added"),

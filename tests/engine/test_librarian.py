@@ -13,6 +13,8 @@ from PIL import Image
 
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
+from imgrag.library.intake import adding
+from imgrag.library.intake.pictures import read_picture
 from imgrag.library.search.queries import Query
 from imgrag.library.search.rerank import BLUE, CELL, RED, collage, parse_ranking, rank
 from imgrag.runs.values import Request
@@ -45,7 +47,7 @@ def test_filters_and_numbers_of_results(librarian: Librarian) -> None:
         "dog.png",
     ]
     assert len(librarian.search("pocket", Query("an owl"), k=3).candidates) == 3
-    assert librarian.search("pocket", Query("an owl", where="price < 3")).candidates == ()
+    assert librarian.search("pocket", Query("an owl", where="name = 'cow'")).candidates == ()
     with pytest.raises(LibraryError, match="not understood"):
         librarian.search("pocket", Query("an owl", where="price <<"))
 
@@ -78,6 +80,19 @@ def test_results_carry_the_other_metadata(tmp_path: Path) -> None:
 def test_queries_that_cannot_be(values: dict) -> None:
     with pytest.raises(LibraryError):
         Query(**values)
+
+
+def test_a_search_holds_no_model_while_pictures_are_decoded(tmp_path: Path, monkeypatch) -> None:
+    pipeline = make_pipeline(tmp_path, Cast())
+    held = []
+
+    def read(path: Path, side: int) -> Image.Image:
+        held.append(pipeline._lock.locked())
+        return read_picture(path, side)
+
+    monkeypatch.setattr(adding, "read_picture", read)
+    assert Librarian(pipeline).search("pocket", Query("owl"), 1).candidates[0].name == "owl"
+    assert held == [False] * len(COLOURS)
 
 
 def test_the_loop_follows_the_library(tmp_path: Path) -> None:
@@ -114,6 +129,13 @@ RANKINGS = [
 def test_rankings_are_read_or_fall_back(reply: str, order: tuple[int, ...], reason: str, noted: bool) -> None:
     ranking = parse_ranking(reply, 3)
     assert (ranking.order, ranking.reason, bool(ranking.note)) == (order, reason, noted)
+
+
+def test_a_collage_takes_a_picture_of_any_shape() -> None:
+    assert (
+        collage([tile("owl"), Image.new("RGB", (40_000, 1))], Image.new("RGBA", (1, 40_000))).width
+        == 2 * CELL
+    )
 
 
 def test_a_collage_numbers_the_candidates_and_frames_the_query() -> None:

@@ -182,7 +182,7 @@ def scenes(folder: Path, api: DeviceApi) -> dict[str, Any]:
                 return stages
 
     def locked() -> str:
-        with pipeline._lock, pipeline._opening:  # as by another visitor, at the moment of the fork
+        with pipeline._lock, pipeline._opened._opening:  # as by another visitor, at the moment of the fork
             return streamed("a dog")[-1].run.state
 
     def lent() -> list[Any]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from imgrag.errors import LibraryError
+from imgrag.errors import Cancelled, LibraryError
 from imgrag.library.engines.store import Entry
 from imgrag.library.intake.shards import export_shards, is_shard, read_shards
 
@@ -252,6 +252,35 @@ def test_clip_retrieval_is_read(tmp_path: Path, kind: type) -> None:
         LibraryError, match=r"img_emb_04.npy holds an array of shape \[2299, 3\], but metadata_04"
     ):
         gathered(path)
+
+
+def test_shards_that_unfold_are_refused_or_read_within_bounds(tmp_path: Path) -> None:
+    """A vector and a text that a thousand rows share: once is enough; an endless vector is none."""
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int8()), ["x" * 2**20])
+    path = foreign(
+        tmp_path / "x.parquet", {"file": ["a"] * 1000, "text": shared, "embedding": [[1.0]] * 1000}
+    )
+    assert {len(row.caption) for row in gathered(path)[0]} == {2000}
+    long = pa.ListArray.from_arrays([0, 10_000_000], pa.array(np.zeros(10_000_000, np.float32)))
+    path = foreign(tmp_path / "y.parquet", {"file": ["a"], "embedding": long})
+    with pytest.raises(LibraryError, match=r"^y.parquet cannot be read: it unfolds to more than 50 times"):
+        gathered(path)
+
+
+def test_reading_shards_looks_at_the_stop(tmp_path: Path) -> None:
+    def stopped() -> None:
+        raise Cancelled("stopped")
+
+    path = foreign(tmp_path / "x.parquet", {"file": ["a"], "embedding": [[1.0]]})
+    with pytest.raises(Cancelled):
+        list(read_shards([path], stopped))
+
+
+def test_values_of_others_that_are_none_leave_no_traceback(tmp_path: Path) -> None:
+    columns = {"day": pa.array([10**7], pa.date32()), "\u0000n": ["\u0000"], "fields": ["[" * 100_000]}
+    path = foreign(tmp_path / "x.parquet", {"file": ["zo\u0308.png"], **columns, "embedding": [[1.0]]})
+    ((entry,),) = (rows for rows, _, _ in read_shards([path]))
+    assert (entry.file, entry.fields["day"], "n" in entry.fields) == ("zö.png", "29349-01-26", False)
 
 
 def test_no_pickle_is_opened(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ from imgrag.library.engines.milvus import MilvusStore
 from imgrag.library.engines.milvus_filters import narrowed
 from imgrag.library.engines.sqlite import EmbeddedStore
 from imgrag.library.engines.sqlite_file import FILE
-from imgrag.library.engines.store import Entry, Store
+from imgrag.library.engines.store import MOST_COLUMNS, Entry, Store
+from imgrag.library.engines.vectors import load
 from imgrag.library.search.filters import COLUMNS, parse_filter, passes
 
 ENGINES = ("sqlite", "milvus-lite", "milvus-server")
@@ -251,7 +252,7 @@ EXPRESSIONS = [
     "name = 5", "name != 5", "name < 5", "name in (5, true)", "not (name = 5)", "licence = ''", "licence != 'x'",
     "file = '00007.png'", "file > '0005'", "license = ''", "not (file > '0005') and not source = ''",
     "price < 300", "price <= 300", "price > 299.99", "price >= 5", "price = 5", "price = 5.0", "price != 5",
-    "price = -3", "price < -1e19", "price > 1e-8", "price = 1e999", "price < 1e999", "price = 1152921504606846976",
+    "price = -3", "price < -1e19", "price > 1e-8", "price = 1152921504606846976",
     "price > 9007199254740990", "price in (0, 300, 'x')", "price not in (0, 300)", "price = 'x'", "price != 'x'",
     "price < 'x'", "not (price < 300)", "not price > 0", "price = true", "price >= true", "price < true",
     "sold = true", "sold = false", "sold != true", "sold = 1", "sold < 1", "sold in (true)", "not sold = true",
@@ -301,7 +302,6 @@ def test_filters_mean_the_same_to_every_engine(store):
         ("not kind = 'a'", "id >= 0", False),
         ("kind != 'a'", "id >= 0", False),
         ('"] or id > 0" = 1', "id >= 0", False),
-        ("price < 1e999", "id >= 0", False),
     ],
 )
 def test_milvus_is_asked_for_what_it_can_decide(text, asked, decided):
@@ -565,3 +565,91 @@ def run_script(text: str) -> subprocess.CompletedProcess[str]:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def test_columns_are_the_other_metadata_by_name(store):
+    assert store.columns() == []
+    store.write([entry(n, fields={f"f{n:03}": n, "price": n}) for n in range(3)], unit(3))
+    assert store.columns() == ["f000", "f001", "f002", "price"]
+    store.write([entry(9, fields={f"g{n:03}": n for n in range(MOST_COLUMNS)})], unit(1))
+    assert len(store.columns()) == MOST_COLUMNS
+
+
+def test_a_store_knows_its_model_again(store, open_store, engine):
+    store.write([entry(0)], unit(1))
+    assert store.model == MODEL
+    if engine != "milvus-lite":  # which keeps no word about a collection
+        assert open_store().model == MODEL
+
+
+def test_who_asks_a_closed_store_is_told_why(store):
+    store.write([entry(0)], unit(1))
+    store.close("The library was deleted meanwhile.")
+    store.close()
+    asked = (store.count, lambda: store.page(0, 1), lambda: store.search(unit(1)[0], 1))
+    for ask in asked:
+        with pytest.raises(LibraryError, match="deleted meanwhile"):
+            ask()
+
+
+def test_a_copy_has_all_models_and_goes_its_own_way(tmp_path):
+    store = EmbeddedStore(tmp_path / "state")
+    for model in ("one", "two"):
+        store.select(model, DIMENSIONS)
+        store.write([entry(n) for n in range(5)], unit(5))
+    store.copy_to(tmp_path / "copy")
+    copy = EmbeddedStore(tmp_path / "copy")
+    for model in ("one", "two"):
+        copy.select(model, DIMENSIONS)
+        assert copy.count() == 5 and copy.search(unit(5)[3], 1)[0].score == pytest.approx(1)
+    copy.remove([entry(0).file])
+    assert (copy.count(), store.count()) == (4, 5)
+
+
+@pytest.fixture
+def snapshot(tmp_path, monkeypatch) -> Path:
+    """The snapshot of a store in a folder that FAISS alone could not open on Windows."""
+    monkeypatch.setattr("imgrag.library.engines.vectors.FLAT_BELOW", 50)
+    store = EmbeddedStore(tmp_path / "Bücher 图库")
+    store.select(MODEL, DIMENSIONS)
+    store.write([entry(n) for n in range(100)], unit(100))
+    store.optimise()
+    store.close()
+    (found,) = (tmp_path / "Bücher 图库").glob("*.faiss")
+    return found
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_snapshot_is_opened_whatever_its_folder_is_called(snapshot, monkeypatch, mapped):
+    monkeypatch.setattr("imgrag.library.engines.vectors.MAPPED", mapped)
+    asked = []
+    monkeypatch.setattr("faiss.FileIOReader", lambda *_: asked.append("by FAISS"))
+    index = load(snapshot.parent, 1, DIMENSIONS, 10)
+    assert index is not None and len(index) == 100 and not asked
+    assert index.search(unit(100)[42], 1)[0] == [43]
+
+
+@pytest.mark.parametrize("broken", [b"", b"junk", "half"])
+def test_a_snapshot_that_cannot_be_read_is_kept_aside(snapshot, caplog, broken):
+    for _ in range(2):
+        content = snapshot.read_bytes()
+        content = content[: len(content) // 2] if broken == "half" else broken
+        snapshot.write_bytes(content)
+        store = EmbeddedStore(snapshot.parent)
+        assert [hit.id for hit in store.search(unit(100)[7], 1)] == [8]
+        store.optimise()
+        store.close()
+        (aside,) = snapshot.parent.glob("*.broken")
+        assert aside.read_bytes() == content and aside.name in caplog.text
+
+
+def test_a_disk_that_is_full_costs_a_snapshot_and_nothing_else(snapshot, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    snapshot.unlink()
+    monkeypatch.setattr("faiss.write_index", full)
+    store = EmbeddedStore(snapshot.parent)
+    store.optimise()
+    assert [hit.id for hit in store.search(unit(100)[7], 1)] == [8]
+    assert "No space left" in caplog.text and not list(snapshot.parent.glob("*.partial"))

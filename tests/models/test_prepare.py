@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from imgrag.library.intake.pictures import read_picture
 from imgrag.models.clip import Cropped, import_clip
-from imgrag.pictures import bounded
+from imgrag.pictures import bounded, opaque, slimmest, square_reference
 
 SIDE = 16
 PREPROCESS = import_clip().clip._transform(SIDE)  # what `clip.load` returns with a model
@@ -43,12 +44,12 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_prepared_picture_gives_the_same_tensor(name: str) -> None:
-    prepare = Cropped(PREPROCESS)
+    prepare = Cropped(PREPROCESS, SIDE)
     prepared = prepare(PICTURES[name])
     assert (prepared.size, prepared.mode) == ((SIDE, SIDE), "RGB")
-    wanted = PREPROCESS(bounded(PICTURES[name]))
-    assert torch.equal(PREPROCESS(bounded(prepared)), wanted)
-    assert torch.equal(PREPROCESS(bounded(prepare(prepared))), wanted)
+    wanted = PREPROCESS(bounded(PICTURES[name], SIDE))
+    assert torch.equal(PREPROCESS(bounded(prepared, SIDE)), wanted)
+    assert torch.equal(PREPROCESS(bounded(prepare(prepared), SIDE)), wanted)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,58 @@ def test_a_reduced_picture_is_still_turned_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6
     speckled(200, 400).save(tmp_path / "x.png", exif=exif)
     assert read_picture(tmp_path / "x.png", SIDE).size == (67, 34)
+
+
+SLIM = [(40_000, 1), (1, 40_000), (40_000, 20), (3_000_000, 2)]
+
+
+class Watched:
+    """The largest picture that Pillow made meanwhile, in pixels."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.most = 0
+        new = Image.new
+
+        def watched(mode: str, size: tuple[int, int], *colour: object) -> Image.Image:
+            self.most = max(self.most, size[0] * size[1])
+            return new(mode, size, *colour)
+
+        monkeypatch.setattr(Image, "new", watched)
+
+
+@pytest.mark.parametrize("size", SLIM)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_slim_picture_is_made_smaller_before_it_is_padded(
+    size: tuple[int, int], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padded as it is, 40,000 x 1 takes 6 GB as a square."""
+    picture = Image.new(mode, size, "red")
+    watched = Watched(monkeypatch)
+    assert Cropped(PREPROCESS, SIDE)(picture).size == (SIDE, SIDE)
+    square = square_reference(picture, 224)
+    flat = bounded(picture, 112, ratio=1)
+    assert square.width == square.height <= 8 * 224 and flat.width == flat.height <= 4 * 112
+    assert watched.most <= max(math.prod(size), (8 * 224) ** 2)
+
+
+@pytest.mark.parametrize("size", [(300, 200), (1000, 1), (64, 64)])
+def test_what_is_not_too_long_is_padded_as_it_is(size: tuple[int, int]) -> None:
+    assert square_reference(speckled(*size), 224).width == max(size)
+    assert max(bounded(speckled(*size), 224).size) == max(size)
+
+
+def test_a_large_transparent_picture_is_laid_on_white_in_strips() -> None:
+    picture = Image.merge("RGBA", [speckled(70, 200, "L")] * 4)
+    whole = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    assert np.array_equal(np.asarray(opaque(picture)), np.asarray(whole))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(784, 12_544), (3136, 12_544), (784, 3136), (256 * 784, 1280 * 784)]
+)
+@pytest.mark.parametrize("size", [(400, 20), (20, 400), (2000, 100), (9000, 30), (63, 3), (19, 1), (500, 31)])
+def test_no_side_of_what_a_vlm_sees_is_nothing(low: int, high: int, size: tuple[int, int]) -> None:
+    from qwen_vl_utils import smart_resize
+
+    width, height = bounded(Image.new("RGB", size), math.isqrt(high), slimmest(high, 28)).size
+    assert min(smart_resize(height, width, 28, low, high)) >= 28

@@ -75,6 +75,9 @@ def test_an_unknown_profile_is_told_with_the_known_ones() -> None:
         load_profile("huge")
 
 
+BIG = "9" * 400
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -95,6 +98,16 @@ def test_an_unknown_profile_is_told_with_the_known_ones() -> None:
         ("min_pixels = 12544", "min_pixels = 99999", "vlm.min_pixels is 99999"),
         ("of {concepts}, generate {prompt}", "of {concept}, generate {prompt}", "must hold {prompt}"),
         ('title = "Pocket"', "title = ", "mine.toml cannot be used"),
+        ("steps = 16", f"steps = {BIG}", "generator.steps is 1e400, not from 1 to 150"),
+        ("steps = 16", f"steps = {BIG * 20}", "mine.toml cannot be used"),
+        ("size = 64", f"size = {BIG[:-1]}2", "generator.size is 1e400, not a multiple of 8 up to 4096"),
+        ("guidance_scale = 2.0", f"guidance_scale = {BIG}", "'generator.guidance_scale' is 1e400"),
+        ("guidance_scale = 2.0", "guidance_scale = nan", "generator.guidance_scale is nan"),
+        ("similarity_floor = 0.4", "similarity_floor = 1e999", "similarity_floor is inf"),
+        ("max_concepts = 2", f"max_concepts = {BIG}", "max_concepts is 1e400"),
+        ("candidates = 8", f"candidates = {BIG}", "candidates is 1e400, not from 1 to 1000"),
+        ("min_pixels = 12544", f"min_pixels = {BIG}", "vlm.min_pixels is 1e400"),
+        ("steps = 16", f"steps = {'[' * 5000}", "mine.toml cannot be used"),
     ],
 )
 def test_a_profile_that_makes_no_sense_is_told_so(tmp_path: Path, old: str, new: str, told: str) -> None:

@@ -189,7 +189,8 @@ def test_the_whole_image_is_the_region_unless_another_is_given(generator: Diffus
     guides = [Guide(RED, 1.0), Guide(BLUE, 0.3)]
     whole = [replace(guide, region=Box(0, 0, 1, 1)) for guide in guides]
     assert same(draw(generator, guides=guides), draw(generator, guides=whole))
-    arguments = generator._guidance([[Guide(RED, 1.0), Guide(BLUE, 1.0)]])
+    with generator._attached(1):
+        arguments = generator._guidance([[Guide(RED, 1.0), Guide(BLUE, 1.0)]])
     assert "cross_attention_kwargs" not in arguments  # as published: one adapter, all pictures at once
 
 
@@ -401,6 +402,16 @@ def test_the_area_lies_within_the_bounds(casting: Profile, size: tuple[int, int]
     assert low <= grid.prod() * 14 * 14 <= high
 
 
+@pytest.mark.parametrize("size", [(2000, 100), (100, 2000)])
+def test_a_slim_picture_reaches_the_model_with_both_its_sides(
+    casting: Profile, size: tuple[int, int]
+) -> None:
+    """qwen-vl-utils would scale one of them to nothing, where the bounds differ and are small."""
+    small = replace(casting, vlm=replace(casting.vlm, min_pixels=28 * 28, max_pixels=112 * 112))
+    grid = load_roles(small)["vlm"].load().inputs("what?", [Image.new("RGB", size)])["image_grid_thw"][0]
+    assert grid.min() > 0 and grid[1:].min() >= 2
+
+
 def test_pictures_come_in_order_before_the_question(vlm: VisionLanguageModel) -> None:
     inputs = vlm.inputs("what?", [RED, BLUE])
     rows = inputs["pixel_values"]
@@ -515,15 +526,15 @@ def test_a_picture_stands_upright_and_opaque() -> None:
 
 
 def test_a_long_shape_is_padded_with_its_border() -> None:
-    image = bounded(Image.new("RGB", (4000, 10), "red"))
+    image = bounded(Image.new("RGB", (4000, 10), "red"), 1024)
     assert image.size == (4000, 200) and image.getpixel((5, 5)) == (255, 0, 0)
-    assert bounded(RED).size == RED.size
+    assert bounded(RED, 1024).size == RED.size
 
 
 def test_a_reference_fills_its_square() -> None:
     image = Image.new("RGB", (300, 200), "green")
     image.paste("yellow", (120, 20, 160, 120))
-    square = square_reference(image)
+    square = square_reference(image, 224)
     assert square.size == (106, 106)
     assert square.getpixel((53, 53)) == (255, 255, 0)
     assert square.getpixel((1, 53)) == square.getpixel((53, 1)) == (0, 128, 0)
@@ -532,18 +543,18 @@ def test_a_reference_fills_its_square() -> None:
 def test_what_is_transparent_stands_on_the_adapter_s_own_colour() -> None:
     image = Image.new("RGBA", (300, 200))
     image.paste("white", (120, 20, 160, 120))
-    square = square_reference(image, "magenta")
+    square = square_reference(image, 224, "magenta")
     assert square.size == (106, 106)
     assert square.getpixel((53, 53)) == (255, 255, 255) and square.getpixel((1, 53)) == (255, 0, 255)
-    assert square_reference(Image.new("RGB", (30, 20), "red"), "magenta").getpixel((0, 0)) == (255, 0, 0)
+    assert square_reference(Image.new("RGB", (30, 20), "red"), 224, "magenta").getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_a_picture_without_a_border_keeps_all_of_itself() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (20, 50, 3), np.uint8)
-    square = square_reference(Image.fromarray(noise))
+    square = square_reference(Image.fromarray(noise), 224)
     assert square.size == (50, 50)
     assert np.array_equal(np.asarray(square)[15:35], noise)
 
 
 def test_a_picture_of_one_colour_stays() -> None:
-    assert square_reference(Image.new("RGB", (30, 20), "red")).size == (30, 30)
+    assert square_reference(Image.new("RGB", (30, 20), "red"), 224).size == (30, 30)

@@ -17,7 +17,15 @@ from imgrag.runs.values import MAX_SEED, Request, Round, Run, Verdict
         ({"prompt": ""}, "prompt is empty"),
         ({"prompt": " \n\t"}, "prompt is empty"),
         ({"prompt": "x" * 2001}, "2001 characters; at most 2000"),
-        ({"prompt": "a\x00b"}, "NUL"),
+        ({"prompt": "\x00"}, "prompt is empty"),
+        ({"prompt": ["a dog"]}, "prompt must be a text"),
+        ({"negative_prompt": None}, "negative prompt must be a text"),
+        ({"seed": 10**400}, "seed is 1e400; it must be"),
+        ({"seed": -(10**5000)}, "seed is -1e5000"),
+        ({"steps": 10**400}, "steps is 1e400"),
+        ({"guidance_scale": 10**400}, "guidance scale is 1e400"),
+        ({"rounds": "many " * 100}, "number of rounds is many many"),
+        ({"max_concepts": [1] * 1000}, "…; it must be a whole number"),
         ({"negative_prompt": "x" * 2001}, "negative prompt has 2001"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": MAX_SEED + 1}, "seed is 4294967296"),
@@ -39,7 +47,7 @@ from imgrag.runs.values import MAX_SEED, Request, Round, Run, Verdict
 def test_a_request_says_what_is_wrong(values: dict, says: str) -> None:
     with pytest.raises(RequestError) as caught:
         Request(**{"prompt": "a dog", **values})
-    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert says in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 200
     assert isinstance(caught.value, (ImgragError, ValueError))
 
 
@@ -51,6 +59,13 @@ def test_a_request_says_what_is_wrong(values: dict, says: str) -> None:
 def test_the_ends_of_the_ranges_are_allowed(values: dict) -> None:
     request = Request(**{"prompt": "a dog", **values})
     assert {name: getattr(request, name) for name in values} == values
+
+
+def test_texts_pass_the_gate_wherever_a_request_is_made() -> None:
+    request = Request("a cat and a zo\u0308rblax\ud800\x00", negative_prompt="fog\r\nand\x1b rain")
+    assert request.prompt == "a cat and a z\u00f6rblax\ufffd"
+    assert request.negative_prompt == "fog\nand rain"
+    assert dataclasses.replace(request, prompt="\udfff").prompt == "\ufffd"
 
 
 def make_run(**values: object) -> Run:

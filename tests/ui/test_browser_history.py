@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from imgrag.ui.history.owners import owner_of
-from tests.served import ROOT, answers, free_port, served
+from tests.served import free_port, process, served
 from tests.ui.test_browser import browser, run, status, sync_api, wait_for  # noqa: F401  a fixture
 from tests.ui.test_browser_corrections import (
     AFTER,
@@ -30,6 +27,11 @@ from tests.ui.test_browser_corrections import (
 SAME = "the same image, pixel for pixel"
 
 
+def page_in(folder: Path) -> tuple[str, ...]:
+    """What python is to run for a page on fakes that keeps everything in this folder."""
+    return ("-m", "tests.served", "--folder", str(folder))
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("history") / "results"
@@ -37,7 +39,7 @@ def results(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(results) -> Iterator[str]:
-    with served("-m", "tests.served", "--folder", str(results.parent)) as address:
+    with served(*page_in(results.parent)) as address:
         yield address
 
 
@@ -236,25 +238,10 @@ def test_a_link_to_no_run_is_one_sentence(person, url, wanted):
     assert page.is_enabled("#ir-run")
 
 
-@contextmanager
-def process(port: int, folder: Path) -> Iterator[subprocess.Popen]:
-    """The page's process on this port, alive until the end or until it is killed."""
-    command = [sys.executable, "-m", "tests.served", "--folder", str(folder), "--port", str(port)]
-    started = subprocess.Popen(command, cwd=ROOT)
-    try:
-        while not answers(f"http://127.0.0.1:{port}/"):
-            if started.poll() is not None:
-                raise RuntimeError(f"the page ended with {started.returncode}")
-        yield started
-    finally:
-        started.terminate()
-        started.wait()
-
-
 def test_a_run_that_a_kill_broke_off_goes_on_to_the_same_result(person, tmp_path):
     port, results = free_port(), tmp_path / "results"
     url = f"http://127.0.0.1:{port}/"
-    with process(port, tmp_path) as server:
+    with process(port, *page_in(tmp_path)) as server:
         page = opened(person, url)
         take_steps(page, 3)
         whole = finished(page, results, lambda page: run(page, LINGERING))
@@ -264,7 +251,7 @@ def test_a_run_that_a_kill_broke_off_goes_on_to_the_same_result(person, tmp_path
         server.wait()
     (left,) = [record for record in records(results).values() if record["id"] != whole["id"]]
     assert left["state"] == "running"
-    with process(port, tmp_path):
+    with process(port, *page_in(tmp_path)):
         page = opened(person, url)
         page.wait_for_selector(".ir-banner:has-text('was interrupted')")
         look_back(page)
@@ -288,11 +275,11 @@ def test_a_run_that_a_kill_broke_off_goes_on_to_the_same_result(person, tmp_path
 def test_a_page_outlives_its_server(person, tmp_path):
     """What is on it after a restart belongs to nobody's session; it is said, and the next run goes."""
     port, results = free_port(), tmp_path / "results"
-    with process(port, tmp_path):
+    with process(port, *page_in(tmp_path)):
         page = opened(person, f"http://127.0.0.1:{port}/")
         finished(page, results, lambda page: run(page, PROMPT))
         unfold(page, "second_verdict")
-    with process(port, tmp_path):
+    with process(port, *page_in(tmp_path)):
         assert httpx.get(f"http://127.0.0.1:{port}/").is_success
         page.wait_for_timeout(4000)  # Gradio looks for its server, and may load the page anew
         if page.locator(".ir-link").count():

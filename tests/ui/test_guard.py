@@ -117,6 +117,7 @@ class TestBodies:
                 ]
             },
             {"data": [], "session_hash": "path", "fn_index": 0},
+            {"session_hash": "x" * 64},
             ["path", "http://a"],
             "http://a",
         ],
@@ -125,6 +126,10 @@ class TestBodies:
         answer = ask(document)
         assert answer.status_code == 200
         assert answer.json() == document
+
+    def test_a_session_has_a_short_name(self):
+        answer = ask({"data": [], "session_hash": "x" * 65})
+        assert answer.status_code == 422
 
     def test_a_page_behind_a_proxy_may_name_its_outer_address(self):
         sent = {"data": [{"path": OURS, "url": f"https://space.example{API}/file={OURS}"}]}
@@ -506,7 +511,7 @@ class TestPage:
                 "no-referrer",
             )
         policy = page.get("/").headers["content-security-policy"]
-        assert "object-src 'none'" in policy and "frame-ancestors" not in policy
+        assert "object-src 'none'" in policy and "frame-ancestors 'self'" in policy
 
     def test_one_runs_eight_wait_and_the_next_is_told_so_while_the_server_stays_well(self, tmp_path):
         with served_here(tmp_path) as page:

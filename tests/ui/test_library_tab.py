@@ -21,10 +21,12 @@ from imgrag.library import Skipped
 from imgrag.runs.values import Candidate, Reference
 from imgrag.ui.create import markup
 from imgrag.ui.demo import Offered, build_demo
+from imgrag.ui.language import speaking
 from imgrag.ui.library import cards
 from imgrag.ui.library.cards import PAGE, Card
-from imgrag.ui.library.events import Shelves, View, shown
+from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.uploads import folder_below, read_upload
+from imgrag.ui.library.views import View, shown
 from tests.fakes import COLOURS, make_library, tile
 from tests.served import page_pipeline, served
 from tests.ui.test_browser import browser, opened, sync_api  # noqa: F401  browser is a fixture
@@ -42,11 +44,6 @@ def add(page: Shelves, name: str, files: list[str] | None = None, folder: str = 
     """Add through the page's own events; the last update that carries a report, joined."""
     page.begin(ME, name, files, folder)
     return list(page.add(ME))
-
-
-def titles(updates: list[Any]) -> str:
-    """The heading and the cards among the updates of a view."""
-    return updates[-9] + updates[-8]
 
 
 class TestFolders:
@@ -111,7 +108,6 @@ class TestUploads:
         exif[274] = 6
         Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg", exif=exif)
         assert read_upload(str(tmp_path / "a.jpg")).size == (10, 20)
-        assert read_upload(None) is None
 
     def test_a_bomb_and_a_text_are_refused_in_a_sentence(self, tmp_path):
         Image.new("1", (13_000, 13_000)).save(tmp_path / "bomb.png")
@@ -152,6 +148,7 @@ class TestCards:
             "engine": BAD,
             "folders": [BAD],
             "removed": 0,
+            "broken": [BAD],
             "skipped": [{"file": BAD, "reason": BAD}],
         }
         html = [
@@ -161,6 +158,7 @@ class TestCards:
             cards.working(BAD),
             cards.stopped(BAD),
             cards.report(0, 0, 0, 0, 1, [Skipped(BAD, BAD)]),
+            cards.remarks([Skipped(BAD, BAD)], 2, [BAD]),
         ]
         assert not any("<script" in text or 'href="javascript' in text for text in html)
         assert all("&lt;script&gt;" in text for text in html)
@@ -184,6 +182,15 @@ class TestCards:
         assert "1,200 added, in 4.2 s" in html and "changed" not in html
         assert "0.png" in html and "99.png" in html and "100.png" not in html
         assert "130 files were left out" in html and "and 30 more" in html
+
+    def test_a_report_says_what_of_the_metadata_was_not_taken(self):
+        problem = Skipped("metadata.csv", "it has no column that names the pictures; call it file_name")
+        html = cards.remarks([problem], 1234, ["a.png", "b.png"])
+        assert "<strong>metadata.csv</strong> it has no column" in html
+        assert "1,234 rows found no picture, such as a.png, b.png" in html
+        with speaking("zh"):
+            assert "没有写明图片文件名的列" in cards.remarks([problem], 0, [])
+        assert cards.remarks([], 0, []) == ""
 
     def test_progress_can_be_read_by_machines(self):
         html = cards.working("7 of 28", 0.25, 61.4)
@@ -228,9 +235,10 @@ class TestShelves:
         assert "2 results" in found[1]
         assert found[2].index("uploads/owl.png") < found[2].index("uploads/dog.png")
 
-        files, row, button = page.pick(SimpleNamespace(files=["uploads/owl.png"]))
-        assert row["visible"] is True and button["value"] == "Remove 1 picture"
-        assert "1 picture" in page.remove("mine", files)
+        files, row, button, sure = page.removals.pick(SimpleNamespace(files=["uploads/owl.png"]))
+        assert row["visible"] is True and button["value"] == "Remove 1 picture…"
+        assert sure["visible"] is False
+        assert "1 picture" in page.removals.remove(ME, "mine", files)[0]
         assert "owl" not in page.open("mine")[3]
 
     def test_the_price_stands_with_the_result_for_people_and_programs(self, tmp_path):
@@ -352,10 +360,10 @@ class TestShelves:
         looks = [fn for fn in demo.fns.values() if fn.name == "turn"]
         assert looks and all(len(fn.outputs) == len(shown(View(""))) for fn in looks)
 
-    def test_searching_stands_in_line_with_the_runs_and_browsing_does_not(self, tmp_path):
+    def test_a_search_stands_in_no_line_with_the_runs_and_in_none_with_browsing(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
         lines = {fn.name: fn.concurrency_id for fn in demo.fns.values()}
-        assert lines["find"] == lines["library_search"] == lines["stream"] == "gpu"
+        assert lines["find"] == lines["library_search"] == "search" and lines["stream"] == "gpu"
         assert lines["turn"] == lines["open"] == "browse"
 
     def test_a_library_made_later_can_be_drawn_with(self, tmp_path):

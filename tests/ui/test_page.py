@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from imgrag.ui.create.layout.forms import BUTTONS, box_from, concepts_from, perc
 from imgrag.ui.create.layout.panels import Panels, Results, build_panels, updates
 from imgrag.ui.create.layout.settings import request_from
 from imgrag.ui.demo import build_demo, choose_library, sweep
+from imgrag.ui.history.events import Past
 from imgrag.ui.server import imports
 from imgrag.ui.server.sessions import Sessions
 from tests.fakes import tile
@@ -358,6 +360,18 @@ class TestRuns:
         assert "There is no run on this page." in shown[1]
         assert len(runs.sessions) == 0
 
+    def test_a_prompt_that_has_no_utf8_reaches_page_and_history_all_the_same(self, tmp_path):
+        class Page:
+            session_hash = "me"
+
+        runs = Runs(page_pipeline(tmp_path), {"pocket": "pocket"})
+        shown = list(runs.stream(Page(), key="k" * 32, prompt="a \ud800 car", steps=2))
+        shown += [Past(runs, page_pipeline(tmp_path)).entries("k" * 32)]
+        texts = json.dumps(shown, default=str, ensure_ascii=False)
+        texts.encode()
+        assert "a \ufffd car" in texts
+        explain(LibraryError("There is no \udfff.")).encode()
+
     def test_closing_a_page_stops_and_forgets(self):
         sessions = Sessions()
         session = sessions.open("me", begin(PROMPT, 0))
@@ -469,6 +483,13 @@ class TestDemo:
         heavy = [fn for fn in demo.fns.values() if fn.name in ("stream", "call")]
         assert len(heavy) == 3  # the page's, and a program's for one and for many
         assert {(fn.concurrency_id, fn.concurrency_limit) for fn in heavy} == {("gpu", 1)}
+
+    def test_nothing_that_waits_for_a_run_decodes_what_comes_from_outside(self, tmp_path):
+        demo = build_demo(page_pipeline(tmp_path))
+        fns = list(demo.fns.values())
+        taking = [fn for fn in fns if any(isinstance(part, gr.Image | gr.File) for part in fn.inputs)]
+        assert {fn.concurrency_id for fn in taking if fn.queue} == {"pictures", "search", "browse"}
+        assert {fn.name for fn in taking if not fn.queue} == {"begin"}  # it only lists what is to be added
 
     def test_only_the_named_endpoints_are_public(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))

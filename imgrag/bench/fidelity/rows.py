@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
+from imgrag.bench import Bar, Figure, Meter, count, machine, print_bars, print_document
 from imgrag.bench.fidelity.cases import (
     Case,
     missing_cases,
@@ -290,7 +290,7 @@ EXPERIMENTS = (
 
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m imgrag bench fidelity", description=__doc__)
-    parser.add_argument("--prompts", type=int, default=200, help="cases a row stands on")
+    parser.add_argument("--prompts", type=count, default=200, help="cases a row stands on")
     parser.add_argument("--profile", default="pocket")
     keys = [bar.key for bar in BARS]
     parser.add_argument("--only", nargs="+", default=[], choices=keys, metavar="ROW", help=", ".join(keys))

@@ -8,29 +8,33 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from imgrag.bench import Figure
-from imgrag.bench.fire import payloads
+from imgrag.bench.fire import busy, payloads
 from imgrag.bench.fire.server import CANARY, Server
 from imgrag.bench.fire.visitor import API, FILES, TEXTS, Answer, Visitor, file_data, sentence
 from imgrag.errors import ImgragError
 from imgrag.models.profile import FOLDER, load_profile
 
 Figures = dict[str, Figure]
+T = TypeVar("T")
 MEGABYTE = 2**20
 PATH = re.compile(
     r"(?<![\w/.:=])(?:/(?:tmp|root|home|Users|private|var|usr|etc|work|opt|secret|proc)/|[A-Z]:\\{1,2}(?=\w))[^\s\"'<>\\)]*"
 )
 """An absolute path of a server, where nothing before it makes it part of a link."""
 REFUSED = re.compile("ir-banner|too large|megapixels")
+NOT_TAKEN = re.compile("This picture cannot be used: [^.]+; save it")
+HEAD_START = 0.1  # seconds until a picture has surely reached who decodes it
 UNFORESEEN = ("on our side", "Traceback", "object has no attribute", "Errno", "Error(")
 
 
@@ -75,8 +79,7 @@ def bomb(server: Server, count: int) -> Figures:
     seconds, grown, sent = 0.0, 0, 0
     drawn: list[str] = []
     with Visitor(server.url) as visitor:
-        taking = [event for event in visitor.events if visitor.inputs(event, {"image", "imageeditor"})]
-        events = [event for event in taking if event["trigger_after"] is None]  # a page begins with these
+        events = _taking_pictures(visitor)
         for _ in range(count):
             path = visitor.upload(payloads.bomb(), "bomb.png").raise_for_status().json()[0]
             for event in events:
@@ -93,6 +96,32 @@ def bomb(server: Server, count: int) -> Figures:
         "bomb_taken": Figure(len(drawn), sent),
         "bomb_seconds": Figure(seconds, sent),
         "bomb_memory": Figure(grown / MEGABYTE, sent),
+    }
+
+
+def busy_pictures(server: Server, count: int) -> Figures:
+    """Small pictures that take long to read, through every input, and what another visitor's run waits meanwhile.
+
+    The first one is taken, since it takes as long as a picture may; the others are not.
+    """
+    untold, slowest, waited, sent = [], 0.0, 0.0, 0
+    with Visitor(server.url) as visitor, Visitor(server.url) as other:
+        events = _taking_pictures(visitor)
+        usual = max(_timed(lambda: other.run("a car"))[1] for _ in range(3))
+        for place, (name, content) in enumerate((busy.slowest(), *busy.refused(count))):
+            path = visitor.upload(content, name).raise_for_status().json()[0]
+            for event in events:
+                answers, seconds, beside = _sent_beside(visitor, other, event, path, name)
+                waited, sent = max(waited, beside - usual), sent + 1
+                if place:
+                    slowest = max(slowest, seconds)
+                    told = any(NOT_TAKEN.search(answer.error + answer.text) for answer in answers)
+                    untold += [] if told else [f"{name} at {event['api_name']}"]
+    _explain("busy", untold)
+    return {
+        "busy_untold": Figure(len(untold), sent),
+        "busy_seconds": Figure(slowest, sent),
+        "busy_wait": Figure(max(0.0, waited), sent),
     }
 
 
@@ -173,6 +202,29 @@ def weights(folder: Path, count: int) -> Figures:
         wrong += [f"{role} {how}: ran"] if canary.exists() else []
     _explain("weights", wrong)
     return {"weights": Figure(len(wrong), len(kinds[:count]))}
+
+
+def _taking_pictures(visitor: Visitor) -> list[dict[str, Any]]:
+    """The events that take pictures and that a page begins with."""
+    taking = [event for event in visitor.events if visitor.inputs(event, {"image", "imageeditor"})]
+    return [event for event in taking if event["trigger_after"] is None]
+
+
+def _sent_beside(
+    visitor: Visitor, other: Visitor, event: dict[str, Any], path: str, name: str
+) -> tuple[list[Answer], float, float]:
+    """Like `_sent` while the other one runs: the answers, and the seconds that each of the two took."""
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(_timed, lambda: _sent(visitor, event, path, name))
+        time.sleep(HEAD_START)
+        _, beside = _timed(lambda: other.run("a car"))
+        answers, seconds = sending.result()
+    return answers, seconds, beside
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    begun = time.monotonic()
+    return work(), time.monotonic() - begun
 
 
 def _sent(visitor: Visitor, event: dict[str, Any], path: str, name: str) -> list[Answer]:

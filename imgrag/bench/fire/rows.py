@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Figure, Meter, machine, print_bars, print_document
-from imgrag.bench.fire import browser, faults, hostile, queueing
+from imgrag.bench.fire import browser, faults, hostile, queueing, strangers, unfolding
 from imgrag.bench.fire.server import Server, serving
 
 Figures = dict[str, Figure]
@@ -42,6 +42,12 @@ BARS = (
     _none("bomb_taken", "a 20 KB PNG of 169 megapixels: not refused"),
     Bar("bomb_seconds", "  refused within", 0.5, at_most=True, unit="s"),
     Bar("bomb_memory", "  memory", 50, at_most=True, unit="MB"),
+    _none("busy_untold", "small pictures that take long to read: not refused in words"),
+    Bar("busy_seconds", "  refused within", 0.5, at_most=True, unit="s"),
+    Bar("busy_wait", "  another visitor's run waits", 1.0, at_most=True, unit="s"),
+    Bar("unfold_memory", "tables that unfold, all in one process: memory", 200, at_most=True, unit="MB"),
+    Bar("unfold_stop", "  a stop is heard within", 1.0, at_most=True, unit="s"),
+    _none("unfold_untold", "  ended without a value or a sentence"),
     _none("urls", "addresses in every field: sockets and files opened"),
     _none("paths", "paths in names, fields, links: what they reached"),
     _none("prompts", "prompts of every kind: not bounded, escaped or answered"),
@@ -65,6 +71,16 @@ BARS = (
         unit="s",
     ),
     Bar("growth", "memory growth a run", 0.1, at_most=True, unit="MB"),
+    Bar("new_sessions", "2,000 new sessions: memory", 40, at_most=True, unit="MB"),
+    Bar("visitors", "300 visitors with a run each: memory a visitor", 0.1, at_most=True, unit="MB"),
+    _none("before_login", "what keeps state and answers before the login"),
+    Bar("closing", "300 heartbeats closed at once: /healthz within", 0.5, at_most=True, unit="s"),
+    _none("elsewhere", "foreign origins and hosts: let in"),
+    Bar("guesses", "200 wrong passwords at once: looked at", 10, at_most=True, unit=""),
+    _none("guesses_other", "  kept out with the right one, elsewhere"),
+    Bar("idle", "1,100 idle connections, 1,024 descriptors: the page within", 1.0, at_most=True, unit="s"),
+    _none("slow", "a byte a second, head or body: held after 15 s"),
+    _none("cut_uploads", "uploads that are cut off: files left on the disk"),
     _none("weights", "pickles and repositories with code: opened or run"),
     _none("network", "requests to other machines, from page and server"),
     _none("axe", "axe, light and dark: serious findings"),
@@ -94,6 +110,8 @@ EXPERIMENTS = (
     Experiment(("sessions",), queueing.sessions, 20, 4),
     Experiment(("images_crash", "images_sentence", "images_path"), hostile.images, 60, 6),
     Experiment(("bomb_taken", "bomb_seconds", "bomb_memory"), hostile.bomb, 5, 1),
+    Experiment(("busy_untold", "busy_seconds", "busy_wait"), hostile.busy_pictures, 11, 2),
+    Experiment(("unfold_memory", "unfold_stop", "unfold_untold"), unfolding.tables, 1000, 20, alone=True),
     Experiment(("urls",), hostile.urls, 12, 1),
     Experiment(("paths",), hostile.paths, 10, 1),
     Experiment(("prompts",), hostile.prompts, 14, 6),
@@ -105,6 +123,14 @@ EXPERIMENTS = (
     Experiment(("exception_lock", "exception_told", "exception_log"), faults.exceptions, 5, 1),
     Experiment(("tabs",), browser.closed_tabs, 1, 1),
     Experiment(("growth",), faults.growth, 200, 10),
+    Experiment(("new_sessions",), strangers.new_sessions, 2000, 50),
+    Experiment(("visitors",), strangers.visitors, 300, 10),
+    Experiment(("before_login", "closing"), strangers.before_login, 30, 2, alone=True),
+    Experiment(("elsewhere",), strangers.elsewhere, 8, 8),
+    Experiment(("guesses", "guesses_other"), strangers.guesses, 200, 30, alone=True),
+    Experiment(("idle",), strangers.idle, 1100, 1100, alone=True),
+    Experiment(("slow",), strangers.slow, 25, 2),
+    Experiment(("cut_uploads",), strangers.cut_uploads, 20, 2),
     Experiment(("weights",), hostile.weights, 7, 7, alone=True),
     Experiment(("network",), browser.outside_requests, 3, 1, alone=True),
     Experiment(("axe", "alt"), browser.accessibility, 2, 1),

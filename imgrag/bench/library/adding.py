@@ -203,7 +203,7 @@ def bare_seconds(model: Any, preprocess: Any, side: int, files: Sequence[Path]) 
     with torch.inference_mode():
         model.encode_image(torch.zeros(1, 3, side, side))  # the first pass sets things up
         for start in range(0, len(files), BATCH):
-            pictures = [bounded(read_picture(file, side)) for file in files[start : start + BATCH]]
+            pictures = [bounded(read_picture(file, side), side) for file in files[start : start + BATCH]]
             tensors = torch.stack([preprocess(picture) for picture in pictures])
             seconds += seconds_of(partial(model.encode_image, tensors))
     return seconds

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from imgrag.bench import Bar, Meter, machine, print_bars, print_document
+from imgrag.bench import Bar, Meter, count, machine, print_bars, print_document
 from imgrag.bench.library.adding import measure_again, measure_memory, measure_photos
 from imgrag.bench.library.counts import DIMENSIONS, Counts, Experiment, Figures
 from imgrag.bench.library.searching import K, measure_large_search, measure_search
@@ -84,11 +84,15 @@ EXPERIMENTS = (
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m imgrag bench library", description=__doc__)
     usual, keys = Counts(), [bar.key for bar in bars(Counts())]
-    parser.add_argument("--rows", type=int, default=usual.rows, help="vectors to search")
-    parser.add_argument("--large", type=int, default=usual.large, help="and again, so many; 0 leaves it out")
-    parser.add_argument("--photos", type=int, default=usual.photos, help="JPEGs to add through a ViT-B/32")
-    parser.add_argument("--files", type=int, default=usual.files, help="images to add twice")
-    parser.add_argument("--many", type=int, default=usual.many, help="images to add while memory is watched")
+    parser.add_argument("--rows", type=count, default=usual.rows, help="vectors to search")
+    parser.add_argument(
+        "--large", type=count, default=usual.large, help="and again, so many; 0 leaves it out"
+    )
+    parser.add_argument("--photos", type=count, default=usual.photos, help="JPEGs to add through a ViT-B/32")
+    parser.add_argument("--files", type=count, default=usual.files, help="images to add twice")
+    parser.add_argument(
+        "--many", type=count, default=usual.many, help="images to add while memory is watched"
+    )
     parser.add_argument("--only", nargs="+", default=[], choices=keys, metavar="ROW", help=", ".join(keys))
     parser.add_argument("--out", type=Path, help="also write the JSON line to this file")
     options = parser.parse_args(argv)

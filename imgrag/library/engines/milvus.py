@@ -7,9 +7,7 @@ a filter that every version of it answers alike; `filters.passes` decides the re
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
@@ -24,20 +22,24 @@ from imgrag.library.engines.milvus_filters import ALL, among, both, narrowed, qu
 from imgrag.library.engines.milvus_rows import (
     ENTRY,
     IDS,
-    TEXT_BYTES,
+    about,
     as_entry,
     as_row,
+    columns_of_a_row,
     filtered_values,
+    hashed,
     key,
     matrix,
+    prefix,
     requests,
 )
-from imgrag.library.engines.store import Entry, Hit, Sizes
+from imgrag.library.engines.store import CLOSED, MOST_COLUMNS, Entry, Hit, Sizes
 from imgrag.library.search.filters import Filter, passes
 
 MANY = 50_000  # entries from which a server searches a graph instead of every vector
 FEW = 20_000  # entries that pass a filter; up to here a graph is not asked, it would miss some
 NAMED = 1000  # entries of one literal name
+LOOKED_AT = 25  # blocks of rows, for the names of columns
 MOST_HITS = 16_384  # that one search of Milvus gives
 BLOCK = 2000  # rows of one query
 ASKED = 500  # ids or digests in one expression
@@ -63,18 +65,28 @@ class MilvusStore:
 
     def __init__(self, uri: str, name: str, token: str = "", many: int = MANY) -> None:
         self._uri, self._many = uri, many
-        self._prefix = f"imgrag_{_slug(name)}_{_hash(name)}_"  # of the names of its collections
-        self._about = f"imgrag library {name}"
+        self._prefix = prefix(name)  # of the names of its collections
+        self._library = name
         self._lock = threading.RLock()
+        self._closed = ""  # why it is
         self._client = connect(uri, token)
         collections = self._collections()
         for collection in collections:
             self._make_ready(collection)
         self._collection = max(collections, key=self._rows, default="")
+        self._model = ""  # that was selected
+
+    @property
+    def model(self) -> str:
+        """See `Store.model`. The collection's description ends with it, which Milvus Lite does not keep."""
+        if self._model or not self._collection:
+            return self._model
+        said = self._ask("describe_collection", self._collection)
+        return str(said.get("description", "")).removeprefix(about(self._library, ""))
 
     def select(self, model_id: str, dimensions: int) -> None:
         """See `Store.select`."""
-        collection = self._prefix + _hash(model_id)
+        collection = self._prefix + hashed(model_id)
         with self._lock:
             if collection not in self._collections():
                 self._create(collection, model_id, dimensions)
@@ -83,7 +95,7 @@ class MilvusStore:
                 raise LibraryError(
                     f"The model {model_id!r} gives {dimensions} dimensions; this library knows it with {known}."
                 )
-            self._collection = collection
+            self._collection, self._model = collection, model_id
 
     def count(self, where: Filter | None = None) -> int:
         """See `Store.count`."""
@@ -215,31 +227,42 @@ class MilvusStore:
                 self._ask("drop_collection", collection)
             self._collection = ""
 
-    def close(self) -> None:
+    def columns(self) -> list[str]:
+        """See `Store.columns`. Milvus cannot list them, so it is those of many entries and not of all."""
+        names: set[str] = set()
+        for rows in islice(self._scan(ALL, ["id", "fields"]), LOOKED_AT):
+            names.update(name for row in rows for name in row["fields"])
+            if len(names) >= MOST_COLUMNS:
+                break
+        return sorted(names)[:MOST_COLUMNS]
+
+    def copy_to(self, folder: Path) -> None:
+        """See `Store.copy_to`."""
+        raise LibraryError(
+            "A library in Milvus is not copied. Export it, and add the shards to a new library."
+        )
+
+    def close(self, why: str = CLOSED) -> None:
         """See `Store.close`."""
-        self._client.close()
-        if is_local(self._uri):
+        with self._lock:
+            closed, self._closed = self._closed, self._closed or why
+        if not closed:
+            self._client.close()
+        if not closed and is_local(self._uri):
             let_go(self._uri)
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise LibraryError(self._closed)
+
     def _collections(self) -> list[str]:
+        self._require_open()
         with understood(self._uri):
             names = self._client.list_collections(timeout=ANSWER_SECONDS)
         return sorted(name for name in names if name.startswith(self._prefix))
 
     def _create(self, collection: str, model_id: str, dimensions: int) -> None:
-        from pymilvus import DataType, MilvusClient
-
-        about = f"{self._about}, model {model_id}"
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=about)
-        schema.add_field("id", DataType.INT64, is_primary=True)
-        for column in ("file", "name", "caption", "source", "licence"):
-            schema.add_field(column, DataType.VARCHAR, max_length=TEXT_BYTES)
-        schema.add_field("digest", DataType.VARCHAR, max_length=64)
-        schema.add_field("size", DataType.INT64)
-        schema.add_field("mtime_ns", DataType.INT64)
-        schema.add_field("names", DataType.ARRAY, element_type=DataType.INT64, max_capacity=3)
-        schema.add_field("fields", DataType.JSON)
-        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimensions)
+        schema = columns_of_a_row(about(self._library, model_id), dimensions)
         # Strong: what one process wrote, the next call of any other finds.
         self._ask("create_collection", collection, schema=schema, consistency_level="Strong")
         self._make_ready(collection)
@@ -269,6 +292,7 @@ class MilvusStore:
 
     def _ask(self, method: str, collection: str, **arguments: Any) -> Any:
         """One call to Milvus about a collection; its errors as a sentence."""
+        self._require_open()
         seconds = ANSWER_SECONDS if method in _QUICK else BUILD_SECONDS
         with understood(self._uri):
             return getattr(self._client, method)(collection, timeout=seconds, **arguments)
@@ -374,11 +398,3 @@ def _best(hits: Iterable[Hit]) -> list[Hit]:
 
 def _blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     return (items[start : start + ASKED] for start in range(0, len(items), ASKED))
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40] or "library"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,39 @@ def key(text: str) -> int:
     except UnicodeEncodeError as error:
         raise LibraryError(f"{text!r} is no Unicode text, which Milvus needs. Rename the file.") from error
     return max(1, int.from_bytes(digest[:8], "big") >> 1)
+
+
+def prefix(library: str) -> str:
+    """What the names of a library's collections begin with."""
+    slug = re.sub(r"[^a-z0-9]+", "_", library.lower()).strip("_")[:40] or "library"
+    return f"imgrag_{slug}_{hashed(library)}_"
+
+
+def hashed(text: str) -> str:
+    """A text as a part of a collection's name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def about(library: str, model_id: str) -> str:
+    """What a collection is described by."""
+    return f"imgrag library {library}, model {model_id}"
+
+
+def columns_of_a_row(about: str, dimensions: int) -> Any:
+    """The schema of a collection of such rows, described in a few words."""
+    from pymilvus import DataType, MilvusClient
+
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=about)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    for column in ("file", "name", "caption", "source", "licence"):
+        schema.add_field(column, DataType.VARCHAR, max_length=TEXT_BYTES)
+    schema.add_field("digest", DataType.VARCHAR, max_length=64)
+    schema.add_field("size", DataType.INT64)
+    schema.add_field("mtime_ns", DataType.INT64)
+    schema.add_field("names", DataType.ARRAY, element_type=DataType.INT64, max_capacity=3)
+    schema.add_field("fields", DataType.JSON)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimensions)
+    return schema
 
 
 def as_row(entry: Entry, vector: np.ndarray) -> dict[str, Any]:

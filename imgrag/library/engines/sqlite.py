@@ -7,9 +7,11 @@ written since is searched exactly beside it, what was changed or removed since i
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,16 @@ import numpy as np
 from imgrag.errors import LibraryError
 from imgrag.library.base import literal_names
 from imgrag.library.engines import vectors as snapshots
-from imgrag.library.engines.sqlite_file import FILE, open_database
+from imgrag.library.engines.sqlite_file import (
+    COLUMN_NAMES,
+    FILE,
+    copy_database,
+    explained,
+    open_database,
+    open_unwritable,
+)
 from imgrag.library.engines.sqlite_filters import as_sql
-from imgrag.library.engines.store import Entry, Hit, Sizes
+from imgrag.library.engines.store import CLOSED, MOST_COLUMNS, Entry, Hit, Sizes
 from imgrag.library.engines.vectors import Near, VectorIndex
 from imgrag.library.search.filters import COLUMNS, Filter, like
 
@@ -42,39 +51,64 @@ _HERE = "from images i join embeddings e on e.model = ? and e.id = i.id"
 class EmbeddedStore:
     """`Store` in one folder. Several processes may open it; threads of one share it.
 
+    Whatever it does raises LibraryError if the disk is full or does not answer; what was there stays whole.
+
+    Args:
+        writable: whether the folder can be written. Where it cannot, what is there is found and read.
+
     Raises:
         LibraryError: the folder cannot be written, or its file is no such store.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writable: bool = True) -> None:
         self._folder = folder
+        self._writable = writable
         self._lock = threading.RLock()
+        self._closed = ""  # why it is
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._base = open_database(folder / FILE)
+            if writable:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._connection = (open_database if writable else open_unwritable)(folder / FILE)
         except (OSError, sqlite3.Error) as error:
             raise LibraryError(
                 f"The store of this library cannot be opened ({error}). Check that its folder can be written."
             ) from error
         self._base.create_function("is_like", 2, like, deterministic=True)
-        self._model, self._dimensions = self._fullest()
+        self._model, self._dimensions, self._model_id = self._fullest()
         self._near = Near()
         self._passing = lru_cache(maxsize=8)(self._passing_at)
+
+    @property
+    def _base(self) -> sqlite3.Connection:
+        if self._closed:
+            raise LibraryError(self._closed)
+        return self._connection
+
+    @property
+    def model(self) -> str:
+        """See `Store.model`."""
+        return self._model_id
 
     def select(self, model_id: str, dimensions: int) -> None:
         """See `Store.select`."""
         text = "select number, dimensions from models where id = ?"
-        with self._lock, self._base:
-            self._base.execute(
-                "insert or ignore into models (id, dimensions) values (?, ?)", (model_id, dimensions)
-            )
-            number, known = self._all(text, model_id)[0]
+        with self._changing():
+            if self._writable:
+                self._base.execute(
+                    "insert or ignore into models (id, dimensions) values (?, ?)", (model_id, dimensions)
+                )
+            number, known = self._row(text, model_id) or (0, dimensions)
+            if not number:
+                raise LibraryError(
+                    f"This library lies on a disk that cannot be written, and was never read with the model "
+                    f"{model_id!r}. Copy it to another disk."
+                )
             if known != dimensions:
                 raise LibraryError(
                     f"The model {model_id!r} gives {dimensions} dimensions; this library knows it with {known}."
                 )
             if number != self._model:
-                self._model, self._dimensions = number, dimensions
+                self._model, self._dimensions, self._model_id = number, dimensions, model_id
                 self._near = Near()
 
     def count(self, where: Filter | None = None) -> int:
@@ -130,7 +164,7 @@ class EmbeddedStore:
             entry.file: vector.tobytes()
             for entry, vector in zip(entries, np.asarray(vectors, np.float32), strict=True)
         }
-        with self._lock, self._base:
+        with self._changing():
             epoch = self._next_epoch()
             before = self._numbers(packed)
             self._base.executemany(_PUT, [_columns(entry) for entry in entries])
@@ -142,7 +176,7 @@ class EmbeddedStore:
     def remove(self, files: Iterable[str]) -> int:
         """See `Store.remove`."""
         removed = 0
-        with self._lock, self._base:
+        with self._changing():
             epoch = self._next_epoch()
             for block in _blocks(list(files)):
                 ids = [
@@ -198,8 +232,8 @@ class EmbeddedStore:
             if near.saved and len(near.stale) < max(TAIL, len(near.main) // 10):
                 return
             main = self._build() if near.stale else near.main
-            snapshots.save(main, self._folder, self._model)
-            self._near = Near(main, saved=True)
+            saved = snapshots.save(main, self._folder, self._model)
+            self._near = Near(main, saved)
 
     def faiss_index(self) -> faiss.Index:
         """The index that `search` asks, for benchmarks."""
@@ -208,27 +242,48 @@ class EmbeddedStore:
             assert main is not None
             return main.faiss
 
-    def close(self) -> None:
+    def columns(self) -> list[str]:
+        """See `Store.columns`."""
+        names = (row[0] for row in self._all(COLUMN_NAMES, MOST_COLUMNS + len(COLUMNS)))
+        return [name for name in names if name not in COLUMNS][:MOST_COLUMNS]
+
+    def copy_to(self, folder: Path) -> None:
+        """See `Store.copy_to`."""
+        folder.mkdir(exist_ok=True)
+        with self._lock:
+            copy_database(self._base, folder / FILE)
+            for snapshot in self._folder.glob("index-*.faiss"):
+                shutil.copyfile(snapshot, folder / snapshot.name)
+
+    def close(self, why: str = CLOSED) -> None:
         """See `Store.close`."""
         with self._lock:
-            self._base.close()
+            if not self._closed:
+                self._connection.close()
+                self._near = Near()  # and the file that its index looks into
+            self._closed = self._closed or why
 
     def drop(self) -> None:
         """See `Store.drop`."""
-        with self._lock:
-            with self._base:
-                for table in ("images", "embeddings", "fields", "names", "gone", "models"):
-                    self._base.execute(f"delete from {table}")
-            self._base.close()
+        with self._changing():
+            for table in ("images", "embeddings", "fields", "names", "gone", "models"):
+                self._base.execute(f"delete from {table}")
+        self.close()
         for snapshot in self._folder.glob("index-*.faiss"):
             snapshot.unlink(missing_ok=True)
 
-    def _fullest(self) -> tuple[int, int]:
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """A transaction: all or nothing."""
+        with self._lock, explained(), self._base:
+            yield
+
+    def _fullest(self) -> tuple[int, int, str]:
         row = self._row(
-            """select m.number, m.dimensions from models m left join embeddings e on e.model = m.number
+            """select m.number, m.dimensions, m.id from models m left join embeddings e on e.model = m.number
             group by m.number order by count(e.id) desc limit 1"""
         )
-        return row or (0, 0)
+        return row or (0, 0, "")
 
     def _next_epoch(self) -> int:
         self._base.execute("update state set epoch = epoch + 1")
@@ -328,11 +383,11 @@ class EmbeddedStore:
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
     def _all(self, text: str, *values: Any) -> list[tuple]:
-        with self._lock:
+        with self._lock, explained():
             return self._base.execute(text, values).fetchall()
 
     def _row(self, text: str, *values: Any) -> tuple | None:
-        with self._lock:
+        with self._lock, explained():
             return self._base.execute(text, values).fetchone()
 
     def _one(self, text: str, *values: Any) -> Any:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from imgrag.errors import LibraryError
 
 FILE = "library.sqlite"
 log = logging.getLogger(__name__)
@@ -31,6 +35,13 @@ create table if not exists gone (id integer primary key, epoch integer not null)
 create table if not exists state (epoch integer not null);
 insert into state select 0 where not exists (select 1 from state);
 """
+COLUMN_NAMES = """
+with recursive names (name) as (
+    select min(key) from fields
+    union all select (select min(key) from fields where key > names.name) from names where names.name is not null)
+select name from names where name is not null limit ?
+"""
+"""From one name to the next by the index, instead of through all fields of a million entries."""
 
 
 def open_database(file: Path) -> sqlite3.Connection:
@@ -43,6 +54,49 @@ def open_database(file: Path) -> sqlite3.Connection:
         log.warning("%s is broken and made anew: %s", file.name, error)
         os.replace(file, file.with_suffix(".broken"))
         return _connected(file)
+
+
+def open_unwritable(file: Path) -> sqlite3.Connection:
+    """A database on a disk that cannot be written.
+
+    While another process has it open, SQLite reads the log beside it too; after a proper end there is
+    none, and the file cannot change. Raises sqlite3.Error: it is none, or a log is left that cannot be read.
+    """
+    try:
+        return _as_it_is(file, "mode=ro")
+    except sqlite3.OperationalError:
+        log_file = file.with_name(f"{file.name}-wal")
+        if log_file.is_file() and log_file.stat().st_size:
+            raise
+        return _as_it_is(file, "immutable=1")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What SQLite says of a full, broken or unplugged disk -> one sentence."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise LibraryError(
+            f"The store of this library does not work: {error}. What was there is whole: check its disk, make "
+            "room on it if it is full, then try again."
+        ) from error
+
+
+def _as_it_is(file: Path, how: str) -> sqlite3.Connection:
+    base = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, check_same_thread=False, timeout=60)
+    try:
+        base.execute("select epoch from state").fetchone()
+    except sqlite3.Error:
+        base.close()
+        raise
+    return base
+
+
+def copy_database(base: sqlite3.Connection, file: Path) -> None:
+    """All of it into a new file, as of one moment, whoever writes meanwhile."""
+    with closing(sqlite3.connect(file)) as copy:
+        base.backup(copy)
 
 
 def _connected(file: Path) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,9 @@ import numpy as np
 from imgrag.library.search.filters import Filter
 
 Value = str | int | float | bool
+
+CLOSED = "The library was closed meanwhile. Please try again."
+MOST_COLUMNS = 100  # that are told by name
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,11 @@ class Store(Protocol):
     counted under another. Vectors are float32 of length 1. Whatever a method has returned from
     survives `kill -9`.
     """
+
+    @property
+    def model(self) -> str:
+        """The selected model's id, "" while there is none or nobody has told which it is."""
+        ...
 
     def select(self, model_id: str, dimensions: int) -> None:
         """Choose the model that everything else is about.
@@ -131,8 +140,20 @@ class Store(Protocol):
         """Bring the index up to date with what was written since; may take long."""
         ...
 
-    def close(self) -> None:
-        """Let go of files and connections."""
+    def columns(self) -> list[str]:
+        """The names of the other metadata that entries have, at most `MOST_COLUMNS`, in alphabetical order."""
+        ...
+
+    def copy_to(self, folder: Path) -> None:
+        """Write everything of all models into `folder`, as an embedded store keeps it.
+
+        Raises:
+            LibraryError: what is kept is not in this engine's hands.
+        """
+        ...
+
+    def close(self, why: str = CLOSED) -> None:
+        """Let go of files and connections, once. Whoever asks later gets a LibraryError that says `why`."""
         ...
 
     def drop(self) -> None:

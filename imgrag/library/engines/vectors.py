@@ -1,7 +1,8 @@
 """FAISS over the vectors of one model: exact while they are few, inverted lists above.
 
 A snapshot on disk is only a copy of what SQLite holds, under a name that tells how much of it;
-a missing or broken one is built again.
+a missing or broken one is built again. Its file is opened here and never by FAISS, which on Windows
+takes paths of the system's code page alone: no "ü", no "图".
 """
 
 from __future__ import annotations
@@ -25,15 +26,17 @@ ITERATIONS = 8
 LISTS_SEARCHED = 32  # of 1,264 at 100,000 vectors: recall@10 above 0.99
 SHARE_SEARCHED = 1 / 40
 MAPPED = os.name != "nt"  # Windows cannot replace a file that is mapped
+ASIDE = "index.broken"  # the last snapshot that could not be read
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class VectorIndex:
-    """Vectors by id, as they were at `epoch` of the store."""
+    """Vectors by id, as they were at `epoch` of the store. `file` is what `faiss` looks into, if it was opened."""
 
     faiss: faiss.Index
     epoch: int
+    file: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.faiss.ntotal)
@@ -98,33 +101,56 @@ def _train(index: faiss.Index, blocks: list[tuple[np.ndarray, np.ndarray]]) -> N
     blocks.clear()
 
 
-def save(index: VectorIndex, folder: Path, column: int) -> None:
-    """Written beside and renamed; older snapshots of the column go."""
+def save(index: VectorIndex, folder: Path, column: int) -> bool:
+    """Write beside and rename; older snapshots of the column go. Returns whether there was room for it."""
     path = folder / f"index-{column}-{index.epoch}.faiss"
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    faiss.write_index(index.faiss, str(partial))
-    os.replace(partial, path)
+    try:
+        with partial.open("wb") as file:
+            faiss.write_index(index.faiss, faiss.PyCallbackIOWriter(file.write))
+        os.replace(partial, path)
+    except OSError as error:
+        log.warning("the snapshot %s is not kept: %s", path.name, error)
+        _discard(partial)
+        return False
     for old in _snapshots(folder, column):
         if old != path:
             _discard(old)
+    return True
 
 
 def load(folder: Path, column: int, dimensions: int, epoch: int) -> VectorIndex | None:
-    """The newest snapshot that is not ahead of the store; `None` if there is none that can be read."""
+    """The newest snapshot that is not ahead of the store; `None` if there is none that can be read.
+
+    One that cannot be read is kept aside as `ASIDE`, in the place of an earlier one.
+    """
     for path in _snapshots(folder, column):
         at = _epoch(path)
         if at > epoch:
             continue
         try:
-            flags = faiss.IO_FLAG_MMAP if MAPPED else 0
-            index = faiss.read_index(str(path), flags)
-        except RuntimeError as error:  # FAISS's only kind
-            log.warning("the snapshot %s is built again: %s", path.name, error)
-            _discard(path)
+            index = _opened(path, at)
+        except (OSError, ValueError, RuntimeError) as error:  # no file, an empty one, and FAISS's only kind
+            log.warning("the snapshot %s is kept as %s and built again: %s", path.name, ASIDE, error)
+            _keep_aside(path)
             continue
-        if index.d == dimensions:
-            return VectorIndex(index, at)
+        if index.faiss.d == dimensions:
+            return index
     return None
+
+
+def _opened(path: Path, epoch: int) -> VectorIndex:
+    """The index in a file, which is not copied: where files can be mapped, it is not even read."""
+    file = np.memmap(path, np.uint8, "r") if MAPPED else np.fromfile(path, np.uint8)
+    reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(file), file.size)
+    return VectorIndex(faiss.read_index(reader), epoch, file)
+
+
+def _keep_aside(path: Path) -> None:
+    try:
+        os.replace(path, path.with_name(ASIDE))
+    except OSError as error:  # gone, or not ours to rename
+        log.info("%s stays for now: %s", path.name, error)
 
 
 def _snapshots(folder: Path, column: int) -> list[Path]:

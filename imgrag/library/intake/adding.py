@@ -8,6 +8,8 @@ most one batch of work.
 from __future__ import annotations
 
 import os
+import shutil
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,11 +26,23 @@ from imgrag.library.base import Skipped
 from imgrag.library.engines.store import Entry, Store
 from imgrag.library.intake.beside import folder_category
 from imgrag.library.intake.described import Described
-from imgrag.library.intake.metadata import read_metadata
+from imgrag.library.intake.findings import NAMED
+from imgrag.library.intake.metadata import Metadata, read_metadata
 from imgrag.library.intake.pictures import UnreadablePicture, content_hash, read_picture
-from imgrag.library.intake.sources import UPLOADS, Found, Settings, Source, look
+from imgrag.library.intake.sources import (
+    READING,
+    UPLOADS,
+    Found,
+    Left,
+    Settings,
+    Source,
+    has_pictures,
+    look,
+)
 from imgrag.library.intake.tags import describe_picture
+from imgrag.library.intake.walking import AWAY
 from imgrag.models import Embedder
+from imgrag.texts import clean, clean_line
 
 T = TypeVar("T")
 BATCH = 64  # pictures embedded and written at a time
@@ -36,6 +50,7 @@ FIRST = 8  # pictures of the first batch, for which nothing is embedded meanwhil
 LOOK = 512  # files compared with the store at a time
 READERS = max(1, min(4, (os.cpu_count() or 2) - 1))  # a core is left to the model
 AHEAD = 2 * BATCH  # pictures read before they are wanted
+CLOSED = "it cannot be opened"  # now; it is tried again at every look
 ELSEWHERE = -1  # `mtime_ns` of an entry whose picture is not among the library's files
 
 
@@ -51,7 +66,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it. `skipped` are all files of the library that are no usable pictures."""
+    """What came of it.
+
+    Attributes:
+        skipped: what could not be used and was not told before, or has changed since.
+        problems: files about pictures that could not be read now; the pictures are there without them.
+        unmatched: rows in such files that found no picture.
+        unmatched_names: what at most three of them call it.
+    """
 
     added: int
     changed: int
@@ -59,15 +81,22 @@ class Report:
     unchanged: int
     skipped: tuple[Skipped, ...]
     seconds: float
+    problems: tuple[Skipped, ...] = ()
+    unmatched: int = 0
+    unmatched_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A file to look into. `known` is its entry so far; `whole` tells that its content may be another one."""
+    """A file to look into: its entry so far, and whether its content may be another one.
+
+    `renew` has it written again even if nothing differs: names are compared in other ways than before.
+    """
 
     found: Found
     known: Entry | None
     whole: bool
+    renew: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,9 +114,19 @@ class _Read:
         known = self.wanted.known
         return not self.wanted.whole and known is not None and self.entry == replace(known, id=0)
 
+    @property
+    def done(self) -> bool:
+        """There is nothing to write."""
+        return bool(self.wrong) or (self.same and not self.wanted.renew)
+
 
 class Adding:
-    """One pass over all sources of a library; iterate over it. `settings` is what to remember then."""
+    """One pass over all sources of a library; iterate over it. `settings` is what to remember then.
+
+    Args:
+        check: called often, also from other threads; it may raise to stop.
+        rejecting: whether copies that turn out to be no pictures are deleted; the report tells of them.
+    """
 
     def __init__(
         self,
@@ -96,17 +135,23 @@ class Adding:
         store: Store,
         embedder: Embedder,
         check: Callable[[], None],
+        rejecting: bool = False,
     ) -> None:
         self.settings = settings
+        self._afresh = settings.reading != READING
+        self._told = {} if self._afresh else settings.unreadable
         self._sources = sources
         self._store = store
         self._embedder = embedder
         self._prepare = embedder.prepare
         self._check = check
+        self._rejecting = rejecting
         self._seen: set[str] = set()
-        self._unreadable: dict[str, tuple[int, int, str]] = {}
-        self._added = self._changed = 0
-        self._metadata: dict[str, Mapping[str, Described]] = {}
+        self._away: set[str] = set()  # labels of sources that cannot be listed
+        self._unreadable: dict[str, Left] = {}
+        self._added = self._changed = self._broken = 0
+        self._metadata: dict[str, Metadata] = {}
+        self._reading = threading.Lock()
 
     def __iter__(self) -> Iterator[Progress | Report]:
         begun = time.monotonic()
@@ -121,41 +166,74 @@ class Adding:
             eta = passed / max(1, len(self._seen)) * left if left else None
             yield Progress(len(self._seen), len(found), f"{done} embedded or changed", eta)
         removed = self._forget()
-        self.settings = replace(self.settings, unreadable=self._unreadable, described=signatures)
+        news = [
+            Skipped(file, left[2]) for file, left in self._unreadable.items() if self._told.get(file) != left
+        ]
+        self._remember(signatures)
         yield Progress(len(found), len(found), "ordering the index")
         self._store.optimise()
-        skipped = tuple(Skipped(file, why) for file, (_, _, why) in self._unreadable.items())
-        unchanged = len(found) - self._added - self._changed - len(skipped)
+        unchanged = len(found) - self._added - self._changed - self._broken
         seconds = round(time.monotonic() - begun, 3)
-        yield Report(self._added, self._changed, removed, unchanged, skipped, seconds)
+        counts = (self._added, self._changed, removed, unchanged)
+        yield Report(*counts, tuple(news), seconds, *self._remarks())
 
     def _look(self) -> tuple[list[Found], dict[str, str]]:
         """The pictures that were not taken out, and each source's metadata signature."""
-        excluded = set(self.settings.excluded)
+        excluded = set(map(clean, self.settings.excluded))
         found, signatures = [], {}
         for source in self._sources:
-            seen = look(source)
-            found += [picture for picture in seen.pictures if picture.file not in excluded]
+            try:
+                seen = look(source, self._check)
+            except OSError:
+                self._away.add(source.label)
+                continue
+            found += [picture for picture in seen.pictures if clean(picture.file) not in excluded]
+            self._unreadable.update(seen.left)
             signatures[source.label] = seen.signature
-            self._check()
         return found, signatures
+
+    def _remember(self, signatures: Mapping[str, str]) -> None:
+        if self._rejecting:
+            self._reject()
+        self.settings = replace(
+            self.settings,
+            unreadable=self._unreadable,
+            described={**self.settings.described, **signatures},
+            pending=() if self._rejecting else self.settings.pending,
+            reading=READING,
+        )
+
+    def _reject(self) -> None:
+        """Delete what was copied in and is no picture; who sent it has the original, and is told."""
+        own = self._sources[0]
+        for place in self.settings.pending:
+            inside = [file for file in self._unreadable if file == place or file.startswith(f"{place}/")]
+            for file in inside:
+                if self._unreadable[file][2] != CLOSED:
+                    (own.folder / file).unlink(missing_ok=True)
+                    del self._unreadable[file]
+            folder = own.folder / place
+            if folder.is_dir() and not has_pictures(replace(own, folder=folder)):
+                shutil.rmtree(folder)
 
     def _wanted(self, found: Iterable[Found], signatures: Mapping[str, str]) -> Iterator[_Wanted]:
         """The files to look into."""
         for block in _batches(iter(found), LOOK):
+            self._check()
             known = self._store.known([picture.file for picture in block])
             for picture in block:
                 self._seen.add(picture.file)
                 entry = known.get(picture.file)
                 same = entry is not None and (entry.size, entry.mtime_ns) == (picture.size, picture.mtime_ns)
-                bad = self.settings.unreadable.get(picture.file)
+                bad = self._told.get(picture.file)
                 label = picture.source.label
-                if bad is not None and bad[:2] == (picture.size, picture.mtime_ns):
+                if bad is not None and bad[:2] == (picture.size, picture.mtime_ns) and bad[2] != CLOSED:
                     self._unreadable[picture.file] = bad
+                    self._broken += 1
                 elif not same:
                     yield _Wanted(picture, entry, whole=True)
-                elif signatures[label] != self.settings.described.get(label):
-                    yield _Wanted(picture, entry, whole=False)
+                elif self._afresh or signatures[label] != self.settings.described.get(label):
+                    yield _Wanted(picture, entry, whole=False, renew=self._afresh)
 
     def _read(self, wanted: _Wanted) -> _Read:
         """In a thread: hash, decode and scale, or only describe again."""
@@ -163,19 +241,20 @@ class Adding:
         if known is not None and not wanted.whole:
             return _Read(wanted, self._entry(found, known.digest))
         try:
-            digest = content_hash(found.path)
+            digest = content_hash(found.path, self._check)
             picture = self._prepare(read_picture(found.path, side=self._embedder.side))
         except (UnreadablePicture, OSError) as error:
-            wrong = str(error) if isinstance(error, UnreadablePicture) else "it cannot be opened"
+            wrong = str(error) if isinstance(error, UnreadablePicture) else CLOSED
             return _Read(wanted, Entry(found.file, ""), wrong=wrong)
         return _Read(wanted, self._entry(found, digest), picture)
 
     def _entry(self, found: Found, digest: str) -> Entry:
         """What is known beside the picture, then inside it, then what its file is called."""
-        stem = " ".join(PurePosixPath(found.relative).stem.replace("-", " ").replace("_", " ").split())
-        category = folder_category(found.relative.removeprefix(f"{UPLOADS}/"))
+        relative = clean(found.relative)  # the disk may spell it otherwise: macOS decomposes
+        stem = clean_line(PurePosixPath(relative).stem.replace("-", " ").replace("_", " "))
+        category = folder_category(relative.removeprefix(f"{UPLOADS}/"))
         called = Described(name=stem, fields={"category": category} if category else {})
-        beside = self._described(found.source).get(found.relative, Described())
+        beside = self._described(found.source).of(found.relative)
         known = beside.filled_from(describe_picture(found.path)).filled_from(called)
         return Entry(
             file=found.file,
@@ -189,18 +268,35 @@ class Adding:
             fields=known.fields,
         )
 
-    def _described(self, source: Source) -> Mapping[str, Described]:
-        """Read once a pass; two readers that come first together both read it."""
-        if source.label not in self._metadata:
-            self._metadata[source.label] = read_metadata(source.folder)
-        return self._metadata[source.label]
+    def _described(self, source: Source) -> Metadata:
+        """Read once a pass; readers that come meanwhile wait for it."""
+        with self._reading:
+            if source.label not in self._metadata:
+                self._metadata[source.label] = read_metadata(source.folder, self._check, source.reach)
+            return self._metadata[source.label]
+
+    def _remarks(self) -> tuple[tuple[Skipped, ...], int, tuple[str, ...]]:
+        """What came of the metadata of all sources: problems, rows without a picture, names of three."""
+        read = [
+            (source, self._metadata[source.label])
+            for source in self._sources
+            if source.label in self._metadata
+        ]
+        problems = tuple(
+            Skipped(source.file(problem.file), problem.reason)
+            for source, metadata in read
+            for problem in metadata.problems
+        )
+        names = [name for _, metadata in read for name in metadata.unmatched_names]
+        return problems, sum(metadata.unmatched for _, metadata in read), tuple(names[:NAMED])
 
     def _write(self, batch: Sequence[_Read]) -> None:
         for read in batch:
             found = read.wanted.found
             if read.wrong:
                 self._unreadable[found.file] = (found.size, found.mtime_ns, read.wrong)
-        usable = [read for read in batch if not read.wrong and not read.same]
+                self._broken += 1
+        usable = [read for read in batch if not read.done]
         if not usable:
             return
         vectors = self._store.vectors({read.entry.digest for read in usable})
@@ -215,25 +311,30 @@ class Adding:
         self._store.write(
             [read.entry for read in usable], np.stack([vectors[read.entry.digest] for read in usable])
         )
-        changed = sum(read.wanted.known is not None for read in usable)
-        self._added += len(usable) - changed
-        self._changed += changed
+        self._added += sum(read.wanted.known is None for read in usable)
+        self._changed += sum(read.wanted.known is not None and not read.same for read in usable)
 
     def _forget(self) -> int:
-        """Remove entries whose file is gone; a folder that is away as a whole is taken to come back."""
-        away = tuple(
-            f"{source.label}/" for source in self._sources if source.label and not source.folder.is_dir()
-        )
+        """Remove entries whose file is gone; what lies in a folder that is away as a whole is taken to come back."""
         missing = [
             file
             for file in self._store.files()
-            if (file not in self._seen or file in self._unreadable) and not (away and file.startswith(away))
+            if (file not in self._seen or file in self._unreadable) and not self._is_away(file)
         ]
         removed = 0
         for block in _batches(iter(missing), LOOK):
+            self._check()
             known = self._store.known(block)
             removed += self._store.remove([file for file in block if known[file].mtime_ns != ELSEWHERE])
         return removed
+
+    def _is_away(self, file: str) -> bool:
+        """Whether it lies in a source, or behind a folder or link, that cannot be read at the moment."""
+        above = [str(folder) for folder in PurePosixPath(file).parents][:-1]  # the nearest first
+        source = above[-1] if above and above[-1] in self.settings.folders else ""
+        return source in self._away or any(
+            self._unreadable[folder][2] in AWAY for folder in above if folder in self._unreadable
+        )
 
 
 def finished(events: Iterable[Progress | Report]) -> Report:

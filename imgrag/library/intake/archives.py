@@ -3,28 +3,35 @@
 Everything is decided on the archive's list of contents, before a byte is written. The list may
 lie about sizes: zipfile reads no more of an entry than its listed size and checks its sum, so
 that an entry that holds more is broken, and what holds less is found by counting.
+
+What is wrong with the zip, or could do harm, refuses it whole; what is wrong with one file leaves out that file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import shutil
 import stat
 import struct
-import unicodedata
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from imgrag.errors import LibraryError
 from imgrag.library.base import Skipped
+from imgrag.library.intake.captions import captions_beside
 from imgrag.library.intake.metadata import is_metadata
-from imgrag.library.intake.pictures import SUFFIXES
+from imgrag.library.intake.pictures import SUFFIXES, TAKEN, UNTAKEN
+from imgrag.library.intake.sources import NOT_TAKEN
+from imgrag.library.intake.walking import is_speakable
+from imgrag.texts import clean
 
 MAX_ENTRIES = 20_000
 MAX_LIST_BYTES = MAX_ENTRIES * 512  # an entry in the list takes 46 bytes and its name
@@ -34,8 +41,13 @@ MAX_RATIO = 200  # pictures hardly shrink; only bombs and empty pages do
 SMALL_BYTES = 10 * 2**20  # what may unfold by any factor
 MAX_PART = 200  # characters of a file's or folder's name
 MAX_NAME = 1000  # characters of the whole name
+MAX_DEPTH = 100  # folders around a file
 _BLOCK = 2**20
+_SAYS_UTF8 = 0x800  # the flag of an entry whose name is UTF-8
 _BROKEN = "The file is no zip, or a broken one. Pack the pictures again."
+_MISFITS = frozenset(
+    (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+)  # what a disk says of a name that it cannot have, or not beside the others
 _UNPORTABLE = re.compile(
     r'^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?$|[<>:"|?*\x00-\x1f]|[. ]$', re.IGNORECASE
 )
@@ -46,7 +58,7 @@ class Unpacked:
     """What became of an archive.
 
     Attributes:
-        files: pictures that were written, relative to the folder, with "/".
+        files: pictures that were written, relative to the folder, with "/", composed (NFC).
         skipped: what was not written, and why; hidden files are not mentioned.
     """
 
@@ -59,7 +71,7 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
 
     Args:
         folder: must not be there yet; those around it are made if need be.
-        check: called before each file; it may raise to stop, and nothing remains then.
+        check: called before each file and now and then within; it may raise to stop, and nothing remains then.
 
     Raises:
         LibraryError: the zip is broken, holds no pictures, or could do harm.
@@ -67,14 +79,12 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
     if folder.exists():
         raise LibraryError(f"There is already something called {folder.name!r}. Choose another name.")
     try:
-        _check_list(archive)
+        check_list(archive)
         with zipfile.ZipFile(archive) as opened:
             _check_entries(opened)
             wanted, skipped = _sorted_out(opened.infolist())
             if not any(_is_picture(file) for file in wanted):
-                raise LibraryError(
-                    "The zip holds no pictures. Pack .png, .jpg, .webp, .gif, .bmp or .tif files."
-                )
+                raise LibraryError(f"The zip holds no pictures. Pack files of {TAKEN}.")
             written, broken = _write(opened, wanted, folder, check)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, struct.error) as error:
         raise LibraryError(_BROKEN) from error
@@ -86,8 +96,9 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
     return Unpacked(tuple(file for file in written if _is_picture(file)), (*skipped, *broken))
 
 
-def _check_list(archive: Path) -> None:
-    """Refuse a list of contents that is huge, before zipfile reads it into memory."""
+def check_list(archive: Path) -> None:
+    """Refuse a list of contents that is huge, before zipfile reads it into memory. Raises LibraryError,
+    and BadZipFile: it is no zip."""
     with archive.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 22 - 2**16 - 20))  # the last record, its comment, and what may precede it
@@ -141,12 +152,19 @@ def _check_kind(entry: zipfile.ZipInfo) -> None:
 def _check_names(entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.orig_filename for entry in entries]
     files = {name for name in names if not name.endswith("/")}
-    if len(set(names)) < len(names) or any(str(parent) in files for name in names for parent in _above(name)):
+    fitting = (name for name in names if not _is_too_long(name))
+    if len(set(names)) < len(names) or any(above in files for name in fitting for above in _above(name)):
         raise LibraryError("The zip holds two files of one name. Pack it again.")
 
 
-def _above(name: str) -> Iterable[PurePosixPath]:
-    return PurePosixPath(name).parents
+def _above(name: str) -> Iterator[str]:
+    return (name[: slash.start()] for slash in re.finditer("/", name[:-1]))
+
+
+def _is_too_long(name: str) -> bool:
+    parts = name.split("/")
+    longest = max(len(part.encode("utf-8", "replace")) for part in parts)
+    return len(name) > MAX_NAME or len(parts) > MAX_DEPTH or longest > MAX_PART
 
 
 def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
@@ -174,32 +192,43 @@ def _check_places(entries: list[zipfile.ZipInfo], end: int) -> None:
         end = entry.header_offset
 
 
-def _sorted_out(entries: Iterable[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped]]:
+def _sorted_out(entries: Sequence[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped]]:
     """Which entries are written, by name, and which are not."""
     wanted: dict[str, zipfile.ZipInfo] = {}
     skipped = []
     spelled: set[str] = set()
+    captions = {clean(name) for name in captions_beside(map(_name, entries)).values()}
     for entry in entries:
-        name = entry.orig_filename
+        name = clean(_name(entry))
         if entry.is_dir() or _is_hidden(name):
             continue
-        spelling = unicodedata.normalize("NFC", name).casefold()
-        if reason := _unwanted(name, spelling in spelled):
+        if reason := _unwanted(_name(entry), name in captions, name.casefold() in spelled):
             skipped.append(Skipped(name, reason))
         else:
-            spelled.add(spelling)
+            spelled.add(name.casefold())
             wanted[name] = entry
     return wanted, skipped
 
 
-def _unwanted(name: str, is_met: bool) -> str:
+def _name(entry: zipfile.ZipInfo) -> str:
+    """What a file is called: macOS writes UTF-8, as other programs do, but does not say so."""
+    name = entry.orig_filename
+    if not entry.flag_bits & _SAYS_UTF8 and not name.isascii():
+        with contextlib.suppress(UnicodeError):
+            return name.encode("cp437").decode()
+    return name
+
+
+def _unwanted(name: str, is_caption: bool, is_met: bool) -> str:
     """Why a file is not written; "" if it is."""
-    parts = name.split("/")
-    if not (_is_picture(name) or is_metadata(name)):
+    if PurePosixPath(name).suffix.lower() in UNTAKEN:
+        return NOT_TAKEN
+    if not (_is_picture(name) or is_caption or is_metadata(name)):
         return "it is no picture"
-    if len(name) > MAX_NAME or any(len(part.encode("utf-8", "replace")) > MAX_PART for part in parts):
+    if _is_too_long(name):
         return "its name is too long"
-    if any(not part or part == "." or _UNPORTABLE.search(part) for part in parts):
+    parts = name.split("/")
+    if not is_speakable(name) or any(not p or p == "." or _UNPORTABLE.search(p) for p in parts):
         return "its name is not possible on every system"
     return "its name differs from another only in upper and lower case" if is_met else ""
 
@@ -221,31 +250,49 @@ def _write(
     try:
         partial.mkdir(parents=True)
         for name, entry in wanted.items():
-            check()
-            target = partial / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if _extracted(opened, entry, target):
-                written.append(name)
+            if reason := _unpacked(opened, entry, partial / name, check):
+                broken.append(Skipped(name, reason))
             else:
-                target.unlink()
-                broken.append(Skipped(name, "it is broken in the zip"))
+                written.append(name)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return written, broken
 
 
-def _extracted(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> bool:
+def _unpacked(
+    opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, check: Callable[[], None]
+) -> str:
+    """Write one file; returns why it could not be, or "". Raises OSError if the disk takes no more at all."""
+    check()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        out = target.open("xb")
+    except OSError as error:
+        if error.errno not in _MISFITS:
+            raise
+        return "its name is not possible beside the others on this disk"
+    with out:
+        whole = _extracted(opened, entry, out, check)
+    if whole:
+        return ""
+    target.unlink()
+    return "it is broken in the zip"
+
+
+def _extracted(
+    opened: zipfile.ZipFile, entry: zipfile.ZipInfo, out: BinaryIO, check: Callable[[], None]
+) -> bool:
     """Write one file; returns whether it is as large as listed and its sum is right."""
     written = 0
-    with target.open("wb") as out:
-        try:
-            with opened.open(entry) as content:
-                while block := content.read(_BLOCK):
-                    out.write(block)
-                    written += len(block)
-        except (zipfile.BadZipFile, zlib.error, EOFError):
-            return False
+    try:
+        with opened.open(entry) as content:
+            while block := content.read(_BLOCK):
+                check()
+                out.write(block)
+                written += len(block)
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        return False
     return written == entry.file_size
 
 

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import posixpath
-import re
-from collections.abc import Iterator
+import contextlib
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+
+from imgrag.library.intake.walking import IRREGULAR, walk
 
 MAX_FILE_BYTES = 512 * 2**20  # of one file, and of what a compressed one unfolds to
 
 
-def files_below(root: Path) -> Iterator[str]:
-    """All files below `root` but hidden ones, relative to it."""
-    for folder, inner, names in os.walk(root):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        place = Path(folder).relative_to(root).as_posix()
-        yield from (posixpath.normpath(f"{place}/{name}") for name in names if not name.startswith("."))
-
-
-def is_inside(root: Path, path: Path) -> bool:
-    """Whether a path lies below `root` when its links are followed."""
-    return path.resolve().is_relative_to(root.resolve())
+def files_below(
+    root: Path, check: Callable[[], None] = lambda: None, reach: Path | None = None
+) -> Iterator[str]:
+    """All regular files below `root` but hidden ones, relative to it; links are followed as far as `walk` does."""
+    with contextlib.suppress(OSError):  # there is no such folder, or it cannot be listed
+        yield from (file for file, _, why in walk(root, lambda name: True, reach, check) if not why)
 
 
 def checked(path: Path) -> Path:
-    """The path. Raises ValueError if the file is too large to be read."""
-    if path.stat().st_size > MAX_FILE_BYTES:
+    """The path. Raises ValueError if it is no regular file, whose opening may never end, or one too large to be read."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(IRREGULAR)
+    if status.st_size > MAX_FILE_BYTES:
         raise ValueError(f"it is larger than {MAX_FILE_BYTES // 2**20} MB")
     return path
-
-
-def place_below(folder: str, name: object) -> str:
-    """A file's path relative to the root; "" if it is none, or outside of `folder`."""
-    if not isinstance(name, str) or not name.strip():
-        return ""
-    inner = posixpath.normpath(name.strip().replace("\\", "/"))
-    if inner.startswith(("/", "../")) or inner in (".", "..") or re.match(r"[A-Za-z]:", inner):
-        return ""
-    return posixpath.join(folder, inner)
 
 
 def folder_category(file: str) -> str:

@@ -2,112 +2,127 @@
 
 from __future__ import annotations
 
-import json
-import posixpath
-from collections.abc import Iterator
-from itertools import takewhile
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
-from imgrag.library.intake.beside import checked, files_below, folder_category, place_below
-from imgrag.library.intake.described import Described, Row, bounded_text, describe_row
+from imgrag.library.intake.described import MAX_ITEMS, Row, bounded_text
+from imgrag.library.intake.documents import entries, mentions
 
-_KEYS = frozenset(
-    "images annotations categories licenses id file_name license flickr_url coco_url image_id caption "
-    "category_id name".split()
-)
+MAX_NAMES = 100_000  # of categories, and of licences
+MAX_IMAGES = 10  # that may be one picture; more are not told apart
+_ADDRESSES = ("flickr_url", "coco_url")
 
 
-class Coco:
-    """Reads COCO annotations of a folder. They often name pictures without the folder they lie in."""
+def is_coco(path: Path, check: Callable[[], None]) -> bool:
+    """Whether a JSON file lists images. Raises what `coco_rows` raises."""
+    if not mentions(path, '"images"', check):
+        return False
+    return any(key == "images" for key, _ in _records(path, check))
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._by_name: dict[str, list[str]] | None = None
 
-    def rows(self, root: Path, file: str) -> Iterator[tuple[str, Described]]:
-        """Pictures that `file` annotates, and what it says; nothing if it is another kind of JSON.
+def coco_rows(
+    path: Path, is_here: Callable[[object], bool], pictures: int, check: Callable[[], None]
+) -> Iterator[tuple[object, Row]]:
+    """What each image is called, and what its annotations say; nothing if it is another kind of JSON.
 
-        Raises:
-            ValueError, OSError, RecursionError: it cannot be read; the text says why.
-        """
-        text = checked(root / file).read_text(encoding="utf-8-sig", errors="replace")
-        if '"images"' not in text:
+    Entries that are none are passed over. Of images that are not here nothing but the name is told.
+
+    Args:
+        is_here: whether there is a picture that is meant by a name.
+        pictures: how many there are, which bounds what is remembered.
+
+    Raises:
+        ValueError, OSError: it cannot be read, or not any further; what came before that is told first.
+    """
+    if not mentions(path, '"images"', check):
+        return
+    found = _Images(is_here, MAX_IMAGES * pictures)
+    problem = None
+    try:
+        for key, entry in _records(path, check):
+            if key == "images" and not found.image(entry):
+                yield entry.get("file_name"), {}
+            elif key in found.takes:
+                found.takes[key](entry)
+        if found.is_late:
+            for key, entry in _records(path, check):
+                if key == "annotations":
+                    found.annotation(entry)
+    except ValueError as error:
+        problem = error
+    yield from found.rows()
+    if problem:
+        raise problem
+
+
+class _Images:
+    """The images that are here, and what was said about them so far."""
+
+    def __init__(self, is_here: Callable[[object], bool], most: int) -> None:
+        self._is_here = is_here
+        self._most = most
+        self._rows: dict[object, Row] = {}
+        self._numbered: dict[str, Row] = {}
+        self._categories: dict[str, str] = {}
+        self._licences: dict[str, str] = {}
+        self._begun = False
+        self.is_late = False
+        """Whether annotations came before the images, and have to be read again."""
+        self.takes: dict[str, Callable[[Row], None]] = {
+            "annotations": self.annotation,
+            "categories": partial(_name, self._categories),
+            "licenses": partial(_name, self._licences),
+        }
+
+    def rows(self) -> Iterator[tuple[object, Row]]:
+        """The images that are here, and their annotations as a row."""
+        for name, row in self._rows.items():
+            kinds = (self._categories.get(kind, "") for kind in row["category"])
+            licence = self._licences.get(row["licence"])
+            yield name, {**row, "category": list(filter(None, kinds)), "licence": licence}
+
+    def image(self, entry: Row) -> bool:
+        """Whether it is here. Two images of one name are one."""
+        self._begun = True
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not self._is_here(name):
+            return False
+        if max(len(self._rows), len(self._numbered)) < self._most:
+            source = next((address for key in _ADDRESSES if (address := entry.get(key))), None)
+            new: Row = {
+                "caption": [],
+                "category": {},
+                "licence": _number(entry.get("license")),
+                "source": source,
+            }
+            self._numbered[_number(entry.get("id"))] = self._rows.setdefault(name, new)
+        return True
+
+    def annotation(self, entry: Row) -> None:
+        """Of an image that is here."""
+        self.is_late = self.is_late or not self._begun
+        number = _number(entry.get("image_id"))
+        row = self._numbered.get(number) if number else None
+        if row is None:
             return
-        try:
-            content = json.loads(text, object_hook=_without_outlines)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {error.lineno} is no JSON ({error.msg})") from error
-        if isinstance(content, dict) and isinstance(content.get("images"), list):
-            for name, row in _images(content):
-                if place := self._place(file, name):
-                    yield place, describe_row(row)
-
-    def _place(self, file: str, name: object) -> str:
-        """The picture beside the annotations, or else the nearest one of this name below the root.
-
-        Of several equally near the one counts whose folder the annotations are called after:
-        "captions_val2017.json" is about "val2017". If that leaves several, none does.
-        """
-        folder = posixpath.dirname(file)
-        place = place_below(folder, name)
-        if not place or (self._root / place).is_file():
-            return place
-        inner = place_below("", name)
-        same = [path for path in self._named(posixpath.basename(inner)) if f"/{path}".endswith(f"/{inner}")]
-        nearest = max((_common(folder, path) for path in same), default=0)
-        near = [path for path in same if _common(folder, path) == nearest]
-        fitting = [path for path in near if len(near) == 1 or folder_category(path) in Path(file).stem]
-        return fitting[0] if len(fitting) == 1 else ""
-
-    def _named(self, name: str) -> list[str]:
-        if self._by_name is None:
-            self._by_name = {}
-            for file in files_below(self._root):
-                self._by_name.setdefault(posixpath.basename(file), []).append(file)
-        return self._by_name.get(name, [])
+        if (caption := bounded_text(entry.get("caption"))) and len(row["caption"]) < MAX_ITEMS:
+            row["caption"].append(caption)
+        if (kind := _number(entry.get("category_id"))) and len(row["category"]) < MAX_ITEMS:
+            row["category"][kind] = None  # in the order in which they are met, each once
 
 
-def _common(folder: str, path: str) -> int:
-    """How many folders, from the root on, two paths have in common."""
-    pairs = zip(PurePosixPath(folder).parts, PurePosixPath(path).parts, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+def _records(path: Path, check: Callable[[], None]) -> Iterator[tuple[str, Row]]:
+    return ((key, entry) for key, entry in entries(path, check) if isinstance(entry, dict))
 
 
-def _without_outlines(content: Row) -> Row:
-    """Only what is read: the outlines of objects are nearly all of a large file."""
-    return {key: content[key] for key in content.keys() & _KEYS}
+def _name(names: dict[str, str], entry: Row) -> None:
+    if len(names) < MAX_NAMES:
+        names[_number(entry.get("id"))] = bounded_text(entry.get("name"))
 
 
-def _images(content: Row) -> Iterator[tuple[object, Row]]:
-    """The name of each image, and its annotations as a row."""
-    categories = _names(content, "categories")
-    licences = _names(content, "licenses")
-    captions: dict[str, list[Any]] = {}
-    kinds: dict[str, dict[str, None]] = {}  # in the order in which they are met
-    for annotation in _records(content, "annotations"):
-        image = str(annotation.get("image_id"))
-        if caption := annotation.get("caption"):
-            captions.setdefault(image, []).append(caption)
-        if category := categories.get(str(annotation.get("category_id"))):
-            kinds.setdefault(image, {})[category] = None
-    for record in _records(content, "images"):
-        number = str(record.get("id"))
-        yield (
-            record.get("file_name"),
-            {
-                "caption": captions.get(number),
-                "category": list(kinds.get(number, ())),
-                "licence": licences.get(str(record.get("license"))),
-                "source": record.get("flickr_url") or record.get("coco_url"),
-            },
-        )
-
-
-def _names(content: Row, key: str) -> dict[str, str]:
-    return {str(record.get("id")): bounded_text(record.get("name")) for record in _records(content, key)}
-
-
-def _records(content: Row, key: str) -> list[Row]:
-    records = content.get(key)
-    return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+def _number(value: object) -> str:
+    """An id as some write it: 7, 7.0 and "7" are one. "" if it is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if type(value) is int else bounded_text(value) if isinstance(value, str | float) else ""

@@ -1,64 +1,81 @@
 """Reading picture files that nobody vouches for.
 
-What decoding costs in memory: a JPEG of any allowed size read with `side` about 5 MB, since it is
-scaled while it is decoded. A progressive JPEG needs 3 to 6 bytes a pixel on the way, as libjpeg
-keeps all its coefficients, and any other format up to 4 where it is reduced and 8 where it is not:
-at most 400 MB, given back before the picture is returned. They are not refused: scans and large
-product pictures come as such files.
+What decoding costs in memory: a JPEG of any allowed size about 5 MB where `side` is small, since it
+is scaled while it is decoded. One in several scans needs 3 to 6 bytes a pixel on the way, as libjpeg
+keeps all its coefficients: at most 400 MB, or it is refused. PNG, TIFF, GIF and BMP take 4 to 8 bytes
+a pixel, HEIC and AVIF 10, WebP 17: at most 850 MB. All is given back but the picture, which has
+at most 25 megapixels. What it costs in time is bounded by `structure`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile, jpeg_factory
+from pillow_heif import register_heif_opener
 
-MAX_PIXELS = 50_000_000
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-_STRIP = 64  # rows of a reduced picture that are made at a time
+from imgrag.library.intake.levels import (
+    ask_for_lower_half,
+    eight_bit_grey,
+    has_lower_half,
+    is_dark,
+    is_deep,
+    joined,
+    white_of,
+)
+from imgrag.library.intake.structure import (
+    UnreadablePicture,
+    bound_metadata,
+    check_structure,
+    count_scans,
+    foreign_kind,
+)
+from imgrag.pictures import ROWS, strips
+
+MAX_PIXELS = 65_000_000
+MAX_JPEG_PIXELS = 250_000_000
+MAX_WEBP_PIXELS = 50_000_000
+MAX_HELD = 400_000_000  # bytes of a JPEG's coefficients
+MAX_SCANNED = 2_500_000_000  # pixels over all scans of a JPEG: some seconds
+MAX_WHOLE = 25_000_000  # pixels of what is returned
+SIDE = 1024  # px; nothing looks more closely at a picture than at so many on its short side
+SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .tif .tiff .heic .heif .hif .avif".split())
+UNTAKEN = frozenset(
+    ".svg .svgz .psd .ai .eps .pdf .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .x3f".split()
+)  # what people call pictures too
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
+TAKEN = "PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC, AVIF"
+_LARGE = 16_000_000  # pixels; of those that are no JPEG and cannot be scaled while they are decoded
+_TURNS = threading.BoundedSemaphore(2)  # that many large ones are decoded at once, whoever sends them
 _SPARE = 2  # times `side` is kept, so that the caller's own scaling decides how the picture looks
 
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+bound_metadata()
 
-class UnreadablePicture(Exception):
-    """The file is no picture that can be used; the text says why in a few words."""
 
-
-def read_picture(path: Path, side: int | None = None) -> Image.Image:
+def read_picture(path: Path, side: int = SIDE) -> Image.Image:
     """Decode a file's first frame, upright, RGB or (where it is transparent) RGBA.
 
-    The size is read from the header before anything is decoded, so that a small file cannot
-    unfold into gigabytes.
+    What it is is known by its content. Its size is read from the header before anything is decoded,
+    so that a small file cannot unfold into gigabytes.
 
     Args:
         side: a picture at least this many pixels long on its short side is enough. It is then
             scaled down early, which saves memory and time; a smaller one is left as it is.
 
     Raises:
-        UnreadablePicture: it is not there, empty, no picture, broken, or larger than 50 megapixels.
+        UnreadablePicture: it is not there, empty, no picture, broken, or larger than 65 megapixels
+            (250 as a JPEG).
     """
-    try:
-        if path.stat().st_size == 0:
-            raise UnreadablePicture("it is empty")
-        with Image.open(path, formats=FORMATS) as picture:
-            _check_size(picture)
-            if side:
-                picture.draft(None, (_SPARE * side, _SPARE * side))  # only JPEG has this
-            picture.load()
-            return ImageOps.exif_transpose(_reduced(picture, side))
-    except UnreadablePicture:
-        raise
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise UnreadablePicture("it cannot be opened") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadablePicture("it is too large") from error
-    except Image.UnidentifiedImageError as error:
-        raise UnreadablePicture("it is no picture") from error
-    except Exception as error:  # Pillow's decoders raise nearly anything on broken files
-        raise UnreadablePicture("it is broken or cut off") from error
+    with _explained(), _file(path) as file, opened(file) as picture, _turn(picture):
+        return ImageOps.exif_transpose(_decoded(picture, file, side))
 
 
 def thumbnail(path: Path, side: int) -> Image.Image:
@@ -72,72 +89,142 @@ def thumbnail(path: Path, side: int) -> Image.Image:
     return picture
 
 
-def _check_size(picture: Image.Image) -> None:
-    pixels = picture.width * picture.height
-    if pixels > MAX_PIXELS:
-        raise UnreadablePicture(f"it has {pixels / 1e6:.0f} megapixels, more than {MAX_PIXELS / 1e6:.0f}")
+@contextmanager
+def opened(file: IO[bytes]) -> Iterator[ImageFile.ImageFile]:
+    """A picture of which the header is read and nothing decoded.
+
+    Raises:
+        UnreadablePicture: its structure would keep a decoder busy, or it has too many pixels.
+        Exception: whatever Pillow's readers raise on broken files.
+    """
+    check_structure(file)
+    is_jpeg = file.read(2) == b"\xff\xd8"
+    file.seek(0)
+    # `Image.open` knows one bound of pixels for all formats; the bounds here are narrower but for JPEG.
+    with jpeg_factory(file) if is_jpeg else Image.open(file, formats=FORMATS) as picture:
+        _check_size(picture)
+        yield picture
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """Any mode -> RGB or RGBA."""
-    if picture.mode[0] in "IF":
-        picture = _eight_bit_grey(picture)
-    transparent = "A" in picture.getbands() or "transparency" in picture.info
-    mode = "RGBA" if transparent else "RGB"
-    return picture if picture.mode == mode else picture.convert(mode)
-
-
-def _eight_bit_grey(picture: Image.Image) -> Image.Image:
-    """Grey of 16 bits, 32 bits or floats -> 8 bits. It is scaled, where Pillow itself would clip it."""
-    levels = np.asarray(picture)
-    if levels.dtype.itemsize == 2:
-        grey = Image.fromarray((levels >> 8).astype(np.uint8))
-    else:
-        levels = np.nan_to_num(levels.astype(np.float32), posinf=0, neginf=0)
-        grey = Image.fromarray((levels * _scale(float(levels.max()))).clip(0, 255).astype(np.uint8))
-    # A transparent level among 65,536 means another one among 256.
-    grey.info = {key: value for key, value in picture.info.items() if key != "transparency"}
-    return grey
-
-
-def _scale(brightest: float) -> float:
-    """Such files do not say what white is: it is the next usual one, or else the brightest level."""
-    white = next((usual for usual in (1, 255, 65_535) if brightest <= usual), brightest)
-    return 255 / white
-
-
-def _reduced(picture: Image.Image, side: int | None) -> Image.Image:
-    """8 bits, and as far as `side` allows scaled down by a whole number."""
-    factor = min(picture.size) // (_SPARE * side) if side else 1
-    if factor <= 1:
-        return _eight_bit(picture)
-    if picture.mode in ("I", "F"):  # only the whole of it tells what white is
-        return _eight_bit(picture).reduce(factor)
-    return _stacked([_eight_bit(strip).reduce(factor) for strip in _strips(picture, _STRIP * factor)])
-
-
-def _strips(picture: Image.Image, rows: int) -> Iterator[Image.Image]:
-    """A picture from top to bottom: never a second whole one in another mode."""
-    for top in range(0, picture.height, rows):
-        yield picture.crop((0, top, picture.width, min(top + rows, picture.height)))
-
-
-def _stacked(strips: Sequence[Image.Image]) -> Image.Image:
-    """What `_strips` took apart, with its EXIF."""
-    height = sum(strip.height for strip in strips)
-    whole = Image.new(strips[0].mode, (strips[0].width, height))
-    whole.info = strips[0].info.copy()
-    top = 0
-    for strip in strips:
-        whole.paste(strip, (0, top))
-        top += strip.height
-    return whole
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hex."""
+def content_hash(path: Path, check: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of the file's bytes, in hex. `check` is called now and then; it may raise to stop."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
+            check()
             digest.update(block)
     return digest.hexdigest()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Whatever went wrong with a picture, in words that name no path."""
+    try:
+        yield
+    except UnreadablePicture:
+        raise
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise UnreadablePicture("it cannot be opened") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadablePicture("it is too large") from error
+    except Image.UnidentifiedImageError as error:
+        raise UnreadablePicture("it is no picture") from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on broken files
+        raise UnreadablePicture("it is broken or cut off") from error
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that holds something, and nothing that is known to be of a kind that is not taken."""
+    if path.stat().st_size == 0:
+        raise UnreadablePicture("it is empty")
+    with path.open("rb") as file:
+        if kind := foreign_kind(file):
+            raise UnreadablePicture(f"it is {kind}, which is not taken; save it as one of {TAKEN}")
+        yield file
+
+
+def _check_size(picture: ImageFile.ImageFile) -> None:
+    limits = {"WEBP": MAX_WEBP_PIXELS}
+    most = (
+        MAX_JPEG_PIXELS
+        if isinstance(picture, JpegImageFile)
+        else limits.get(picture.format or "", MAX_PIXELS)
+    )
+    pixels = picture.width * picture.height
+    if pixels > most:
+        raise UnreadablePicture(f"it has {math.ceil(pixels / 1e6)} megapixels, more than {most // 10**6}")
+
+
+def _check_scans(picture: JpegImageFile, scans: int) -> None:
+    """A JPEG in several scans is held as coefficients of 2 bytes, and gone through once a scan."""
+    if scans < 2:
+        return
+    pixels = picture.width * picture.height
+    across, down = (max(layer[place] for layer in picture.layer) for place in (1, 2))
+    held = 2 * pixels * sum(layer[1] * layer[2] for layer in picture.layer) / (across * down)
+    if held > MAX_HELD:
+        raise UnreadablePicture(
+            f"it is a progressive JPEG that takes {held / 1e6:.0f} MB to read, more than {MAX_HELD / 1e6:.0f}; "
+            "save it as a baseline one"
+        )
+    if pixels * scans > MAX_SCANNED:
+        raise UnreadablePicture(f"it is a JPEG with {scans} scans, too many for its size; save it anew")
+
+
+def _turn(picture: ImageFile.ImageFile) -> AbstractContextManager[object]:
+    is_large = picture.width * picture.height > _LARGE and not isinstance(picture, JpegImageFile)
+    return _TURNS if is_large else nullcontext()
+
+
+def _decoded(picture: ImageFile.ImageFile, file: IO[bytes], side: int) -> Image.Image:
+    if isinstance(picture, JpegImageFile):
+        begin = file.tell()
+        _check_scans(picture, count_scans(file))
+        file.seek(begin)
+        factor = _factor(picture.size, side)
+        picture.draft(None, (max(1, picture.width // factor), max(1, picture.height // factor)))
+    halved = has_lower_half(picture)
+    picture.load()
+    if halved and is_dark(picture):
+        file.seek(0)
+        with opened(file) as lower:
+            ask_for_lower_half(lower)
+            lower.load()
+            return _reduced(joined(picture, lower), side)
+    return _reduced(picture, side)
+
+
+def _factor(size: tuple[int, int], side: int) -> int:
+    """By which whole number a picture may be made smaller, and has to be if it is too much as a whole."""
+    return max(1, min(size) // (_SPARE * side), math.ceil(math.sqrt(math.prod(size) / MAX_WHOLE)))
+
+
+def _reduced(picture: Image.Image, side: int) -> Image.Image:
+    """8 bits, and as far as `side` allows scaled down by a whole number."""
+    factor = _factor(picture.size, side)
+    white = white_of(picture) if is_deep(picture) else 0.0
+    if factor == 1:
+        return _eight_bit(picture, white)
+    parts = strips(picture, ROWS * factor)
+    return _stacked([_eight_bit(strip, white).reduce(factor) for strip in parts])
+
+
+def _eight_bit(picture: Image.Image, white: float) -> Image.Image:
+    """Any mode -> RGB or RGBA. `white`: the level that is white, where it is deep."""
+    if is_deep(picture):
+        picture = eight_bit_grey(picture, white)
+    mode = "RGBA" if picture.has_transparency_data else "RGB"
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _stacked(parts: Sequence[Image.Image]) -> Image.Image:
+    """What `strips` took apart, with its EXIF."""
+    height = sum(part.height for part in parts)
+    whole = Image.new(parts[0].mode, (parts[0].width, height))
+    whole.info = parts[0].info.copy()
+    top = 0
+    for part in parts:
+        whole.paste(part, (0, top))
+        top += part.height
+    return whole

@@ -13,8 +13,8 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,17 @@ import numpy as np
 
 from imgrag.errors import LibraryError
 from imgrag.library.engines.store import Entry, Value
-from imgrag.library.intake.described import Row, as_scalar, describe_row
-from imgrag.library.intake.tables import plain_columns
+from imgrag.library.intake.described import (
+    MAX_FIELDS,
+    Row,
+    as_scalar,
+    describe_row,
+    field_name,
+)
+from imgrag.library.intake.documents import decode
+from imgrag.library.intake.parquet import TooMuch, batches, open_parquet, plain_columns, rows_of
+from imgrag.texts import clean
 
-BLOCK = 1000  # rows read at a time
 MODEL_KEY = b"imgrag_model_id"
 DIMENSIONS_KEY = b"imgrag_dimensions"
 VECTOR_COLUMNS = ("embedding", "image_embedding", "vector")
@@ -120,13 +127,14 @@ def is_shard(path: Path) -> bool:
         return False
 
 
-def read_shards(paths: Iterable[Path]) -> ShardReader:
+def read_shards(paths: Iterable[Path], check: Callable[[], None] = lambda: None) -> ShardReader:
     """Read shards back; nothing is opened before the first block is asked for.
 
     A picture's file is column file, file_name or image_path, without what leads out of a folder; a
     row that has none is called after its place. Other columns are read as those of metadata are.
+    `check` is called before each block; it may raise to stop.
     """
-    return ShardReader(paths)
+    return ShardReader(paths, check)
 
 
 class ShardReader:
@@ -140,8 +148,9 @@ class ShardReader:
         skipped: rows left out so far: their vector is missing, zero, not finite or of another length.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], check: Callable[[], None]) -> None:
         self._paths = paths
+        self._check = check
         self.skipped = 0
 
     def __iter__(self) -> Iterator[tuple[list[Entry], np.ndarray, str]]:
@@ -150,24 +159,25 @@ class ShardReader:
 
     def _shard(self, path: Path) -> Iterator[tuple[list[Entry], np.ndarray, str]]:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 schema = file.schema_arrow
-                model_id = (schema.metadata or {}).get(MODEL_KEY, b"").decode("utf-8", "replace")
+                model_id = clean((schema.metadata or {}).get(MODEL_KEY, b"").decode("utf-8", "replace"))
                 vectors = _Vectors(path, schema, file.metadata.num_rows)
                 columns = [name for name in plain_columns(schema) if name != vectors.column]
                 wanted = [*columns, vectors.column] if vectors.column else columns
                 start = 0
-                for batch in file.iter_batches(BLOCK, columns=wanted):
+                for batch in batches(file, wanted, self._check):
                     kept, matrix = vectors.take(batch, start)
-                    rows = batch.select(columns).take(pa.array(kept, pa.int64())).to_pylist()
+                    rows = rows_of(batch.take(pa.array(kept, pa.int64())), but=vectors.column)
                     places = [f"{path.stem}/{start + row:08d}" for row in kept]
                     self.skipped += batch.num_rows - len(kept)
                     start += batch.num_rows
                     if kept:
                         yield [_entry(*pair) for pair in zip(rows, places, strict=True)], matrix, model_id
+        except TooMuch as error:
+            raise LibraryError(f"{path.name} cannot be read: {error}. Correct it or take it away.") from error
         except (OSError, ValueError, pa.ArrowException) as error:
             raise LibraryError(
                 f"{path.name} is no Parquet file, or a broken one. Export it again."
@@ -269,15 +279,17 @@ def _is_id(number: object) -> bool:
 def _stored_fields(row: Row) -> dict[str, Value]:
     """What an export keeps in its column "fields", which is taken out of the row."""
     with contextlib.suppress(ValueError, TypeError):
-        stored = json.loads(row.get("fields") or "")
+        stored = decode(row.get("fields") or "")
         if isinstance(stored, dict):
             del row["fields"]
-            values = ((str(name), as_scalar(value)) for name, value in stored.items())
-            return {name: value for name, value in values if value is not None}
+            read = ((field_name(name), as_scalar(value)) for name, value in stored.items())
+            return dict(
+                islice(((name, value) for name, value in read if name and value is not None), MAX_FIELDS)
+            )
     return {}
 
 
 def _inner_path(name: str) -> str:
     """A path or address as others write it -> one within a library: no drive, no root, no ".."."""
-    path = _SCHEME.sub("", name.strip().replace("\\", "/"))
+    path = _SCHEME.sub("", clean(name).strip().replace("\\", "/"))
     return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))

@@ -1,111 +1,143 @@
-"""Tables about pictures: CSV, JSON lines and Parquet with a `file_name` column (Hugging Face's ImageFolder)."""
+"""Tables about pictures: CSV, JSON and Parquet with a column of file names (Hugging Face's ImageFolder)."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from imgrag.library.engines.store import Value
 from imgrag.library.intake import beside
-from imgrag.library.intake.beside import checked, place_below
-from imgrag.library.intake.described import ABSENT, Described, Row, as_scalar, bounded_text, describe_row
+from imgrag.library.intake.beside import checked
+from imgrag.library.intake.delimited import delimited_rows
+from imgrag.library.intake.described import (
+    ABSENT,
+    MAX_FIELD_NAME,
+    MAX_ITEMS,
+    Row,
+    as_scalar,
+    bounded_text,
+    field_name,
+)
+from imgrag.library.intake.documents import decode, entries
+from imgrag.library.intake.parquet import batches, open_parquet, plain_columns, rows_of, unfolded_bytes
+from imgrag.library.intake.plain_text import bounded_lines, open_text
 
-TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+STEM = "metadata"
+KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+UNREAD = (".xlsx", ".xls", ".ods")
+FILE_NAMES = (
+    "filename imagefilename image file filepath imagefile imagepath imagename path img imgpath 文件名 图片"
+).split()  # as `_spelling` has them; the first that a table has is its column of file names
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})")  # "007" is a text: as a number it would lose its zeros
 _DECIMAL = re.compile(r"-?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?|-?\d+[eE][-+]\d+")
 
 
-def table_rows(root: Path, file: str) -> Iterator[tuple[str, Described]]:
-    """Pictures that a table speaks of, and what it says.
+def is_table(file: str) -> bool:
+    """Whether a file of this name is a table about pictures, also of a kind that is not read."""
+    stem, suffix = posixpath.splitext(posixpath.basename(file.casefold()))
+    return stem == STEM and suffix in (*KINDS, *UNREAD)
+
+
+def table_order(file: str) -> int:
+    """Which kind of table is asked first."""
+    return (*KINDS, *UNREAD).index(posixpath.splitext(file.casefold())[1])
+
+
+def table_rows(path: Path, check: Callable[[], None]) -> Iterator[tuple[object, Row]]:
+    """What each row calls its picture, and its other columns.
 
     Raises:
-        ValueError, OSError, csv.Error: it cannot be read; the text says why.
+        ValueError, OSError: it cannot be read, or not any further; the text says why.
     """
-    read = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}[Path(file).suffix]
-    scalar = _csv_scalar if file.endswith(".csv") else as_scalar
+    kind = path.suffix.casefold()
+    if kind in UNREAD:
+        raise ValueError(f"{kind} is not read; save the table as CSV")
+    read = {".jsonl": _line_rows, ".json": _entry_rows, ".parquet": _parquet_rows}.get(kind, delimited_rows)
     rows = named = 0
-    for row in read(checked(root / file)):
+    for row in read(path, check):
         rows += 1
-        name = next((row.pop(key) for key in list(row) if _is_file_name(key)), None)
-        named += bool(name)
-        if place := place_below(posixpath.dirname(file), name):
-            yield place, describe_row(row, scalar)
+        column = _file_column(row)
+        named += column is not None
+        yield (None if column is None else row.pop(column)), row
     if rows and not named:
-        raise ValueError("it has no file_name column")
+        raise ValueError("it has no column that names the pictures; call it file_name")
 
 
-def plain_columns(schema: Any) -> list[str]:
-    """Columns of an Arrow schema that can be read as text or one value; no vectors, pictures, structs."""
-    import pyarrow.types as kinds
-
-    def is_plain(kind: Any) -> bool:
-        if kinds.is_dictionary(kind):
-            return is_plain(kind.value_type)
-        if kinds.is_list(kind) or kinds.is_large_list(kind):
-            return _is_string(kind.value_type)
-        return kinds.is_primitive(kind) or kinds.is_decimal(kind) or _is_string(kind)
-
-    return [column.name for column in schema if is_plain(column.type)]
+def scalar_of(path: Path) -> Callable[[Any], Value | None]:
+    """How the fields of a table are read."""
+    return _cell if path.suffix.casefold() in (".csv", ".tsv") else as_scalar
 
 
-def _is_string(kind: Any) -> bool:
-    import pyarrow.types as kinds
-
-    return kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind)
-
-
-def _is_file_name(column: object) -> bool:
-    return isinstance(column, str) and column.strip().casefold() == "file_name"
-
-
-def _csv_rows(path: Path) -> Iterator[Row]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header = file.readline()
-        file.seek(0)
-        # Spreadsheets of many countries write semicolons.
-        reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
-        try:
-            yield from reader
-        except csv.Error as error:
-            raise ValueError(f"line {reader.reader.line_num}: {error}") from error
+def _file_column(row: Row) -> str | None:
+    """The column that holds the name of a row's picture, if there is one."""
+    spelled: dict[str, str] = {}
+    for column, value in row.items():
+        if isinstance(value, str | int | None):
+            spelled.setdefault(_spelling(column[:MAX_FIELD_NAME]), column)
+    return next((spelled[name] for name in FILE_NAMES if name in spelled), None)
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
+@lru_cache(maxsize=1024)
+def _spelling(column: str) -> str:
+    """ "Image File_Name" -> "imagefilename"."""
+    return re.sub(r"[\s_-]+", "", field_name(column)).casefold()
+
+
+def _line_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
+    """JSON lines. A broken one does not lose the others."""
+    wrong = None
+    with open_text(path, check) as file:
+        for number, line in enumerate(bounded_lines(file, check), 1):
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"line {number} is no JSON ({error.msg})") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} is no JSON object")
-            yield row
+                row = decode(line) if line.strip() else {}
+            except ValueError as error:
+                said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+                wrong = wrong or ValueError(f"line {number} is no JSON ({said}); lines that are were read")
+                continue
+            if isinstance(row, dict):
+                yield row
+            else:
+                wrong = wrong or ValueError(f"line {number} is no JSON object; lines that are were read")
+    if wrong:
+        raise wrong
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _entry_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
+    """A JSON list of rows, or an object with a row, a caption or several under each picture's name."""
+    for name, group in groupby(entries(path, check), key=itemgetter(0)):
+        captions: list[str] = []
+        for _, entry in group:
+            if isinstance(entry, dict):
+                yield entry if _file_column(entry) is not None or not name else {"file_name": name, **entry}
+            elif isinstance(entry, str) and len(captions) < MAX_ITEMS:
+                captions.append(bounded_text(entry))
+        if captions and name:
+            yield {"file_name": name, "caption": captions}
+
+
+def _parquet_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
-            if sum(group.total_byte_size for group in groups) > beside.MAX_FILE_BYTES:
+        with open_parquet(checked(path)) as file:
+            columns = plain_columns(file.schema_arrow)
+            if unfolded_bytes(file, columns) > beside.MAX_FILE_BYTES:
                 raise ValueError(f"it unfolds to more than {beside.MAX_FILE_BYTES // 2**20} MB")
-            for batch in file.iter_batches(1000, columns=plain_columns(file.schema_arrow)):
-                yield from batch.to_pylist()
+            for batch in batches(file, columns, check):
+                yield from rows_of(batch)
     except (pa.ArrowException, OSError) as error:
         raise ValueError("it is no Parquet file or broken") from error
 
 
-def _csv_scalar(text: Any) -> Value | None:
+def _cell(text: Any) -> Value | None:
     """A cell -> a number, a truth value or a text."""
     cell = bounded_text(text)
     if cell.casefold() in ABSENT:

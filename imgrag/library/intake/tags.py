@@ -10,10 +10,10 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
+from PIL import ExifTags, ImageFile, IptcImagePlugin
 
 from imgrag.library.intake.described import Described, bounded_text
-from imgrag.library.intake.pictures import FORMATS
+from imgrag.library.intake.pictures import opened
 
 XMP_BYTES = 2**20  # more is no description
 _XMP = {"name": ["title"], "caption": ["description"], "source": ["creator", "Credit"], "licence": ["rights"]}
@@ -25,7 +25,7 @@ def describe_picture(path: Path) -> Described:
     """What a picture file says of itself, each source asked where the one before is silent; never raises."""
     known = Described()
     # Pillow's readers raise nearly anything on broken files, and a caption is not worth an error.
-    with contextlib.suppress(Exception), Image.open(path, formats=FORMATS) as picture:
+    with contextlib.suppress(Exception), path.open("rb") as file, opened(file) as picture:
         for read in (_from_xmp, _from_iptc, _from_exif):
             with contextlib.suppress(Exception):
                 known = known.filled_from(read(picture))

@@ -1,11 +1,15 @@
-"""One library as one model sees it: what is searched."""
+"""One library as each model sees it: what is searched."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import numpy as np
 
+from imgrag.errors import LibraryError
 from imgrag.library.base import plain_name
-from imgrag.library.engines.store import Entry, Store
+from imgrag.library.engines.store import CLOSED, Entry, Store
 from imgrag.library.search.filters import Filter
 from imgrag.runs.values import Candidate
 
@@ -48,6 +52,51 @@ class Column:
             if entry.digest in vectors and entry.digest != without
         ]
         return sorted(found, key=lambda scored: -scored[1])
+
+
+class Columns:
+    """The stores of an open library: one to browse in, and a column for each model that was asked for.
+
+    Each is opened by itself, so that no two threads ever disagree on which model is selected.
+    """
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open_store = open_store
+        self._first = open_store()
+        self._by_model: dict[str, Column] = {}
+        self._opening = threading.Lock()
+        self._closed = ""  # why they are
+
+    @property
+    def browsed(self) -> Store:
+        """The first model's that was asked for, else the fullest there was when the library was opened."""
+        return next((column.store for column in list(self._by_model.values())), self._first)
+
+    @property
+    def stores(self) -> list[Store]:
+        return [self._first, *(column.store for column in list(self._by_model.values()))]
+
+    def get(self, model_id: str) -> Column | None:
+        """The column of a model, if it was asked for."""
+        return self._by_model.get(model_id)
+
+    def of(self, model_id: str, dimensions: int) -> Column:
+        """The column of a model. Raises LibraryError: the library was closed."""
+        with self._opening:
+            if self._closed:
+                raise LibraryError(self._closed)
+            if model_id not in self._by_model:
+                store = self._open_store()
+                store.select(model_id, dimensions)
+                self._by_model[model_id] = Column(store)
+            return self._by_model[model_id]
+
+    def close(self, why: str = CLOSED) -> None:
+        """Let go of all of them. Whoever asks later gets a LibraryError that says `why`."""
+        with self._opening:
+            self._closed = self._closed or why
+            for store in self.stores:
+                store.close(why)
 
 
 def as_candidate(entry: Entry, score: float) -> Candidate:

@@ -10,6 +10,7 @@ database as raw text: engines build their own expressions from the parsed tree.
 
 from __future__ import annotations
 
+import math
 import operator as operators
 import re
 from collections.abc import Callable, Mapping
@@ -18,9 +19,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from imgrag.errors import LibraryError
+from imgrag.texts import clean
 
 MAX_LENGTH = 1000  # characters
 MAX_DEPTH = 20
+MAX_SHOWN = 40  # characters of the filter in a sentence
 COLUMNS = ("file", "name", "caption", "source", "licence")
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "like")
 Literal = str | int | float | bool
@@ -65,15 +68,29 @@ def parse_filter(text: str) -> Filter | None:
     Raises:
         LibraryError: it is no filter; the message says where and shows one that is.
     """
-    if not text.strip():
-        return None
     if len(text) > MAX_LENGTH:
         raise LibraryError(f"The filter has {len(text)} characters; at most {MAX_LENGTH} are allowed.")
+    text = clean(text)
+    if not text.strip():
+        return None
     reader = _Reader(_tokens(text))
     found = reader.expression(0)
     if reader.left:
         reader.complain()
     return found
+
+
+def fields_of(where: Filter | None) -> set[str]:
+    """The names that a filter compares."""
+    match where:
+        case None:
+            return set()
+        case Not(part):
+            return fields_of(part)
+        case Joined(_, parts):
+            return set().union(*map(fields_of, parts))
+        case Comparison(field, _, _):
+            return {field}
 
 
 def passes(where: Filter | None, values: Mapping[str, Literal]) -> bool:
@@ -122,11 +139,25 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if not match or match.lastgroup is None:
-            _complain(text[at:].split()[0][:40])
+            _complain(text[at:].split()[0][:MAX_SHOWN])
         else:
             found.append((match.lastgroup, match.group(match.lastgroup)))
             at = match.end()
     return found
+
+
+def _number(text: str) -> int | float:
+    """A number that every engine can compare with: SQLite's and Milvus's whole ones have 64 bits."""
+    if not re.search(r"[.eE]", text):
+        number: int | float = int(text)
+        fits = -(2**63) <= number < 2**63
+    else:
+        number = float(text)
+        fits = math.isfinite(number)
+    if not fits:
+        shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+        raise LibraryError(f"The number {shown} in the filter is larger than any that a library holds.")
+    return number
 
 
 def _complain(word: str) -> None:
@@ -142,7 +173,7 @@ class _Reader:
         self.left = tokens[::-1]
 
     def complain(self) -> None:
-        _complain(self.left[-1][1][:40] if self.left else "its end")
+        _complain(self.left[-1][1][:MAX_SHOWN] if self.left else "its end")
 
     def expression(self, depth: int) -> Filter:
         return self._joined("or", lambda: self._joined("and", lambda: self._part(depth)))
@@ -203,7 +234,7 @@ class _Reader:
         if kind == "text":
             return text[1:-1].replace("''", "'")
         if kind == "number":
-            return float(text) if re.search(r"[.eE]", text) else int(text)
+            return _number(text)
         if text.lower() not in ("true", "false"):
             _complain(text)
         return text.lower() == "true"

@@ -9,6 +9,7 @@ from PIL import Image
 
 from imgrag.errors import LibraryError
 from imgrag.models import Embedder
+from imgrag.texts import clean
 
 MAX_TEXT = 2000  # characters
 PICTURE_SHARE = 0.4  # by `bench search` the best for the pocket CLIP: words move a vector less than pictures
@@ -32,6 +33,7 @@ class Query:
     where: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "text", clean(self.text))  # frozen for everybody else
         if not self.text.strip() and self.image is None:
             raise LibraryError("There is nothing to search by. Type some words or give a picture.")
         if len(self.text) > MAX_TEXT:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from imgrag.models import Chat
+from imgrag.pictures import bounded
 
 CELL = 224  # px
 FRAME = 8  # px
@@ -53,10 +54,8 @@ def collage(candidates: Sequence[Image.Image], query: Image.Image | None = None)
 
 def _framed(picture: Image.Image, label: str, colour: tuple[int, int, int]) -> Image.Image:
     inside = CELL - 2 * FRAME
-    flat = Image.new("RGBA", picture.size, "white")
-    flat.alpha_composite(picture.convert("RGBA"))
     cell = Image.new("RGB", (CELL, CELL), colour)
-    cell.paste(ImageOps.pad(flat.convert("RGB"), (inside, inside), color="white"), (FRAME, FRAME))
+    cell.paste(ImageOps.pad(bounded(picture, inside), (inside, inside), color="white"), (FRAME, FRAME))
     if label:
         pen = ImageDraw.Draw(cell)
         pen.rectangle((0, 0, 18 + 14 * len(label), 34), fill=colour)

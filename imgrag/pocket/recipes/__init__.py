@@ -1,1 +1,1 @@
-"""One training recipe a checkpoint, the one training loop, and the lessons they learn from."""
+"""One training recipe a checkpoint (by name in `catalogue`), the one training loop, and the lessons they learn from."""

@@ -192,7 +192,7 @@ def write_card(folder: Path, name: str, recipe: Recipe, seconds: float, steps: i
 - **Data.** {recipe.data} Icons: Noto Color Emoji, SIL OFL 1.1 (`imgrag/pocket/world/concepts.csv`).
 - **Recipe.** `python -m imgrag train {name}` (`imgrag/pocket/recipes/{name}.py`), seeded and resumable.
 - **Cost.** {steps} steps, {seconds / 60:.0f} minutes of one CPU thread (bfloat16 products), other work beside it.
-- **Figures.** `{json.dumps(figures)}`; the whole loop's: `python -m imgrag bench fidelity`, in the README.
+- **Figures.** `{json.dumps(figures)}`; the whole loop's: `imgrag/bench/README.md`.
 - **Limits.** {recipe.limits}
 - **Licence.** Apache-2.0.
 """

@@ -21,6 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from imgrag.errors import RequestError
+from imgrag.runs.values import in_brief
+
 CACHE = Path(__file__).parents[3] / ".cache" / "train"
 LOG_EVERY = 250  # steps
 
@@ -58,12 +61,21 @@ class Fitted:
 
 
 def pick_device(device: str) -> torch.device:
-    """ "auto" is CUDA, then Apple's MPS, then the CPU."""
+    """ "auto" is CUDA, then Apple's MPS, then the CPU. Raises RequestError: there is no such device here."""
     if device != "auto":
-        return torch.device(device)
+        return _usable(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _usable(device: str) -> torch.device:
+    try:
+        return torch.empty(1, device=device).device
+    except (RuntimeError, AssertionError) as error:  # a word that is none, or torch lacks what it needs
+        raise RequestError(
+            f"There is no device {in_brief(device)!r} here. Choose cpu, cuda, mps or auto."
+        ) from error
 
 
 def step_rng(seed: int, step: int) -> np.random.Generator:

@@ -1,1 +1,1 @@
-"""The tab that draws: layout, events, and what they show."""
+"""The tab that draws: layout, events, what they show (`board`, `markup`, `usage`), and the endpoint for lists of prompts."""

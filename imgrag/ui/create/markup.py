@@ -12,6 +12,7 @@ from typing import Literal
 
 from PIL import Image
 
+from imgrag.pictures import KEPT, opaque, shrunk
 from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, Run, StageName, Verdict
 from imgrag.ui.create.board import GUESSED_PACE, Board, PanelState, progress, remaining
 from imgrag.ui.language import say, told
@@ -236,10 +237,10 @@ def data_uri(image: Image.Image, side: int = 256, kind: Literal["png", "webp"] =
 
     Transparency lies on white, as the models see it.
     """
-    small = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    small = opaque(shrunk(image, KEPT * side)).copy()
     small.thumbnail((side, side))
     buffer = io.BytesIO()
-    small.convert("RGB").save(buffer, format=kind, quality=80)
+    small.save(buffer, format=kind, quality=80)
     return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

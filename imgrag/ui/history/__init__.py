@@ -1,1 +1,1 @@
-"""The tab of past runs: layout, events, and whose runs they are."""
+"""The tab of past runs: layout, events, and whose runs they are (`owners`)."""

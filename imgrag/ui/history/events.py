@@ -14,7 +14,8 @@ from PIL import Image
 
 from imgrag.archive import records
 from imgrag.archive.history import Entry, History
-from imgrag.archive.restoring import drawn_anew, promised, read_png, read_zip, taken_in
+from imgrag.archive.restoring import drawn_anew, open_picture, promised, read_png, read_zip, taken_in
+from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError, RecordError
 from imgrag.runs.values import Run
 from imgrag.ui.create import markup
@@ -22,6 +23,7 @@ from imgrag.ui.create.events.runs import Runs, Updates, explain
 from imgrag.ui.history.layout import REVEAL, HistoryTab, cards, heading_of, side_by_side
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say
+from imgrag.ui.library.uploads import PICTURES
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
@@ -92,11 +94,12 @@ class Past:
             return markup.sentence(str(error))
         return side_by_side(left, right)
 
-    def bring(self, request: gr.Request, key: str | None, path: str | None) -> Iterator[Updates]:
-        """A PNG or a zip was brought along: the banner, its field, the tab to show, then updates of `Runs`.
+    def bring(self, request: gr.Request, key: str | None, path: str | None) -> Updates:
+        """A PNG or a zip was brought along: the banner, its field, the tab to show, what `go_on` takes, then
+        updates of `Runs`.
 
         The field is emptied, so that it takes the next one. The file may have been dropped on the other
-        tab, so both say what was wrong with it.
+        tab, so both say what was wrong with it. No model is needed to read it, so none is waited for.
         """
         try:
             run, like = self._read(path, key)
@@ -106,15 +109,22 @@ class Past:
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             words = explain(error)
             said = self._runs.refused(request, RecordError(words))
-            yield [markup.sentence(words), None, gr.skip(), *said]
+            return [markup.sentence(words), None, gr.skip(), None, *said]
+        notice = say("The run is back as it was saved.") if finished else ""
+        shown = self._runs.show(request, run, notice)
+        return ["", None, gr.Tabs(selected="create"), None if finished else like, *shown]
+
+    def go_on(self, request: gr.Request, like: str | None) -> Iterator[Updates]:
+        """Go on with the run that `bring` put on the page, unless `like` is `None`: it is finished, or was none.
+
+        Args:
+            like: the hash of the pixels that its result should have; "" if anything will do.
+        """
+        run = self._runs.run_of(request)
+        if like is None or run is None:
+            yield self._runs.as_it_is()
             return
-        turn: Updates = ["", None, gr.Tabs(selected="create")]
-        if finished:
-            yield [*turn, *self._runs.show(request, run, say("The run is back as it was saved."))]
-            return
-        for shown in self._runs.taken_up(request, run, like=like):
-            yield [*turn, *shown]
-            turn = [gr.skip()] * len(turn)  # whoever looks at another tab meanwhile stays there
+        yield from self._runs.taken_up(request, run, like=like)
 
     def replay(self, request: gr.Request, key: str | None) -> Iterator[Updates]:
         """Draw the page's run again from its decisions alone, to see that it gives the same image."""
@@ -157,7 +167,7 @@ class Past:
             raise LibraryError(
                 f"This run took its references from the library {library!r}, which is not here."
             )
-        return self._pipeline.library(name).open(file)
+        return Librarian(self._pipeline).picture(name, file)
 
     def _view(self, key: str | None, message: str = "") -> Updates:
         entries = self._history.entries(owner_of(key), SHOWN)
@@ -166,11 +176,9 @@ class Past:
 
 
 def _picture(entry: Entry) -> Image.Image | None:
-    if entry.picture is None:
-        return None
-    with suppress(OSError), Image.open(entry.picture, formats=["PNG"]) as image:
-        image.load()
-        return image.copy()
+    """What a card shows; a picture that is damaged is as good as none."""
+    with suppress(RecordError):
+        return open_picture(entry.picture) if entry.picture is not None else None
     return None
 
 
@@ -189,7 +197,15 @@ def wire_history(
     opening = tab.grid.select(past.open, key, [tabs, *outputs], **light)
     opening.success(None, js=REVEAL, api_visibility="private")
     tab.grid.select(past.compare, key, tab.pair, **light)
-    bringing = tab.file.upload(past.bring, [key, tab.file], [tab.banner, tab.file, tabs, *outputs], **heavy)
+    like = gr.State(None)
+    bringing = tab.file.upload(
+        past.bring,
+        [key, tab.file],
+        [tab.banner, tab.file, tabs, like, *outputs],
+        trigger_mode="once",
+        **PICTURES,
+    )
     bringing.success(None, js=REVEAL, api_visibility="private")
+    going_on = bringing.then(past.go_on, like, outputs, **heavy)
     replaying = replay.click(past.replay, key, outputs, **heavy)
-    return [bringing, replaying]
+    return [bringing, going_on, replaying]

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from PIL import Image
 
+from imgrag.archive.history import DAMAGED, Entry
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Run
 from imgrag.ui.create.markup import chip, data_uri, verdict_chips
 from imgrag.ui.language import both, label, say, told
-
-if TYPE_CHECKING:
-    from imgrag.archive.history import Entry
 
 SIDE = 192  # px of a card's picture
 
@@ -95,7 +93,10 @@ def heading_of(count: int) -> str:
 
 def cards(entries: Sequence[Entry], pictures: Sequence[Image.Image | None]) -> str:
     """A card a run, newest first."""
-    items = "".join(_card(entry, picture) for entry, picture in zip(entries, pictures, strict=True))
+    items = "".join(
+        _damaged(entry) if entry.state == DAMAGED else _card(entry, picture)
+        for entry, picture in zip(entries, pictures, strict=True)
+    )
     return f'<ul class="ir-cards">{items}</ul>' if items else ""
 
 
@@ -112,6 +113,17 @@ def side_by_side(left: Run, right: Run) -> str:
     )
 
 
+def _damaged(entry: Entry) -> str:
+    """The card of a run that nobody can read: its name, and a way to be rid of it."""
+    words = say("The record of this run is damaged.")
+    return (
+        f'<li class="ir-card"><span class="ir-unread" role="img" aria-label="{escape(words)}">'
+        f"{escape(say('no picture'))}</span><strong>{escape(entry.id)}</strong>"
+        f'<p class="ir-caption">{escape(words)}</p>'
+        f'<div class="ir-acts">{_button("delete", say("Delete"), entry.id, entry.id)}</div></li>'
+    )
+
+
 def _card(entry: Entry, picture: Image.Image | None) -> str:
     prompt, run_id = escape(entry.prompt), escape(entry.id)
     seen = (
@@ -120,22 +132,26 @@ def _card(entry: Entry, picture: Image.Image | None) -> str:
         else f'<span class="ir-unread" role="img" aria-label="{prompt}">{say("no picture yet")}</span>'
     )
     pin = say("Unpin") if entry.pinned else say("Pin")
-    sure = say("Delete this run? It cannot be brought back.")
     acts = (
-        ("open", _opening(entry), ""),
-        ("unpin" if entry.pinned else "pin", pin, ""),
-        ("delete", say("Delete"), f' data-sure="{escape(sure)}"'),
+        ("open", _opening(entry)),
+        ("unpin" if entry.pinned else "pin", pin),
+        ("delete", say("Delete")),
     )
-    buttons = "".join(
-        f'<button type="button" data-do="{act}" data-id="{run_id}"{more} aria-label="{escape(words)}: {prompt}">'
-        f"{escape(words)}</button>"
-        for act, words, more in acts
-    )
+    buttons = "".join(_button(act, words, entry.id, entry.prompt) for act, words in acts)
     tick = escape(say("Compare {prompt}", prompt=entry.prompt))
     return (
         f'<li class="ir-card"><label>{seen}<input type="checkbox" data-id="{run_id}" aria-label="{tick}"></label>'
         f'<strong title="{prompt}"><a href="?run={run_id}">{prompt}</a></strong><p class="ir-caption">{_told_of(entry)}</p>'
         f'{_state(entry)}<div class="ir-acts">{buttons}</div></li>'
+    )
+
+
+def _button(act: str, words: str, run_id: str, named: str) -> str:
+    sure = escape(say("Delete this run? It cannot be brought back."))
+    asks = f' data-sure="{sure}"' if act == "delete" else ""
+    return (
+        f'<button type="button" data-do="{act}" data-id="{escape(run_id)}"{asks} '
+        f'aria-label="{escape(words)}: {escape(named)}">{escape(words)}</button>'
     )
 
 

@@ -46,11 +46,11 @@ class Card:
         return self.name or self.caption or self.file
 
 
-def grid(cards: Sequence[Card]) -> str:
-    """A list of cards; "" without any. Results are numbered."""
+def grid(cards: Sequence[Card], ticks: bool = True) -> str:
+    """A list of cards; "" without any. Results are numbered. `ticks`: whether they can be chosen."""
     if not cards:
         return ""
-    items = "".join(_card(card, rank) for rank, card in enumerate(cards, start=1))
+    items = "".join(_card(card, rank, ticks) for rank, card in enumerate(cards, start=1))
     return f'<ul class="ir-cards">{items}</ul>'
 
 
@@ -78,12 +78,13 @@ def browsed(count: int, offset: int, shown: int, where: str) -> str:
 
 def stats(values: Mapping[str, Any]) -> str:
     """What a library holds, in one line, and the files left out of it below."""
-    folders = ", ".join(values["folders"])
+    folders, broken = ", ".join(values["folders"]), ", ".join(values["broken"])
     parts = [
         pictures(int(values["images"])),
         say("also from {folders}", folders=folders) if folders else "",
         say("{count:,} taken out", count=values["removed"]) if values["removed"] else "",
         {"faiss": say("searched in memory"), "milvus": say("searched by Milvus")}.get(values["engine"], ""),
+        say("made anew, the damaged one is kept: {files}", files=broken) if broken else "",
     ]
     whole = escape(" · ".join(part for part in parts if part))
     skipped = [Skipped(item["file"], item["reason"]) for item in values["skipped"]]
@@ -103,6 +104,28 @@ def report(
     done = say(", ").join(part for part in parts if part) or say("No pictures there")
     said = _said("done", say("{done}, in {time}.", done=done, time=duration(seconds)))
     return said + left_out(skipped, unfolded=True)
+
+
+def remarks(problems: Sequence[Skipped], unmatched: int, names: Sequence[str]) -> str:
+    """What of the files about pictures could not be taken; "" without any."""
+    count, shown = unmatched, ", ".join(names)
+    lost = (
+        say("{count} row found no picture: {names}", count=count, names=shown)
+        if count == 1
+        else say("{count:,} rows found no picture, such as {names}", count=count, names=shown)
+    )
+    rows = [
+        *(f"<li><strong>{escape(item.file)}</strong> {escape(told(item.reason))}</li>" for item in problems),
+        *([f"<li>{escape(lost)}</li>"] if unmatched else []),
+    ]
+    total = say("Not all that is said about the pictures was taken")
+    listed = f"<summary>{total}</summary><ul>{''.join(rows)}</ul>"
+    return f'<details class="ir-skipped" open>{listed}</details>' if rows else ""
+
+
+def removed(words: str) -> str:
+    """Pictures were taken out."""
+    return _said("done", words)
 
 
 def stopped(words: str) -> str:
@@ -154,7 +177,7 @@ def _said(kind: str, words: str) -> str:
     return f'<p class="ir-report" data-kind="{kind}">{icon(kind)}<span>{escape(words)}</span></p>'
 
 
-def _card(card: Card, rank: int) -> str:
+def _card(card: Card, rank: int, ticks: bool) -> str:
     title, alt = escape(card.title), escape(_alt(card))
     number = f'<span class="ir-number">{rank}</span>' if card.score is not None else ""
     picture = (
@@ -165,9 +188,9 @@ def _card(card: Card, rank: int) -> str:
     caption = card.caption if card.caption != card.title else ""
     below = f'<p class="ir-caption" title="{escape(caption)}">{escape(caption)}</p>' if caption else ""
     select = escape(say("Select {name}", name=card.title))
+    box = f'<input type="checkbox" data-file="{escape(card.file)}" aria-label="{select}">' if ticks else ""
     return (
-        f'<li class="ir-card"><label>{picture}{number}'
-        f'<input type="checkbox" data-file="{escape(card.file)}" aria-label="{select}"></label>'
+        f'<li class="ir-card"><label>{picture}{number}{box}</label>'
         f'<strong title="{escape(card.file)}">{title}</strong>{below}'
         f"{score(card.score) if card.score is not None else ''}{_fields(card.fields or {})}"
         f"{origin(card.source, card.licence)}</li>"

@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.utils import LRUCache
 
 from imgrag.errors import Cancelled, LibraryError
 from imgrag.library.intake.adding import Progress, Report
 from imgrag.library.intake.sources import has_pictures
 from imgrag.library.search.queries import PICTURE_SHARE, Query
+from imgrag.texts import clean_line
 from imgrag.ui.create import markup
 from imgrag.ui.create.events.runs import detached, explain
 from imgrag.ui.language import say, told
 from imgrag.ui.library import cards
 from imgrag.ui.library.cards import PAGE, Card
+from imgrag.ui.library.removals import Removals
 from imgrag.ui.library.uploads import folder_below, read_upload
+from imgrag.ui.library.views import Updates, View, failed, shown
 from imgrag.ui.server import imports
 
 if TYPE_CHECKING:
@@ -31,20 +35,7 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 192  # px; hardly a card is wider
 SHOWN_EVERY = 0.25  # seconds between updates of the progress
-
-Updates = list[Any]
-
-
-@dataclass(frozen=True)
-class View:
-    """What stands right of the controls: a page of pictures or the results of a search."""
-
-    heading: str
-    cards: Sequence[Card] = ()
-    number: int = 1
-    pages: int = 1
-    reason: str = ""
-    note: str = ""
+MOST_ADDING = 100  # pages that were told what an Add would do, or have one under way
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,8 @@ class Shelves:
         self._librarian = librarian
         self._offered = offered
         self._folders = folders
-        self._adding: dict[str, Adding] = {}  # by session hash
+        self._adding: dict[str, Adding] = LRUCache(MOST_ADDING)  # by session hash
+        self.removals = Removals(librarian, self._chosen)
 
     def arrive(self, name: str | None, drawing: str | None) -> Updates:
         """The page was opened: which libraries there are by now, for both choices of one."""
@@ -77,16 +69,38 @@ class Shelves:
 
     def create(self, drawing: str | None, new: str) -> Updates:
         """Updates of `LibraryTab.choosing`: a new, empty library is chosen."""
-        return self._managed(lambda: self._librarian.create(new.strip()), new.strip(), drawing)
+        name = clean_line(new)
+        return self._managed(lambda: self._librarian.create(name), name, drawing)
+
+    def copy(self, name: str | None, drawing: str | None) -> Updates:
+        """Updates of `LibraryTab.choosing`: a copy of a library that comes with the app, which can be changed."""
+        new = self._copy_name(name or "")
+
+        def make() -> None:
+            if not self._librarian.library(self._chosen(name)).read_only:
+                raise LibraryError(f"The library {name!r} can be changed as it is.")
+            self._librarian.copy(self._chosen(name), new)
+
+        return self._managed(make, new, new if drawing == name else drawing)
 
     def rename(self, name: str | None, drawing: str | None, new: str) -> Updates:
         """Updates of `LibraryTab.choosing`: the library under its new name."""
-        moved = new.strip() if drawing == name else drawing
-        return self._managed(lambda: self._librarian.rename(name or "", new.strip()), new.strip(), moved)
+        new = clean_line(new)
+
+        def act() -> None:
+            self._librarian.rename(name or "", new)
+            self.removals.moved(name or "", new)
+
+        return self._managed(act, new, new if drawing == name else drawing)
 
     def delete(self, name: str | None, drawing: str | None) -> Updates:
         """Updates of `LibraryTab.choosing`: the library is gone and the first one is chosen."""
-        return self._managed(lambda: self._librarian.delete(name or ""), None, drawing)
+
+        def act() -> None:
+            self._librarian.delete(name or "")
+            self.removals.moved(name or "", None)
+
+        return self._managed(act, None, drawing)
 
     def confirm(self, name: str | None) -> Updates:
         """Ask before a library is deleted: updates of the question and of its row."""
@@ -97,13 +111,15 @@ class Shelves:
         return [cards.heading(words), gr.update(visible=name is not None)]
 
     def open(self, name: str | None) -> Updates:
-        """The library's figures, and its first page: updates of `LibraryTab.stats` and `LibraryTab.view`."""
+        """The library's figures, its first page, and what can be done to it: updates of `LibraryTab.whole`."""
         if not name:
-            return ["", *shown(View(say("No library yet. Name one and press Create.")))]
+            return ["", *shown(View(say("No library yet. Name one and press Create."))), *_kind(fixed=False)]
         try:
-            return [cards.stats(self._librarian.stats(self._chosen(name))), *shown(self._page(name, "", 1))]
+            stats = self._librarian.stats(self._chosen(name))
+            page = shown(self._page(self._chosen(name), "", 1))
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
-            return ["", *failed(error)]
+            return ["", *failed(error), *_kind(fixed=False)]
+        return [cards.stats(stats), *page, *_kind(stats["read_only"])]
 
     def turn(self, name: str | None, where: str, number: float | None, step: int = 0) -> Updates:
         """Browse: the page that is `step` pages on."""
@@ -118,7 +134,15 @@ class Shelves:
         """
         if not (text or "").strip() and not picture:
             return [False, *self.turn(name, where, number)]
+        try:
+            self._librarian.require_pictures(self._chosen(name), where)
+        except Exception as error:  # noqa: BLE001
+            return [False, *failed(error)]
         return [True, *shown(View(say("Searching…")))]
+
+    def lost(self) -> Updates:
+        """The search was not even begun, as where too many wait already: updates of `LibraryTab.view`."""
+        return shown(View())
 
     def find(
         self, wanted: bool, name: str | None, text: str, picture: str | None, weight: float, where: str,
@@ -126,32 +150,15 @@ class Shelves:
     ) -> Updates:  # fmt: skip
         """What `look` left to be found: updates of `LibraryTab.view`."""
         if not wanted:
-            return [gr.skip()] * len(shown(View("")))
+            return [gr.skip()] * len(shown(View()))
 
         def results() -> View:
             found = self._search(name, text, picture, weight, where, k, rerank)
             results = [self._card(self._chosen(name), candidate) for candidate in found.candidates]
-            return View(cards.found(len(results)), results, reason=found.reason, note=found.note)
+            fixed = self._librarian.library(self._chosen(name)).read_only
+            return View(cards.found(len(results)), results, reason=found.reason, note=found.note, fixed=fixed)
 
         return self._viewed(results)
-
-    def pick(self, event: gr.EventData) -> Updates:
-        """Pictures were ticked: their files, and updates of the row that removes them."""
-        files = [str(file) for file in event.files]
-        words = say("Remove {pictures}", pictures=cards.pictures(len(files)))
-        return [files, gr.update(visible=bool(files)), gr.update(value=words)]
-
-    def remove(self, name: str | None, files: list[str]) -> str:
-        """Take pictures out: an update of `LibraryTab.stats`.
-
-        Raises:
-            gr.Error: they could not be removed, so the pictures on the page stay as they are.
-        """
-        try:
-            self._librarian.remove(self._chosen(name), files)
-            return cards.stats(self._librarian.stats(self._chosen(name)))
-        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
-            raise gr.Error(told(explain(error)), print_exception=False) from None
 
     def begin(self, request: gr.Request, name: str | None, files: list[str] | None, folder: str) -> Updates:
         """Get ready to add what was chosen: updates of `LibraryTab.adding`.
@@ -194,8 +201,8 @@ class Shelves:
 
     def reopen(self, done: bool, name: str | None) -> Updates:
         """If something was added: that it has been seen to, and what `open` updates for what is chosen now."""
-        updates = self.open(name) if done else [gr.skip()] * (len(shown(View(""))) + 1)
-        return [False, *updates]
+        updates = self.open(name)
+        return [False, *(updates if done else [gr.skip()] * len(updates))]
 
     def stop(self, request: gr.Request) -> Any:
         """Stop adding after the batch at work: an update of the strip."""
@@ -210,6 +217,7 @@ class Shelves:
         adding = self._adding.pop(request.session_hash or "", None)
         if adding is not None:
             adding.stop.set()
+        self.removals.leave(request)
 
     def library_search(
         self,
@@ -282,14 +290,22 @@ class Shelves:
         if number > pages:
             return self._page(name, where, pages)
         words = cards.browsed(count, (number - 1) * PAGE, len(entries), where)
-        return View(words, [self._card(name, entry) for entry in entries], number, pages)
+        fixed = self._librarian.library(name).read_only
+        return View(words, [self._card(name, entry) for entry in entries], number, pages, fixed=fixed)
+
+    def _copy_name(self, name: str) -> str:
+        """ "pocket copy", or "pocket copy 2" if there is one."""
+        taken = {known.casefold() for known in self._offered}
+        names = (f"{name[:80]} copy", *(f"{name[:80]} copy {n}" for n in range(2, 1000)))
+        return next(one for one in names if one.casefold() not in taken)
 
     def _search(
         self, name: str | None, text: str, picture: str | None, weight: float, where: str, k: float,
         rerank: bool,
     ) -> Found:  # fmt: skip
         library = self._chosen(name)
-        query = Query(text=text.strip(), image=read_upload(picture), weight=weight, where=where)
+        image = read_upload(picture) if picture else None
+        query = Query(text=text.strip(), image=image, weight=weight, where=where)
         imports.wait()
         return self._librarian.search(library, query, int(k), rerank)
 
@@ -337,7 +353,8 @@ class Shelves:
         imports.wait()
         last = 0.0
         try:
-            for step in detached(self._librarian.add(adding.library, adding.paths, adding.stop), adding.stop):
+            added = self._librarian.add(adding.library, adding.paths, adding.stop, reach=self._folders)
+            for step in detached(added, adding.stop):
                 if isinstance(step, Report):
                     yield "", _report(step)
                 elif time.monotonic() - last > SHOWN_EVERY:
@@ -347,27 +364,10 @@ class Shelves:
             yield "", cards.stopped(str(stopped))
 
 
-def shown(view: View) -> Updates:
-    """One value for each of `LibraryTab.view`."""
-    many = view.pages > 1
-    return [
-        "",
-        cards.heading(view.heading, view.reason, view.note),
-        cards.grid(view.cards),
-        gr.update(visible=many),
-        view.number,
-        f'<p class="ir-of">{say("of {pages:,}", pages=view.pages)}</p>',
-        gr.update(interactive=view.number > 1),
-        gr.update(interactive=view.number < view.pages),
-        [],
-        gr.update(visible=False),
-    ]
-
-
-def failed(error: Exception) -> Updates:
-    """Likewise, when there is nothing to show but a sentence."""
-    sentence = markup.sentence(explain(error))
-    return [sentence, *[gr.skip()] * 7, [], gr.update(visible=False)]
+def _kind(fixed: bool) -> Updates:
+    """What can be done to the library that is chosen: updates of `LibraryTab.kind`."""
+    own, still = gr.update(visible=not fixed), gr.update(interactive=not fixed)
+    return [own, own, gr.update(visible=fixed), still, still]
 
 
 def _buttons(free: bool) -> Updates:
@@ -383,6 +383,7 @@ def _strip(step: Progress) -> str:
 
 
 def _report(report: Report) -> str:
-    return cards.report(
+    done = cards.report(
         report.added, report.changed, report.removed, report.unchanged, report.seconds, report.skipped
     )
+    return done + cards.remarks(report.problems, report.unmatched, report.unmatched_names)

@@ -27,6 +27,10 @@ BROWSE: dict[str, Any] = {
 }  # fmt: skip
 """Of what reads a library but needs no model, so that it does not wait for one."""
 
+SEARCH: dict[str, Any] = {"concurrency_id": "search", "concurrency_limit": 2}
+"""Of searching: it decodes what was sent before it borrows a model for as long as that takes, so it stands in
+no line with the runs."""
+
 ADD: dict[str, Any] = {**BROWSE, "concurrency_id": "add", "concurrency_limit": 2}
 """Of adding: it borrows models for a batch at a time, so it stands in no line with the runs."""
 
@@ -50,10 +54,13 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Adding:
-    """Pictures on their way in."""
+    """Pictures on their way in. A library that comes with the app shows `fixed` instead of `own` and `add`."""
 
+    own: gr.Column
     files: gr.File
     folder: gr.Textbox
+    fixed: gr.Column
+    copy: gr.Button
     add: gr.Button
     again: gr.Button
     stop: gr.Button
@@ -91,13 +98,27 @@ class Gallery:
     picked: gr.State
     row: gr.Row
     remove: gr.Button
+    removing: Removing
 
     @property
     def outputs(self) -> list[Any]:
         return [
             self.banner, self.heading, self.grid, self.pager, self.number, self.of, self.previous,
-            self.following, self.picked, self.row,
+            self.following, self.picked, self.row, self.removing.row,
         ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Removing:
+    """The question before pictures are removed, and the way back."""
+
+    question: gr.HTML
+    row: gr.Column
+    yes: gr.Button
+    no: gr.Button
+    said: gr.HTML
+    undoing: gr.Row
+    undo: gr.Button
 
 
 @dataclass(frozen=True)
@@ -109,6 +130,17 @@ class LibraryTab:
     adding: Adding
     search: Search
     gallery: Gallery
+
+    @property
+    def whole(self) -> list[Any]:
+        """The order of `Shelves.open`."""
+        kind = [self.adding.own, self.adding.add, self.adding.fixed, self.shelf.rename, self.shelf.delete]
+        return [self.shelf.stats, *self.gallery.outputs, *kind]
+
+    @property
+    def undoing(self) -> list[Any]:
+        """The order of `Removals.remove`."""
+        return [self.shelf.stats, self.gallery.removing.said, self.gallery.removing.undoing]
 
 
 def build_library(names: list[str], folders: bool, max_upload: str) -> LibraryTab:
@@ -128,14 +160,14 @@ def build_library(names: list[str], folders: bool, max_upload: str) -> LibraryTa
     return LibraryTab(tab, shelf, adding, search, gallery)
 
 
-def wire_library(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown, gpu: dict[str, Any]) -> None:
-    """The events. `drawing` is the Create tab's choice of a library; `gpu` the line that models stand in."""
+def wire_library(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown) -> None:
+    """The events. `drawing` is the Create tab's choice of a library."""
     _wire_shelf(tab, shelves, drawing)
     _wire_adding(tab, shelves)
-    _wire_search(tab, shelves, gpu)
+    _wire_search(tab, shelves)
 
 
-def wire_library_api(shelves: Shelves, library: str, gpu: dict[str, Any]) -> None:
+def wire_library_api(shelves: Shelves, library: str) -> None:
     """The named endpoints, for programs and agents; hidden components only describe what they take.
 
     Libraries made later are no choices of a dropdown that was built before, so the name is a text.
@@ -151,7 +183,7 @@ def wire_library_api(shelves: Shelves, library: str, gpu: dict[str, Any]) -> Non
     }
     results = gr.JSON(visible=False, label="results")
     gr.Button(visible=False).click(
-        shelves.library_search, None, results, inputs_kwargs=inputs, api_name="library_search", **gpu
+        shelves.library_search, None, results, inputs_kwargs=inputs, api_name="library_search", **SEARCH
     )
     listed = gr.JSON(visible=False, label="libraries")
     browse = {**BROWSE, "api_visibility": "public"}
@@ -160,14 +192,19 @@ def wire_library_api(shelves: Shelves, library: str, gpu: dict[str, Any]) -> Non
 
 def _build_adding(folders: bool, max_upload: str) -> Adding:
     with gr.Accordion(label("Add pictures"), open=True, elem_id="ir-lib-add"):
-        files = gr.File(
-            file_count="multiple", file_types=[*sorted(SUFFIXES), ".zip"], height=170,
-            label=both(partial(say, "Images or zips, up to {size} each", size=max_upload)), elem_id="ir-lib-files",
-        )  # fmt: skip
-        folder = gr.Textbox(
-            label=label("Folder on this machine"), placeholder="photos/cats", info=label("It stays where it is"),
-            lines=1, max_lines=1, visible=folders, elem_id="ir-lib-folder",
-        )  # fmt: skip
+        with gr.Column() as own:
+            files = gr.File(
+                file_count="multiple", file_types=[*sorted(SUFFIXES), ".zip"], height=170,
+                label=both(partial(say, "Images or zips, up to {size} each", size=max_upload)),
+                elem_id="ir-lib-files",
+            )  # fmt: skip
+            folder = gr.Textbox(
+                label=label("Folder on this machine"), placeholder="photos/cats",
+                info=label("It stays where it is"), lines=1, max_lines=1, visible=folders, elem_id="ir-lib-folder",
+            )  # fmt: skip
+        with gr.Column(visible=False, elem_id="ir-lib-fixed") as fixed:
+            gr.Markdown(label("This library comes with the app and stays as it is."))
+            copy = gr.Button(label("Make a copy to change"), variant="primary", elem_id="ir-lib-copy")
         with gr.Row(elem_classes="ir-buttons"):
             add = gr.Button(
                 label("Add"), variant="primary", min_width=80, scale=3, elem_id="ir-lib-add-button"
@@ -177,7 +214,7 @@ def _build_adding(folders: bool, max_upload: str) -> Adding:
         banner = gr.HTML("", elem_classes="ir-said")
         strip = gr.HTML("", elem_id="ir-lib-strip")
         report = gr.HTML("", elem_id="ir-lib-report")
-    return Adding(files, folder, add, again, stop, strip, report, banner)
+    return Adding(own, files, folder, fixed, copy, add, again, stop, strip, report, banner)
 
 
 def _build_shelf(name: gr.Dropdown, stats: gr.HTML) -> Shelf:
@@ -247,6 +284,7 @@ def _build_gallery() -> Gallery:
             remove = gr.Button(
                 label("Remove"), variant="stop", size="sm", min_width=120, elem_id="ir-lib-remove"
             )
+    removing = _build_removing()
     grid = gr.HTML("", elem_id="ir-lib-grid", js_on_load=cards.SELECT)
     with gr.Row(visible=False, elem_id="ir-lib-pager", elem_classes="ir-pager") as pager:
         previous = gr.Button(label("Previous"), min_width=90, scale=0, elem_id="ir-lib-previous")
@@ -256,7 +294,21 @@ def _build_gallery() -> Gallery:
         )  # fmt: skip
         of = gr.HTML("")
         following = gr.Button(label("Next"), min_width=90, scale=0, elem_id="ir-lib-next")
-    return Gallery(banner, heading, grid, pager, number, of, previous, following, gr.State([]), row, remove)
+    return Gallery(
+        banner, heading, grid, pager, number, of, previous, following, gr.State([]), row, remove, removing
+    )
+
+
+def _build_removing() -> Removing:
+    with gr.Column(visible=False, elem_id="ir-lib-remove-sure", elem_classes="ir-sure") as row:
+        question = gr.HTML("")
+        with gr.Row(elem_classes="ir-buttons"):
+            yes = gr.Button(label("Remove them"), variant="stop", min_width=80, elem_id="ir-lib-remove-yes")
+            no = gr.Button(label("Keep them"), min_width=80, elem_id="ir-lib-remove-no")
+    with gr.Row(visible=False, elem_id="ir-lib-undoing", elem_classes="ir-found-row") as undoing:
+        said = gr.HTML("")
+        undo = gr.Button(label("Undo"), size="sm", min_width=80, scale=0, elem_id="ir-lib-undo")
+    return Removing(question, row, yes, no, said, undoing, undo)
 
 
 def _wire_shelf(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown) -> None:
@@ -273,13 +325,15 @@ def _wire_shelf(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown) -> None
     shelf.delete.click(shelves.confirm, shelf.name, [shelf.question, shelf.row], **QUIET)
     shelf.no.click(lambda: gr.update(visible=False), None, shelf.row, **QUIET)
     shelf.yes.click(shelves.delete, [shelf.name, drawing], choosing, **QUIET)
+    copied = [*choosing[:-1], tab.adding.banner]
+    tab.adding.copy.click(shelves.copy, [shelf.name, drawing], copied, **BROWSE)
 
 
 def _wire_adding(tab: LibraryTab, shelves: Shelves) -> None:
     adding, name = tab.adding, tab.shelf.name
     given = [name, adding.files, adding.folder]
     said = [adding.strip, adding.report, adding.banner, adding.add, adding.again]
-    view, done = [tab.shelf.stats, *tab.gallery.outputs], gr.State(False)
+    view, done = tab.whole, gr.State(False)
     begun = [
         adding.add.click(shelves.begin, given, said, **QUIET),
         adding.again.click(shelves.begin_again, name, said, **QUIET),
@@ -294,7 +348,7 @@ def _wire_adding(tab: LibraryTab, shelves: Shelves) -> None:
     adding.stop.click(shelves.stop, None, adding.strip, **QUIET)
 
 
-def _wire_search(tab: LibraryTab, shelves: Shelves, gpu: dict[str, Any]) -> None:
+def _wire_search(tab: LibraryTab, shelves: Shelves) -> None:
     name, form, gallery = tab.shelf.name, tab.search, tab.gallery
     asked = [name, form.words, form.picture]
     wanted = gr.State(False)
@@ -302,13 +356,13 @@ def _wire_search(tab: LibraryTab, shelves: Shelves, gpu: dict[str, Any]) -> None
     find = {
         "fn": shelves.find,
         "inputs": [wanted, *asked, form.weight, form.where, form.k, form.rerank],
-        "outputs": gallery.outputs, **hidden, **gpu,
+        "outputs": gallery.outputs, **hidden, **SEARCH,
     }  # fmt: skip
     looked = [wanted, *gallery.outputs]
     gr.on(
         [form.search.click, form.words.submit, form.where.submit],
         shelves.look, [*asked, form.where], looked, **BROWSE,
-    ).then(**find)  # fmt: skip
+    ).then(**find).failure(shelves.lost, None, gallery.outputs, **QUIET)  # fmt: skip
     form.clear.click(lambda: ("", None, ""), None, [form.words, form.picture, form.where], **QUIET).then(
         shelves.look, [*asked, form.where], looked, **BROWSE
     )
@@ -316,7 +370,15 @@ def _wire_search(tab: LibraryTab, shelves: Shelves, gpu: dict[str, Any]) -> None
     gallery.number.submit(shelves.turn, here, gallery.outputs, **BROWSE).then(None, js=TO_TOP)
     for button, step in ((gallery.previous, -1), (gallery.following, 1)):
         button.click(shelves.turn, [*here, gr.State(step)], gallery.outputs, **BROWSE).then(None, js=TO_TOP)
-    gallery.grid.select(shelves.pick, None, [gallery.picked, gallery.row, gallery.remove], **QUIET)
-    gallery.remove.click(shelves.remove, [name, gallery.picked], tab.shelf.stats, **BROWSE).success(
-        shelves.look, [*asked, form.where, gallery.number], looked, **BROWSE
-    ).then(**find)
+    removals, removing = shelves.removals, gallery.removing
+    gallery.grid.select(
+        removals.pick, None, [gallery.picked, gallery.row, gallery.remove, removing.row], **QUIET
+    )
+    gallery.remove.click(removals.ask, [name, gallery.picked], [removing.question, removing.row], **QUIET)
+    removing.no.click(lambda: gr.update(visible=False), None, removing.row, **QUIET)
+    changed = (
+        removing.yes.click(removals.remove, [name, gallery.picked], tab.undoing, **BROWSE),
+        removing.undo.click(removals.undo, name, tab.undoing, **BROWSE),
+    )
+    for event in changed:
+        event.success(shelves.look, [*asked, form.where, gallery.number], looked, **BROWSE).then(**find)

@@ -3,8 +3,8 @@
 Gradio opens what a request's files name before a handler runs: addresses are fetched, for `file=` and for
 the picture arguments of MCP tools too. The guard reads each JSON body first and refuses those, bounds the
 body, closes the routes that fetch, and keeps the server's paths out of what it answers. Texts stay texts: a
-prompt may mention an address. Uploads pass as streams; `max_file_size` bounds them. It knows no component
-and no handler.
+prompt may mention an address. Uploads pass as streams; `max_file_size` and `Uploads` bound them. It knows no
+component and no handler.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from urllib.parse import unquote, urlsplit
 from gradio.utils import get_upload_folder
 from gradio_client.utils import value_is_file
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from imgrag.ui.server.uploads import Uploads
 
 if TYPE_CHECKING:
     import gradio as gr
 
 MAX_BODY = 2**20  # bytes, of everything but an upload
+MAX_SESSION = 64  # characters of the name that a page gives itself; Gradio keeps it
 DECODINGS = 3  # times that a path may be percent-encoded
 API = "/gradio_api/"
 FILE_URL = f"{API}file="
@@ -37,7 +41,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 # Gradio's page has scripts and styles in its markup and compiles the `js` of events, so these are allowed;
-# what it may not do is to load from elsewhere or to send anything there. Spaces show it in a frame.
+# what it may not do is to load from elsewhere or to send anything there.
 PAGE_POLICY = "; ".join(
     (
         "default-src 'self' data: blob:",
@@ -48,6 +52,7 @@ PAGE_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
+UNFRAMED = f"{PAGE_POLICY}; frame-ancestors 'self'"  # of a page that is no Space: those are shown in a frame
 
 ADDRESS = "Upload the picture itself: addresses are not fetched, and no other path is opened."
 TOO_LARGE = f"The request is larger than {MAX_BODY // 2**20} MB. Upload files instead of sending them in it."
@@ -68,17 +73,20 @@ class Guard:
     Args:
         app: what it stands before.
         pictures: names of arguments that MCP tools take files in, as bare strings.
+        framed: other pages may show this one in a frame.
     """
 
-    def __init__(self, app: ASGIApp, pictures: frozenset[str] = frozenset()) -> None:
+    def __init__(self, app: ASGIApp, pictures: frozenset[str] = frozenset(), framed: bool = False) -> None:
         self._app = app
         self._pictures = pictures
+        self._policy = PAGE_POLICY if framed else UNFRAMED
+        self._uploads = Uploads(Path(get_upload_folder()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _careful(scope, send)
+        send = _careful(scope, send, self._policy)
         try:
             _check_route(scope["path"])
             receive = await self._checked(scope, receive)
@@ -90,13 +98,21 @@ class Guard:
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
         """What hands the request's body on, after a look at it."""
         path, headers = scope["path"].rstrip("/"), Headers(scope=scope)
-        if scope["method"] in PLAIN or path.endswith(f"{API}upload"):
+        if scope["method"] in PLAIN:
             return receive
+        if path.endswith(f"{API}upload"):
+            return await self._upload(receive)
         body = await _read(headers, receive)
         if body and not path.endswith("/login"):  # that one sends a form of two texts
             names = PLACES | (self._pictures if f"{API}mcp" in path else frozenset())
             _check_body(body, names, _hosts(headers))
         return _replayed(body, receive)
+
+    async def _upload(self, receive: Receive) -> Receive:
+        try:
+            return await self._uploads.bounded(receive)
+        except MultiPartException as error:
+            raise _Refused(507, error.message) from None
 
 
 def file_arguments(demo: gr.Blocks) -> frozenset[str]:
@@ -167,6 +183,8 @@ def _check_body(body: bytes, names: frozenset[str], hosts: frozenset[str]) -> No
     except (ValueError, RecursionError):
         raise _Refused(422, NO_JSON) from None
     for name, text in _texts(document):
+        if name == "session_hash" and len(text) > MAX_SESSION:
+            raise _Refused(422, UNFIT)
         if name in names and not (lies_in_cache(text) or (name == "url" and _own_file(text, hosts))):
             raise _Refused(422, ADDRESS)
 
@@ -213,13 +231,13 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _careful(scope: Scope, send: Send) -> Send:
+def _careful(scope: Scope, send: Send, policy: str) -> Send:
     """`send` with the security headers, which holds an error back until it is seen to name no path."""
     held: list[Message] = []
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            _add_headers(MutableHeaders(scope=message))
+            _add_headers(MutableHeaders(scope=message), policy)
             if message["status"] >= 400:
                 held.append(message)
                 return
@@ -236,11 +254,11 @@ def _careful(scope: Scope, send: Send) -> Send:
     return sending
 
 
-def _add_headers(headers: MutableHeaders) -> None:
+def _add_headers(headers: MutableHeaders, policy: str) -> None:
     for name, value in SECURITY_HEADERS.items():
         headers[name] = value
     if headers.get("content-type", "").startswith("text/html"):
-        headers["Content-Security-Policy"] = PAGE_POLICY
+        headers["Content-Security-Policy"] = policy
 
 
 def _harmless(start: Message, body: bytes) -> tuple[Message, bytes]:

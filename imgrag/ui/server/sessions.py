@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from imgrag.ui.create.board import Board
 
+RESTING = 32  # pages whose run is over and stays at hand, with its pictures; older ones are in the history
+
 
 @dataclass
 class Session:
@@ -33,6 +35,9 @@ class Sessions:
         """A new session for this page; a run that may still be going for it is stopped."""
         self.close(key)
         session = self._sessions[key] = Session(board)
+        resting = [key for key, one in self._sessions.items() if one.ended.is_set()]  # oldest first
+        for key in resting[:-RESTING]:
+            self.close(key)
         return session
 
     def get(self, key: str) -> Session | None:

@@ -14,10 +14,14 @@ from imgrag.runs import corrections
 from imgrag.runs.values import Run, StageName
 from imgrag.ui.create.events.runs import Runs, Updates
 from imgrag.ui.create.layout.forms import box_from, concepts_from, percent, places, reference_fields
-from imgrag.ui.library.uploads import read_upload
+from imgrag.ui.library.uploads import PICTURES, read_upload, taken
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
+
+
+Own = tuple[str, str]
+"""A person's own picture: the path of the copy that is quick to read, and what the upload was called."""
 
 
 class Changes:
@@ -31,9 +35,23 @@ class Changes:
         """Have a stage done again, and what follows from it."""
         yield from self._runs.changed(request, pause, lambda run: corrections.rewind(run, stage))
 
-    def use_image(self, request: gr.Request, pause: bool, path: str | None) -> Iterator[Updates]:
-        """The person's own initial image."""
-        yield from self._runs.changed(request, pause, lambda run: corrections.own_initial(run, _needed(path)))
+    def take(self, request: gr.Request, path: str | None) -> Updates:
+        """Read the person's own picture, before models are waited for: its copy and name, then updates as the others give."""
+        try:
+            if not path:
+                raise RequestError("There is no picture yet. Choose one first.")
+            return [(taken(path), Path(path).name), *self._runs.as_it_is()]
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            return [None, *self._runs.refused(request, error)]
+
+    def use_image(self, request: gr.Request, pause: bool, own: Own | None) -> Iterator[Updates]:
+        """The person's own initial image, unless `take` refused it."""
+        if own is None:
+            yield self._runs.as_it_is()
+            return
+        yield from self._runs.changed(
+            request, pause, lambda run: corrections.own_initial(run, read_upload(own[0]))
+        )
 
     def overrule(self, request: gr.Request, pause: bool, answer: str, missing: str) -> Iterator[Updates]:
         """The person's verdict; `missing` is a name a line."""
@@ -58,12 +76,15 @@ class Changes:
         yield from self._runs.changed(request, pause, change)
 
     def own(
-        self, request: gr.Request, pause: bool, concept: str | None, path: str | None
+        self, request: gr.Request, pause: bool, own: Own | None, concept: str | None
     ) -> Iterator[Updates]:
-        """The person's own picture for a concept."""
+        """The person's own picture for a concept, unless `take` refused it."""
+        if own is None:
+            yield self._runs.as_it_is()
+            return
 
         def change(run: Run) -> Run:
-            return corrections.own_picture(run, _named(concept), _needed(path), Path(path or "").name)
+            return corrections.own_picture(run, _named(concept), read_upload(own[0]), own[1])
 
         yield from self._runs.changed(request, pause, change)
 
@@ -106,13 +127,6 @@ class Changes:
         return self._pipeline.library_of(run.request).open(file)
 
 
-def _needed(path: str | None) -> Image.Image:
-    image = read_upload(path)
-    if image is None:
-        raise RequestError("There is no picture yet. Choose one first.")
-    return image
-
-
 def _named(concept: str | None) -> str:
     if not concept:
         raise RequestError("There is no concept to change a reference of. Name one in the panel before.")
@@ -129,11 +143,9 @@ def wire_changes(
         "api_visibility": "private", **gpu,
     }  # fmt: skip
     own: dict[str, tuple[Any, list[str]]] = {
-        "use_image": (changes.use_image, ["own_image"]),
         "overrule": (changes.overrule, ["matches", "missing"]),
         "name": (changes.name, ["concepts"]),
         "adjust": (changes.adjust, ["concept", "weight", "crop", "region"]),
-        "own": (changes.own, ["concept", "own_picture"]),
         "drop": (changes.drop, ["concept"]),
         "enhance": (changes.enhance, ["scale", "share"]),
         "keep": (changes.keep, ["result"]),
@@ -142,6 +154,17 @@ def wire_changes(
         buttons[name].click(function, [pause, *(fields[field] for field in inputs)], **heavy)
         for name, (function, inputs) in own.items()
     ]
+    for name, field, function, inputs in (
+        ("use_image", "own_image", changes.use_image, ()),
+        ("own", "own_picture", changes.own, ("concept",)),
+    ):
+        own_picture = gr.State(None)
+        taking = buttons[name].click(
+            changes.take, fields[field], [own_picture, *outputs], trigger_mode="once", **PICTURES
+        )
+        events.append(
+            taking.then(function, [pause, own_picture, *(fields[field] for field in inputs)], **heavy)
+        )
     again: dict[str, StageName] = {
         "draw": "initial", "judge": "verdict", "extract": "concepts", "retrieve": "references",
         "rejudge": "second_verdict",

@@ -24,6 +24,7 @@ from imgrag.logs import log_event
 from imgrag.runs.events import Event, Finished, Preview, StageDone, StageStarted
 from imgrag.runs.trace import trace
 from imgrag.runs.values import STAGES, Request, Run, StageName
+from imgrag.texts import clean
 from imgrag.ui.create import markup
 from imgrag.ui.create.board import (
     GUESSED_PACE,
@@ -73,7 +74,7 @@ class Runs:
         self, request: gr.Request, pause: bool = False, key: str | None = None, **values: Any
     ) -> Iterator[Updates]:
         """Run for the page: one list of updates a step. `key` is what only this browser holds."""
-        board = begin(values.get("prompt") or "", time.monotonic())
+        board = begin(clean(values.get("prompt") or ""), time.monotonic())
 
         def events(stop: threading.Event) -> Generator[Event, None, None]:
             wanted = self._request(values)
@@ -297,7 +298,7 @@ def detached(steps: Generator[T, None, Any], stop: threading.Event) -> Iterator[
 def explain(error: Exception, run_id: str = "") -> str:
     """One sentence for the person. What nobody foresaw is logged with a number that finds it again."""
     if isinstance(error, ImgragError):
-        return str(error)
+        return clean(str(error))
     number = run_id or secrets.token_hex(4)
     log_event(log, "unexpected", run=number, level=logging.ERROR, error=error)
     return f"Something went wrong on our side (run {number}). Please try again; the server's log tells more."

@@ -1,0 +1,130 @@
+"""All handlers of the page and its endpoints, with whatever can be missing missing, and as they break."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio.blocks import BlockFunction
+from gradio.state_holder import SessionState
+
+from imgrag.errors import Cancelled, LibraryError
+from imgrag.ui.demo import build_demo
+from imgrag.ui.server.nulls import take_nulls
+from imgrag.ui.server.unforeseen import tell_unforeseen
+from tests.served import page_pipeline
+
+REQUEST = SimpleNamespace(session_hash="nobody", headers={}, query_params={}, username=None)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+    return build_demo(page_pipeline(tmp_path_factory.mktemp("page")))
+
+
+def handlers(demo: gr.Blocks) -> Iterator[BlockFunction]:
+    """Every one that runs on the server."""
+    return (handler for handler in demo.fns.values() if handler.fn is not None)
+
+
+def takes_event(handler: BlockFunction) -> bool:
+    return "EventData" in str(inspect.signature(handler.fn).parameters)
+
+
+async def told(demo: gr.Blocks, handler: BlockFunction, request: Any = REQUEST) -> str:
+    """What the person is told when all that can be is `null`; "" if it goes to its end."""
+    nothing = [None] * len(handler.inputs)
+    state, iterator = SessionState(demo), None
+    try:
+        while True:
+            done = await demo.process_api(
+                handler, nothing, state=state, request=request, iterator=iterator, session_hash="nobody"
+            )
+            iterator = done["iterator"]
+            if not done["is_generating"]:
+                return ""
+    except gr.Error as error:
+        return error.message
+
+
+def test_no_handler_breaks_where_nothing_is_sent(demo: gr.Blocks) -> None:
+    said = {handler: asyncio.run(told(demo, handler)) for handler in handlers(demo)}
+    names = {handler.name for handler in said}
+    assert len(said) > 60
+    assert names > {"begin", "stream", "call", "bring", "adjust", "library_search", "create", "look"}
+    surprised = {h.name for h, words in said.items() if "our side" in words and not takes_event(h)}
+    assert surprised <= {"load_example"}, "Gradio's own, which is always sent the number of an example"
+
+
+def test_what_nobody_foresaw_is_a_sentence_in_every_handler(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError(2, "No such file", "/secret/place")
+
+    demo = build_demo(page_pipeline(tmp_path))
+    for handler in handlers(demo):
+        handler.fn = broken
+        words = asyncio.run(told(demo, handler))
+        assert words.startswith("Something went wrong on our side (run "), handler.name
+        assert "secret" not in words
+        number = words.split("run ")[1].split(")")[0]
+        assert number in str(vars(caplog.records[-1])), "the log has it under the same number"
+    assert "/secret/place" in caplog.text
+
+
+def small(handler: Any, *inputs: gr.components.Component) -> tuple[gr.Blocks, BlockFunction]:
+    with gr.Blocks() as demo:
+        for component in inputs:
+            component.render()
+        out = gr.JSON()
+        gr.Button().click(handler, list(inputs), out)
+    take_nulls(demo)
+    tell_unforeseen(demo)
+    return demo, next(iter(demo.fns.values()))
+
+
+def test_nothing_stands_for_a_components_own_value() -> None:
+    seen: list[Any] = []
+    inputs = (
+        gr.Textbox("pocket"), gr.Textbox(), gr.Checkbox(True), gr.Slider(1, 5, 3), gr.Number(7), gr.Dropdown(["a"]),
+    )  # fmt: skip
+    demo, handler = small(lambda *values: seen.extend(values), *inputs)
+    asyncio.run(told(demo, handler))
+    assert seen == ["pocket", "", True, 3, None, None]
+
+
+def failing(error: Exception) -> Any:
+    def handler() -> Iterator[int]:
+        yield 1
+        raise error
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (gr.Error("a sentence"), "a sentence"),
+        (LibraryError("No library is chosen."), "No library is chosen."),
+        (Cancelled("The run was stopped."), "The run was stopped."),
+        (KeyError("x"), "Something went wrong on our side"),
+    ],
+)
+def test_a_generator_is_told_of_in_the_middle_too(error: Exception, says: str) -> None:
+    demo, handler = small(failing(error))
+    assert says in asyncio.run(told(demo, handler))
+
+
+def test_the_sentence_is_in_the_language_of_who_asked() -> None:
+    demo, handler = small(
+        failing(LibraryError("No library is chosen. Create one, or choose one from the list."))
+    )
+    chinese = gr.Request(headers={"accept-language": "zh-CN"}, session_hash="nobody")
+    assert "没有选择图库" in asyncio.run(told(demo, handler, chinese))
