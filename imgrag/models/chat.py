@@ -20,9 +20,6 @@ def open_model(auto_class: Any, profile: LlmProfile | ComposerProfile, folder: P
     Raises:
         UnsoundFile: the folder does not hold such a model, or not all of it.
     """
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
     return open_part(
         auto_class,
         folder,

@@ -198,15 +198,6 @@ def locate(checkpoint: Checkpoint, profile: str, store: Store | None = None) -> 
     return folder
 
 
-def remedy(checkpoint: Checkpoint, profile: str, store: Store) -> str:
-    """What to do about a checkpoint that is found and cannot be opened."""
-    if not checkpoint.hub:
-        return "Put the model's own file there; those that come with the project lie in its assets folder."
-    here = checkpoint.local and (store.root / checkpoint.local).is_dir()
-    first = "Delete its folder and fetch" if here else "Fetch"
-    return f"{first} it again with: python -m imgrag download --profile {profile}"
-
-
 def locate_clip(name: str, profile: str, store: Store | None = None) -> Path:
     """The file of a CLIP model: OpenAI's own name for it, or a path.
 
@@ -370,7 +361,8 @@ def _refuse_code(checkpoint: Checkpoint, file: Path, name: str) -> None:
     try:
         config = read_json(file)
     except UnsoundFile as error:
-        raise CheckpointError(f"{checkpoint.label}/{name} {error.what}. Fetch the model again.") from error
+        name = f"{checkpoint.label}/{name}"
+        raise CheckpointError(error.sentence(name, "Fetch the model again.")) from error
     if _wants_code(config):
         raise CheckpointError(
             f"{checkpoint.label} wants code of its own to be run, which is never done. Choose another checkpoint."

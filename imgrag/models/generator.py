@@ -44,11 +44,9 @@ def load_generator(
     import torch
     from diffusers import AutoPipelineForText2Image
     from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
 
     diffusers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()  # it warns each time an adapter comes; `cut` tells what it truncates
-    transformers_logging.disable_progress_bar()
     on_cpu = device == "cpu"
     dtype = torch.float32 if on_cpu else getattr(torch, profile.dtype)
     parts = open_parts(folder, profile.checkpoint.variant, dtype)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from imgrag.errors import CheckpointError, ImgragError
 from imgrag.models.adapter import adapter_files
-from imgrag.models.checkpoints import Store, cast, locate, locate_clip, remedy
+from imgrag.models.checkpoints import Store, cast, locate, locate_clip
 from imgrag.models.clip import load_clip
 from imgrag.models.composer import load_composer
 from imgrag.models.generator import load_generator
 from imgrag.models.llm import load_llm
-from imgrag.models.profile import Profile
+from imgrag.models.profile import Checkpoint, Profile
 from imgrag.models.residency import ModelSpec, Sized, out_of_memory
 from imgrag.models.soundness import UnsoundFile
 from imgrag.models.vlm import load_vlm
@@ -46,10 +46,11 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
     if profile.composer is not None:
         loaders["composer"] = partial(load_composer, profile.composer, at["composer"], device)
     places = {
-        role: _Place(at[role], checkpoint.label, remedy(checkpoint, profile.name, store))
+        role: _Place(at[role], checkpoint.label, _remedy(checkpoint, profile.name, store))
         for role, checkpoint in checkpoints.items()
     }
-    places["clip"] = _Place(clip, profile.clip.checkpoint, "Put a file of OpenAI's CLIP there.")
+    label = Checkpoint(local=profile.clip.checkpoint).label
+    places["clip"] = _Place(clip, label, "Put a file of OpenAI's CLIP there.")
     with _in_a_sentence(list(places.values())):
         sizes = _sizes(profile, at, clip, device)
     return {
@@ -88,6 +89,15 @@ class _Place:
         return "/".join((self.label, *file.relative_to(self.path).parts))
 
 
+def _remedy(checkpoint: Checkpoint, profile: str, store: Store) -> str:
+    """What to do about a checkpoint that is found and cannot be opened."""
+    if not checkpoint.hub:
+        return "Put the model's own file there; those that come with the project lie in its assets folder."
+    if checkpoint.local and (store.root / checkpoint.local).is_dir():
+        return f"Delete its folder and fetch it again with: python -m imgrag download --profile {profile}"
+    return f"Fetch it again with: python -m imgrag download --profile {profile}"
+
+
 def _open(load: Callable[[], Sized], places: Sequence[_Place]) -> Sized:
     """The model; `places` are those of its checkpoints."""
     with _in_a_sentence(places):
@@ -103,7 +113,7 @@ def _in_a_sentence(places: Sequence[_Place]) -> Iterator[None]:
         raise
     except UnsoundFile as error:
         place = next(place for place in places if error.file.is_relative_to(place.path))
-        raise CheckpointError(f"{place.name_of(error.file)} {error.what}. {place.remedy}") from error
+        raise CheckpointError(error.sentence(place.name_of(error.file), place.remedy)) from error
     except Exception as error:  # over files that it does not understand a library may raise anything
         if out_of_memory(error):
             raise

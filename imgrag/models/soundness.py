@@ -33,6 +33,10 @@ class UnsoundFile(ValueError):
         self.file = file
         self.what = what
 
+    def sentence(self, name: str, remedy: str) -> str:
+        """For a person. `name` calls the file by no path of this machine, `remedy` says what to do."""
+        return f"{name} {self.what}. {remedy}"
+
 
 @contextmanager
 def blaming(file: Path, what: str) -> Iterator[None]:
@@ -83,9 +87,15 @@ def open_part(kind: Any, folder: Path, variant: str = "", **settings: Any) -> An
     Raises:
         UnsoundFile: its configuration or its weights are of another model, or not whole.
     """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # its table of gaps is a sentence here
     weights = weights_of(folder, variant)
     if weights == folder:
         raise UnsoundFile(folder, "holds no safetensors weights")
+    for file in sorted(folder.glob("*config.json")):
+        read_json(file)  # some are optional, and a broken one would count as none
     with blaming(folder / "config.json", "describes no model that can be opened here"):
         model, info = kind.from_pretrained(
             folder,
@@ -109,10 +119,14 @@ def refuse_gaps(
     Raises:
         UnsoundFile: one of the collections, names of tensors, is not empty.
     """
-    kinds = {"missing": missing, "unknown": unknown, "of another shape": reshaped}
-    told = [f"{len(names)} {kind} (such as {min(names)})" for kind, names in kinds.items() if names]
-    if told:
-        raise UnsoundFile(weights, f"is of another model, or not whole: tensors {', '.join(told)}")
+    gaps = [
+        f"{len(missing)} missing (such as {min(missing)})" if missing else "",
+        f"{len(unknown)} unknown (such as {min(unknown)})" if unknown else "",
+        f"{len(reshaped)} of another shape (such as {min(reshaped)})" if reshaped else "",
+    ]
+    if any(gaps):
+        told = ", ".join(filter(None, gaps))
+        raise UnsoundFile(weights, f"is of another model, or not whole: tensors {told}")
 
 
 def refuse_unlike(weights: Path, given: Shapes, wanted: Shapes) -> None:

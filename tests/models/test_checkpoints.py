@@ -137,6 +137,15 @@ def test_what_is_here_is_not_fetched_again(store: Store, profile: Profile) -> No
     assert download(profile, None, store, hub) == [] and hub.asked == []
 
 
+def test_what_is_damaged_is_fetched_again(store: Store, profile: Profile) -> None:
+    download(profile, None, store, FolderHub(GOOD))
+    weights = locate(profile.llm.checkpoint, "mine", store) / "model.safetensors"
+    weights.write_bytes(WEIGHTS[:-1])
+    hub = FolderHub(GOOD)
+    assert download(profile, None, store, hub) == ["someone/llm"]
+    assert weights.read_bytes() == WEIGHTS and download(profile, None, store, hub) == []
+
+
 def test_later_loads_stay_with_the_recorded_commit(store: Store, profile: Profile) -> None:
     download(profile, None, store, FolderHub(GOOD, FIRST))
     FolderHub(GOOD).fetch("someone/llm", SECOND, "model.safetensors", store.cache)
