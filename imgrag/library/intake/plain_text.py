@@ -13,6 +13,7 @@ from imgrag.library.intake.beside import checked
 BLOCK = 2**18  # bytes, or characters, read between two looks at the stop
 PER_LINE = 200  # characters that reading a short line costs besides
 MAX_LINE = 4 * 2**20  # characters
+_COMMON = 0xD7  # the first byte of GB 2312's common characters is at most this
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -61,13 +62,14 @@ def _not_quite_utf_8(block: bytes) -> str:
     """Chinese GBK, UTF-8 with a few broken characters, or else what Western Windows writes.
 
     Detectors of encodings take a table with one "é" for anything. In GBK the characters of GB 2312 have
-    two bytes beyond ASCII each; Western text that has them only in pairs is no text.
+    two bytes beyond ASCII each, and nearly all that people write are of its common half: "öß" is not.
     """
     inner = block.partition(b"\n")[2].rpartition(b"\n")[0]  # whole lines
     sample = block if inner.isascii() else inner
     with contextlib.suppress(UnicodeDecodeError):
-        sample.decode("gb2312")
-        return "gb18030"
+        foreign = [character.encode("gb2312") for character in sample.decode("gb2312") if not character.isascii()]
+        if 0.9 * len(foreign) <= sum(pair[0] <= _COMMON for pair in foreign):
+            return "gb18030"
     read = sample.decode("utf-8", "replace")
     foreign = sum(not character.isascii() for character in read)
     return "utf-8" if foreign > 2 * read.count("\ufffd") else "cp1252"
