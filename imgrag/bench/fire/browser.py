@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgrag.bench import Figure
+from imgrag.bench.fire.faults import explain
 from imgrag.bench.fire.payloads import MARKUP
 from imgrag.bench.fire.server import Server, serving
 from imgrag.errors import ImgragError
@@ -82,7 +82,7 @@ def outside_requests(folder: Path, count: int) -> Figures:
             page.close()
         own = (server.url, "data:", "blob:")
         foreign = [url for url in asked if not url.startswith(own)] + server.watch()["reached"]
-    _explain("network", foreign)
+    explain("network", foreign)
     return {"network": Figure(len(foreign), len(asked))}
 
 
@@ -101,7 +101,7 @@ def accessibility(server: Server, count: int) -> Figures:
                 nameless += page.locator("img:not([alt]), img[alt='']").count()
                 looks += 1
             page.close()
-    _explain("axe", serious)
+    explain("axe", serious)
     return {"axe": Figure(len(serious), looks), "alt": Figure(nameless, looks)}
 
 
@@ -179,8 +179,3 @@ def _free_after(server: Server) -> float:
     while server.watch()["inside"] and time.monotonic() - begun < 60:
         time.sleep(0.02)
     return time.monotonic() - begun
-
-
-def _explain(row: str, findings: list[str]) -> None:
-    for line in list(dict.fromkeys(findings))[:20]:
-        print(f"{row}: {line}", file=sys.stderr)

@@ -79,11 +79,11 @@ def growth(server: Server, count: int) -> Figures:
     with Visitor(server.url) as visitor:
         for _ in range(max(10, count // 10)):
             visitor.run(f"{PROMPT} quick", 1)
-        sizes = [_settled(server)]
+        sizes = [server.settled_memory()]
         for _ in range(5):
             for _ in range(count // 5):
                 visitor.run(f"{PROMPT} quick", 1)
-            sizes.append(_settled(server))
+            sizes.append(server.settled_memory())
     return {"growth": Figure((sizes[-1] - sizes[0]) / MEGABYTE / count, count)}
 
 
@@ -103,7 +103,7 @@ def kills(folder: Path, count: int) -> Figures:
             with Visitor(server.url) as visitor:
                 wrong += [] if _finished(visitor.run(f"{PROMPT} quick", 1)) else ["the next run failed"]
             wrong += [*inconsistent(server.results), *_left_over(server.results)]
-    _explain("kills", wrong)
+    explain("kills", wrong)
     return {"kills": Figure(len(wrong), count)}
 
 
@@ -124,7 +124,7 @@ def disk_cap(folder: Path, count: int) -> Figures:
         server.start()
         wrong += [*inconsistent(server.results), *_left_over(server.results)]
         over += _bytes(server.results) > CAP_BYTES
-    _explain("cap", wrong)
+    explain("cap", wrong)
     return {"cap_over": Figure(over, count + 1), "cap_left": Figure(len(wrong), count)}
 
 
@@ -241,16 +241,7 @@ def _logged(answer: Answer, log: str) -> bool:
     return any(number in line and "model.bin" in line for number in shown for line in log.splitlines())
 
 
-def _settled(server: Server) -> int:
-    """Its memory after a collection of garbage, the least of three looks."""
-    sizes = []
-    for _ in range(3):
-        server.watch()
-        sizes.append(server.memory())
-        time.sleep(0.1)
-    return min(sizes)
-
-
-def _explain(row: str, findings: list[str]) -> None:
+def explain(row: str, findings: list[str]) -> None:
+    """Say on stderr what was counted, so that it can be mended."""
     for line in list(dict.fromkeys(findings))[:20]:
         print(f"{row}: {line}", file=sys.stderr)

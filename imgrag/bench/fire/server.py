@@ -93,6 +93,15 @@ class Server:
         """Bytes of RAM it holds."""
         return int(psutil.Process(self._process.pid).memory_info().rss)
 
+    def settled_memory(self) -> int:
+        """The same after a collection of garbage, the least of three looks."""
+        sizes = []
+        for _ in range(3):
+            self.watch()
+            sizes.append(self.memory())
+            time.sleep(0.1)
+        return min(sizes)
+
     @contextmanager
     def peak_memory(self) -> Iterator[list[int]]:
         """Watch its memory during the block; the list holds the peak in bytes at the end."""

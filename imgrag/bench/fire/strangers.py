@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from imgrag.bench import Figure
+from imgrag.bench.fire.faults import explain
 from imgrag.bench.fire.server import Server, serving
 from imgrag.bench.fire.visitor import API, Visitor
 
@@ -38,10 +39,10 @@ def new_sessions(server: Server, count: int) -> Figures:
         )
         for number in range(50 + count):
             if number == 50:  # the first ones warm up
-                before = _settled(server)
+                before = server.settled_memory()
             visitor.session = secrets.token_hex(6)
             visitor.fire(event)
-    return {"new_sessions": Figure((_settled(server) - before) / MEGABYTE, count)}
+    return {"new_sessions": Figure((server.settled_memory() - before) / MEGABYTE, count)}
 
 
 def visitors(server: Server, count: int) -> Figures:
@@ -50,10 +51,10 @@ def visitors(server: Server, count: int) -> Figures:
         config = first.config
         for _ in range(40):
             _run_once(server, config)
-        before = _settled(server)
+        before = server.settled_memory()
         for _ in range(count):
             _run_once(server, config)
-        return {"visitors": Figure((_settled(server) - before) / MEGABYTE / count, count)}
+        return {"visitors": Figure((server.settled_memory() - before) / MEGABYTE / count, count)}
 
 
 def before_login(folder: Path, count: int) -> Figures:
@@ -67,7 +68,7 @@ def before_login(folder: Path, count: int) -> Figures:
         ]
         http.post("/login", data=dict(zip(("username", "password"), LOGIN, strict=True))).raise_for_status()
         slowest = _closing(server, http, count * 10)
-    _explain("before_login", answered)
+    explain("before_login", answered)
     asked = len(_routes()) * count
     return {"before_login": Figure(len(answered), asked), "closing": Figure(slowest, count * 10)}
 
@@ -92,7 +93,7 @@ def elsewhere(server: Server, count: int) -> Figures:
                 let_in.append(f"{path} {headers}: {answer.status_code} {named}")
         own = _sent(http, f"{API}/run/libraries", {"origin": server.url, "sec-fetch-site": "same-origin"})
         let_in += [] if own.is_success else ["the page itself is refused"]
-    _explain("elsewhere", let_in)
+    explain("elsewhere", let_in)
     return {"elsewhere": Figure(len(let_in), len(foreign[:count]) * 3 + 1)}
 
 
@@ -159,16 +160,6 @@ def _run_once(server: Server, config: dict[str, Any]) -> None:
     with Visitor(server.url) as visitor:
         visitor.__dict__["config"] = config  # one look at the page is enough for all
         visitor.run(PROMPT, 1)
-
-
-def _settled(server: Server) -> int:
-    """Its memory after a collection of garbage, the least of three looks."""
-    sizes = []
-    for _ in range(3):
-        server.watch()
-        sizes.append(server.memory())
-        time.sleep(0.1)
-    return min(sizes)
 
 
 def _routes() -> list[tuple[str, str]]:
@@ -258,8 +249,3 @@ def _raise_descriptors(wanted: int) -> None:
 def _unfinished(uploads: Path) -> set[Path]:
     """Uploads under way, or cut off: those that are whole have a folder each."""
     return {file for file in uploads.iterdir() if file.is_file()} if uploads.is_dir() else set()
-
-
-def _explain(row: str, findings: list[str]) -> None:
-    for line in list(dict.fromkeys(findings))[:20]:
-        print(f"{row}: {line}", file=sys.stderr)
