@@ -110,26 +110,38 @@ def test_no_search_stays_at_searching(own, library, where, words):
     assert "Searching" not in own.inner_text("#ir-lib-right")
 
 
-def test_a_search_that_is_turned_away_does_not_stay_at_searching(own):
-    """Too many wait already: the browser is told, and nothing else comes."""
-    joins: list[str] = []
+def turning_away(page: sync_api.Page, after: int) -> None:
+    """After so many events in line too many wait already: the browser is told, and nothing else comes."""
+    served_already: list[Any] = []
 
-    def turn_away(route: Any) -> None:
-        joins.append(route.request.post_data)
-        if len(joins) == 1:  # the look at the form; then comes the search itself
+    def answer(route: Any) -> None:
+        served_already.append(route)
+        if len(served_already) <= after:
             route.continue_()
         else:
             route.fulfill(status=503, content_type="application/json", body='{"detail": "Queue is full."}')
 
+    page.route("**/queue/join*", answer)
+
+
+def test_a_search_that_is_turned_away_does_not_stay_at_searching(own):
     headed(own, "pictures")
-    own.route("**/queue/join*", turn_away)
+    turning_away(own, after=1)  # the look at the form
     field(own, "words").fill("owl")
     own.click("#ir-lib-search")
     own.wait_for_function(
         "!document.querySelector('#ir-lib-right').innerText.includes('Searching')"
         " && !document.querySelector('.ir-card')"
     )
-    assert len(joins) >= 2
+
+
+def test_adding_that_is_turned_away_gives_the_buttons_back(own):
+    headed(own, "pictures")
+    turning_away(own, after=0)  # to get ready stands in no line
+    own.click("#ir-lib-again")
+    own.wait_for_selector(".toast-body")
+    own.wait_for_selector("#ir-lib-strip .ir-strip", state="detached")
+    assert own.locator("#ir-lib-again").is_enabled()
 
 
 @pytest.mark.skipif(

@@ -212,6 +212,11 @@ class Shelves:
         adding.stop.set()
         return cards.working(say("Stopping…"))
 
+    def turned_away(self, request: gr.Request) -> Updates:
+        """Adding was not even begun, as where too many wait already: updates of `LibraryTab.adding`."""
+        self._adding.pop(request.session_hash or "", None)
+        return ["", "", "", *_buttons(True)]
+
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         adding = self._adding.pop(request.session_hash or "", None)

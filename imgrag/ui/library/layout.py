@@ -342,43 +342,54 @@ def _wire_adding(tab: LibraryTab, shelves: Shelves) -> None:
         ),
     ]
     for event in begun:
-        event.then(shelves.add, None, [*said, adding.files, done], **ADD).then(
-            shelves.reopen, [done, name], [done, *view], **BROWSE
-        )
+        added = event.then(shelves.add, None, [*said, adding.files, done], **ADD)
+        added.then(shelves.reopen, [done, name], [done, *view], **BROWSE)
+        added.failure(shelves.turned_away, None, said, **QUIET)
     adding.stop.click(shelves.stop, None, adding.strip, **QUIET)
 
 
 def _wire_search(tab: LibraryTab, shelves: Shelves) -> None:
     name, form, gallery = tab.shelf.name, tab.search, tab.gallery
-    asked = [name, form.words, form.picture]
-    wanted = gr.State(False)
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    find = {
+    asked, wanted = [name, form.words, form.picture], gr.State(False)
+    looked = [wanted, *gallery.outputs]
+    look: dict[str, Any] = {"fn": shelves.look, "outputs": looked, **BROWSE}
+    find: dict[str, Any] = {
         "fn": shelves.find,
         "inputs": [wanted, *asked, form.weight, form.where, form.k, form.rerank],
-        "outputs": gallery.outputs, **hidden, **SEARCH,
+        "outputs": gallery.outputs, "show_progress": "hidden", "api_visibility": "private", **SEARCH,
     }  # fmt: skip
-    looked = [wanted, *gallery.outputs]
-    gr.on(
-        [form.search.click, form.words.submit, form.where.submit],
-        shelves.look, [*asked, form.where], looked, **BROWSE,
-    ).then(**find).failure(shelves.lost, None, gallery.outputs, **QUIET)  # fmt: skip
-    form.clear.click(lambda: ("", None, ""), None, [form.words, form.picture, form.where], **QUIET).then(
-        shelves.look, [*asked, form.where], looked, **BROWSE
+    searched = gr.on(
+        [form.search.click, form.words.submit, form.where.submit], inputs=[*asked, form.where], **look
     )
-    here = [name, form.where, gallery.number]
+    form.clear.click(lambda: ("", None, ""), None, [form.words, form.picture, form.where], **QUIET).then(
+        inputs=[*asked, form.where], **look
+    )
+    changed = [
+        event.success(inputs=[*asked, form.where, gallery.number], **look)
+        for event in _wire_removing(tab, shelves)
+    ]
+    for event in (searched, *changed):
+        event.then(**find).failure(shelves.lost, None, gallery.outputs, **QUIET)
+    _wire_pages(tab, shelves)
+
+
+def _wire_pages(tab: LibraryTab, shelves: Shelves) -> None:
+    gallery = tab.gallery
+    here = [tab.shelf.name, tab.search.where, gallery.number]
     gallery.number.submit(shelves.turn, here, gallery.outputs, **BROWSE).then(None, js=TO_TOP)
     for button, step in ((gallery.previous, -1), (gallery.following, 1)):
         button.click(shelves.turn, [*here, gr.State(step)], gallery.outputs, **BROWSE).then(None, js=TO_TOP)
-    removals, removing = shelves.removals, gallery.removing
-    gallery.grid.select(
-        removals.pick, None, [gallery.picked, gallery.row, gallery.remove, removing.row], **QUIET
-    )
+
+
+def _wire_removing(tab: LibraryTab, shelves: Shelves) -> list[Any]:
+    """Ticks, the question and the way back; returns the events after which other pictures are there."""
+    name, gallery, removals = tab.shelf.name, tab.gallery, shelves.removals
+    removing = gallery.removing
+    ticked = [gallery.picked, gallery.row, gallery.remove, removing.row]
+    gallery.grid.select(removals.pick, None, ticked, **QUIET)
     gallery.remove.click(removals.ask, [name, gallery.picked], [removing.question, removing.row], **QUIET)
     removing.no.click(lambda: gr.update(visible=False), None, removing.row, **QUIET)
-    changed = (
+    return [
         removing.yes.click(removals.remove, [name, gallery.picked], tab.undoing, **BROWSE),
         removing.undo.click(removals.undo, name, tab.undoing, **BROWSE),
-    )
-    for event in changed:
-        event.success(shelves.look, [*asked, form.where, gallery.number], looked, **BROWSE).then(**find)
+    ]
