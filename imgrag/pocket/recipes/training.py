@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from imgrag.errors import RequestError
+from imgrag.pocket.recipes.precision import faster, multiplying
 from imgrag.runs.values import in_brief
 
 CACHE = Path(__file__).parents[3] / ".cache" / "train"
@@ -53,11 +54,22 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training cost: optimizer steps, wall seconds over all its sittings, the last loss."""
+    """What a training cost: optimizer steps, wall seconds over all its sittings, the last loss.
+
+    `products` says in which numbers it multiplied, see `precision`.
+    """
 
     steps: int
     seconds: float
     loss: float
+    products: str
+
+
+def together(terms: Sequence[Fitted]) -> Fitted:
+    """The cost of trainings that followed each other."""
+    kinds = " and ".join(sorted({term.products for term in terms}))
+    steps, seconds = sum(term.steps for term in terms), sum(term.seconds for term in terms)
+    return Fitted(steps, seconds, terms[-1].loss, kinds)
 
 
 def pick_device(device: str) -> torch.device:
@@ -89,12 +101,16 @@ def fit(
     loss: Callable[[int, np.random.Generator], torch.Tensor],
     schedule: Schedule,
     device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Fitted:
     """Train `modules` in place; at the end they hold the averaged weights.
 
+    It multiplies in the numbers that this machine is faster in, and when it is resumed in the same.
+
     Args:
         name: names the checkpoint; a finished one is not trained again.
-        loss: `(step, rng) -> scalar tensor`.
+        loss: `(step, rng) -> scalar tensor`, its products within `precision.autocast`.
+        clock: seconds.
 
     Returns:
         The cost of the whole training, earlier sittings counted in.
@@ -106,16 +122,25 @@ def fit(
     )
     average = [p.detach().clone() for p in parameters]
     path = CACHE / f"{name}.pt"
-    start, spent, smooth = _restore(path, whole, optimizer, average, device)
-    began = time.monotonic()
+
+    def value_of(step: int) -> torch.Tensor:
+        torch.manual_seed((schedule.seed + 1) * 1_000_003 + step)
+        return loss(step, step_rng(schedule.seed, step))
+
+    began = clock()
     # Flash attention's backward is four times slower than plain products at this size on a CPU.
     with sdpa_kernel(SDPBackend.MATH), _progress() as bar:
+        begun = _restore(path, whole, optimizer, average, device)
+        if begun is None:
+            begun = Fitted(0, 0.0, 0.0, faster(whole, value_of, device, clock))
+        start, spent, smooth = begun.steps, begun.seconds, begun.loss
+        bar.console.print(f"{name} multiplies in {begun.products}")
         task = bar.add_task(name, total=schedule.steps, completed=start, loss=smooth)
         for step in range(start, schedule.steps):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(step)
-            torch.manual_seed((schedule.seed + 1) * 1_000_003 + step)
-            value = loss(step, step_rng(schedule.seed, step))
+            with multiplying(begun.products):
+                value = value_of(step)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             nn.utils.clip_grad_norm_(parameters, schedule.clip)
@@ -126,15 +151,16 @@ def fit(
             bar.update(task, completed=step + 1, loss=smooth)
             done = step + 1
             if done % LOG_EVERY == 0:
-                elapsed = spent + time.monotonic() - began
+                elapsed = spent + clock() - began
                 bar.console.print(f"{name} step {done} loss {smooth:.4f} seconds {elapsed:.0f}")
             if done % schedule.save_every == 0 or done == schedule.steps:
-                _save(path, whole, optimizer, average, done, spent + time.monotonic() - began, smooth)
+                now = Fitted(done, spent + clock() - began, smooth, begun.products)
+                _save(path, whole, optimizer, average, now)
     with torch.no_grad():
         for parameter, mean in zip(parameters, average, strict=True):
             parameter.copy_(mean)
     whole.eval()
-    return Fitted(max(start, schedule.steps), spent + time.monotonic() - began, smooth)
+    return Fitted(max(start, schedule.steps), spent + clock() - began, smooth, begun.products)
 
 
 def _progress() -> Progress:
@@ -152,9 +178,7 @@ def _save(
     whole: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: list[torch.Tensor],
-    step: int,
-    seconds: float,
-    loss: float,
+    now: Fitted,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -162,9 +186,10 @@ def _save(
         "modules": whole.state_dict(),
         "optimizer": optimizer.state_dict(),
         "average": average,
-        "step": step,
-        "seconds": seconds,
-        "loss": loss,
+        "step": now.steps,
+        "seconds": now.seconds,
+        "loss": now.loss,
+        "products": now.products,
     }
     torch.save(state, partial)
     os.replace(partial, path)
@@ -176,17 +201,13 @@ def _restore(
     optimizer: torch.optim.Optimizer,
     average: list[torch.Tensor],
     device: torch.device,
-) -> tuple[int, float, float]:
+) -> Fitted | None:
     if not path.exists():
-        return 0, 0.0, 0.0
+        return None
     state = torch.load(path, map_location=device, weights_only=True)
     whole.load_state_dict(state["modules"])
     optimizer.load_state_dict(state["optimizer"])
     for mine, saved in zip(average, state["average"], strict=True):
         mine.copy_(saved)
-    return state["step"], state["seconds"], state["loss"]
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 for matrix products and convolutions, where it is about twice as fast."""
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    products = state.get("products", "bfloat16")  # what all trainings had before it was measured
+    return Fitted(state["step"], state["seconds"], state["loss"], products)
