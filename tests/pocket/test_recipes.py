@@ -12,40 +12,21 @@ import torch
 from torch import nn
 
 from imgrag.engine import prompts
-from imgrag.pocket.recipes import adapter, batches, clip, drills, generator, judging, llm, training, vlm
+from imgrag.pocket.recipes import (
+    adapter,
+    batches,
+    clip,
+    drills,
+    generator,
+    judging,
+    llm,
+    precision,
+    training,
+    vlm,
+)
 from imgrag.pocket.recipes.catalogue import RECIPES
 from imgrag.pocket.recipes.training import Schedule, fit
 from imgrag.pocket.world import pixels, styles, subwords, world
-
-
-@pytest.mark.parametrize(
-    ("slow", "taken"),
-    [({"bfloat16": 15.0}, "float32"), ({"float32": 2.0}, "bfloat16"), ({"bfloat16": 1.1}, "bfloat16")],
-)
-def test_the_faster_precision_is_taken(slow, taken):
-    """The clock is moved by what a step costs in each precision; weights and random numbers stay."""
-    model, now = nn.Linear(4, 1), [0.0]
-    before = [parameter.detach().clone() for parameter in model.parameters()]
-
-    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
-        with training.autocast(torch.device("cpu")):
-            value = model(torch.ones(2, 4))
-        now[0] += slow.get(str(value.dtype).removeprefix("torch."), 1.0)
-        return value.float().mean()
-
-    assert training.faster_precision(loss, 0, torch.device("cpu"), lambda: now[0]) == taken
-    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
-
-
-def test_a_resumed_training_keeps_its_precision(tmp_path, monkeypatch):
-    """Whatever is faster by then: another machine may go on with it."""
-    monkeypatch.setattr(training, "faster_precision", lambda *_: "float32")
-    _fit_line(tmp_path, monkeypatch, [25, 60])
-    monkeypatch.setattr(training, "faster_precision", lambda *_: "bfloat16")
-    saved = torch.load(tmp_path / "line.pt", weights_only=True)
-    assert (saved["precision"], saved["step"]) == ("float32", 60)
-    _fit_line(tmp_path, monkeypatch, [60])
-    assert training._precision.get() == "float32"
 
 
 def _fit_line(cache: Path, monkeypatch: pytest.MonkeyPatch, stops: list[int]) -> torch.Tensor:
@@ -83,6 +64,64 @@ def test_a_training_stopped_anywhere_ends_as_one_that_was_not(
     parts = _fit_line(tmp_path / "parts", monkeypatch, [27, 41, 60])
     assert torch.equal(whole, parts)
     assert (whole - 1).abs().max() < 0.3
+
+
+class Machine:
+    """A clock that only products move: by a second in float32, in bfloat16 by as many as it takes here."""
+
+    def __init__(self, bfloat16: float) -> None:
+        self.now, self.took = 0.0, {True: bfloat16, False: 1.0}
+        self.seen: list[bool] = []  # whether a step's products were in bfloat16
+
+    def __call__(self) -> float:
+        return self.now
+
+    def multiply(self, device: torch.device) -> None:
+        with precision.autocast(device):
+            self.seen.append(torch.is_autocast_enabled(device.type))
+        self.now += self.took[self.seen[-1]]
+
+
+def _fit_on(machine: Machine, steps: int) -> tuple[training.Fitted, nn.BatchNorm1d]:
+    torch.manual_seed(0)
+    cpu, model = torch.device("cpu"), nn.BatchNorm1d(2)  # its buffers change with each step
+
+    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+        machine.multiply(cpu)
+        return model(torch.rand(4, 2) + rng.random(dtype=np.float32)).square().mean()
+
+    return fit(
+        "norm", {"norm": model}, loss, Schedule(steps, 0.05, save_every=4, ema=0.5), cpu, machine
+    ), model
+
+
+@pytest.mark.parametrize(("bfloat16", "taken"), [(15.0, "float32"), (0.5, "bfloat16"), (1.1, "bfloat16")])
+def test_a_training_multiplies_in_what_is_faster_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bfloat16: float, taken: str
+) -> None:
+    monkeypatch.setattr(training, "CACHE", tmp_path)
+    machine = Machine(bfloat16)
+    fitted, _ = _fit_on(machine, 4)
+    assert fitted.products == taken
+    assert machine.seen[-4:] == [taken == "bfloat16"] * 4
+
+
+def test_a_resumed_training_multiplies_as_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CACHE", tmp_path)
+    _fit_on(Machine(15.0), 4)
+    elsewhere = Machine(0.5)
+    fitted, _ = _fit_on(elsewhere, 8)
+    assert fitted.products == "float32" and elsewhere.seen == [False] * 4
+
+
+def test_measuring_changes_nothing_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CACHE", tmp_path / "measured")
+    _, measured = _fit_on(Machine(15.0), 4)
+    monkeypatch.setattr(training, "CACHE", tmp_path / "told")
+    monkeypatch.setattr(training, "faster", lambda *_: "float32")
+    _, told = _fit_on(Machine(15.0), 4)
+    for one, other in zip(measured.state_dict().values(), told.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_generator_words_know_the_known_and_no_other_names() -> None:

@@ -75,11 +75,7 @@ def read_metadata(
             problems.append(Skipped(file, _why(error)))
     return Metadata(
         findings.described,
-        {
-            clean(picture): root / beside
-            for picture, beside in captions_beside(files).items()
-            if not (root / beside).is_symlink() or is_inside(root, root / beside)
-        },
+        {clean(picture): root / beside for picture, beside in captions_beside(files).items()},
         findings.unmatched,
         tuple(findings.names),
         tuple(problems),

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from imgrag.pocket.recipes.training import Fitted, Schedule, autocast, fit
+from imgrag.pocket.recipes.precision import autocast
+from imgrag.pocket.recipes.training import Fitted, Schedule, fit
 from imgrag.pocket.world import world
 from imgrag.pocket.world.latents import CHANNELS, projection, random_scenes
 from imgrag.pocket.world.twists import vary

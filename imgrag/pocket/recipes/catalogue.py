@@ -154,7 +154,7 @@ def train(names: Sequence[str], device: str = "auto", folder: Path = ASSETS) -> 
         fitted = recipe.train(folder, pick_device(device))
         if name in ("autoencoder", "generator"):
             assemble(folder)
-        write_card(folder, name, recipe, fitted.seconds, fitted.steps)
+        write_card(folder, name, recipe, fitted)
 
 
 def assemble(folder: Path) -> None:
@@ -183,7 +183,7 @@ def assemble(folder: Path) -> None:
     pipeline.save_config(parts)
 
 
-def write_card(folder: Path, name: str, recipe: Recipe, seconds: float, steps: int) -> None:
+def write_card(folder: Path, name: str, recipe: Recipe, fitted: Fitted) -> None:
     """The checkpoint's README: data, recipe, cost, figures, limits."""
     figures = recipe.evaluate(folder)
     asked = f"\ntemplate_hash: {prompts.template_hash()}\n" if recipe.asked else ""
@@ -191,7 +191,7 @@ def write_card(folder: Path, name: str, recipe: Recipe, seconds: float, steps: i
 {asked}
 - **Data.** {recipe.data} Icons: Noto Color Emoji, SIL OFL 1.1 (`imgrag/pocket/world/concepts.csv`).
 - **Recipe.** `python -m imgrag train {name}` (`imgrag/pocket/recipes/{name}.py`), seeded and resumable.
-- **Cost.** {steps} steps, {seconds / 60:.0f} minutes of one CPU thread in its faster precision, other work beside it.
+- **Cost.** {fitted.steps} steps, {fitted.seconds / 60:.0f} minutes of one CPU thread ({fitted.products} products), other work beside it.
 - **Figures.** `{json.dumps(figures)}`; the whole loop's: `imgrag/bench/README.md`.
 - **Limits.** {recipe.limits}
 - **Licence.** Apache-2.0.

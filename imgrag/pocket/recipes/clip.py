@@ -25,7 +25,8 @@ from torch import nn
 
 from imgrag.engine.prompts import with_article
 from imgrag.pocket.recipes.judging import invented_name
-from imgrag.pocket.recipes.training import Fitted, Schedule, autocast, fit
+from imgrag.pocket.recipes.precision import autocast
+from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.world import emoji_sets, world
 from imgrag.pocket.world.pixels import normalise, soften
 from imgrag.pocket.world.styles import restyle
@@ -258,4 +259,4 @@ def train(folder: Path, device: torch.device) -> Fitted:
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.cpu().state_dict().items()}
     torch.save(state, partial)
     os.replace(partial, path)
-    return Fitted(sum(cost.steps for cost in costs), sum(cost.seconds for cost in costs), costs[-1].loss)
+    return together(costs)

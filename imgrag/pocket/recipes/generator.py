@@ -32,7 +32,8 @@ from transformers import (
 
 from imgrag.pocket.recipes.adapter import adapter_state, attach_new_adapter, set_adapter_scale
 from imgrag.pocket.recipes.batches import Batch, Mix, sample
-from imgrag.pocket.recipes.training import Fitted, Schedule, autocast, fit
+from imgrag.pocket.recipes.precision import autocast
+from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.world import world
 
 WIDTH = 192
@@ -181,7 +182,7 @@ def train(folder: Path, device: torch.device) -> Fitted:
 
     terms = [term(name, schedule, mix) for name, (schedule, mix) in TERMS.items()]
     save(folder, modules)
-    return Fitted(sum(t.steps for t in terms), sum(t.seconds for t in terms), terms[-1].loss)
+    return together(terms)
 
 
 def batch_loss(

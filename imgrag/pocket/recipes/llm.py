@@ -15,7 +15,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from imgrag.engine import prompts
 from imgrag.pocket.recipes.drills import drill_loss
 from imgrag.pocket.recipes.judging import invented_name
-from imgrag.pocket.recipes.training import Fitted, Schedule, autocast, fit
+from imgrag.pocket.recipes.precision import autocast
+from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.recipes.vlm import pad, reply_exact, reply_loss
 from imgrag.pocket.world import subwords, world
 from imgrag.pocket.world.words import ABSTRACT, nonce_word
@@ -162,4 +163,4 @@ def train(folder: Path, device: torch.device) -> Fitted:
     fitted = fit("llm", modules, lambda _, rng: batch_loss(model, rng, device), SCHEDULE, device)
     model.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
-    return Fitted(copying.steps + fitted.steps, copying.seconds + fitted.seconds, fitted.loss)
+    return together([copying, fitted])

@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +22,11 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from imgrag.errors import RequestError
+from imgrag.pocket.recipes.precision import faster, multiplying
 from imgrag.runs.values import in_brief
 
 CACHE = Path(__file__).parents[3] / ".cache" / "train"
 LOG_EVERY = 250  # steps
-PRECISIONS = ("bfloat16", "float32")
-TRIED = 3  # steps in each precision, after one that warms up
-MARGIN = 1.2  # times as fast as the usual one the other has to be: noise must not change what is trained
-Loss = Callable[[int, np.random.Generator], torch.Tensor]
-_precision: ContextVar[str] = ContextVar("precision", default=PRECISIONS[0])
 
 
 @dataclass(frozen=True)
@@ -59,21 +54,22 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training cost: optimizer steps, wall seconds over all its sittings, the last loss."""
+    """What a training cost: optimizer steps, wall seconds over all its sittings, the last loss.
+
+    `products` says in which numbers it multiplied, see `precision`.
+    """
 
     steps: int
     seconds: float
     loss: float
+    products: str
 
 
-@dataclass(frozen=True)
-class _Begun:
-    """Where a training stands: steps done, seconds spent, the mean loss, the precision it began with."""
-
-    step: int = 0
-    seconds: float = 0.0
-    loss: float = 0.0
-    precision: str = ""
+def together(terms: Sequence[Fitted]) -> Fitted:
+    """The cost of trainings that followed each other."""
+    kinds = " and ".join(sorted({term.products for term in terms}))
+    steps, seconds = sum(term.steps for term in terms), sum(term.seconds for term in terms)
+    return Fitted(steps, seconds, terms[-1].loss, kinds)
 
 
 def pick_device(device: str) -> torch.device:
@@ -102,17 +98,19 @@ def step_rng(seed: int, step: int) -> np.random.Generator:
 def fit(
     name: str,
     modules: Mapping[str, nn.Module],
-    loss: Loss,
+    loss: Callable[[int, np.random.Generator], torch.Tensor],
     schedule: Schedule,
     device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Fitted:
     """Train `modules` in place; at the end they hold the averaged weights.
 
-    It is trained in the precision that is faster here, and goes on in the one that it began with.
+    It multiplies in the numbers that this machine is faster in, and when it is resumed in the same.
 
     Args:
         name: names the checkpoint; a finished one is not trained again.
-        loss: `(step, rng) -> scalar tensor`.
+        loss: `(step, rng) -> scalar tensor`, its products within `precision.autocast`.
+        clock: seconds.
 
     Returns:
         The cost of the whole training, earlier sittings counted in.
@@ -124,19 +122,25 @@ def fit(
     )
     average = [p.detach().clone() for p in parameters]
     path = CACHE / f"{name}.pt"
-    begun = _restore(path, whole, optimizer, average, device)
-    start, spent, smooth = begun.step, begun.seconds, begun.loss
-    began = time.monotonic()
+
+    def value_of(step: int) -> torch.Tensor:
+        torch.manual_seed((schedule.seed + 1) * 1_000_003 + step)
+        return loss(step, step_rng(schedule.seed, step))
+
+    began = clock()
     # Flash attention's backward is four times slower than plain products at this size on a CPU.
     with sdpa_kernel(SDPBackend.MATH), _progress() as bar:
-        precision = begun.precision or faster_precision(loss, schedule.seed, device)
-        _precision.set(precision)
-        bar.console.print(f"{name} in {precision}")
+        begun = _restore(path, whole, optimizer, average, device)
+        if begun is None:
+            begun = Fitted(0, 0.0, 0.0, faster(whole, value_of, device, clock))
+        start, spent, smooth = begun.steps, begun.seconds, begun.loss
+        bar.console.print(f"{name} multiplies in {begun.products}")
         task = bar.add_task(name, total=schedule.steps, completed=start, loss=smooth)
         for step in range(start, schedule.steps):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(step)
-            value = _loss_of(loss, schedule.seed, step)
+            with multiplying(begun.products):
+                value = value_of(step)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             nn.utils.clip_grad_norm_(parameters, schedule.clip)
@@ -147,16 +151,16 @@ def fit(
             bar.update(task, completed=step + 1, loss=smooth)
             done = step + 1
             if done % LOG_EVERY == 0:
-                elapsed = spent + time.monotonic() - began
+                elapsed = spent + clock() - began
                 bar.console.print(f"{name} step {done} loss {smooth:.4f} seconds {elapsed:.0f}")
             if done % schedule.save_every == 0 or done == schedule.steps:
-                now = _Begun(done, spent + time.monotonic() - began, smooth, precision)
+                now = Fitted(done, spent + clock() - began, smooth, begun.products)
                 _save(path, whole, optimizer, average, now)
     with torch.no_grad():
         for parameter, mean in zip(parameters, average, strict=True):
             parameter.copy_(mean)
     whole.eval()
-    return Fitted(max(start, schedule.steps), spent + time.monotonic() - began, smooth)
+    return Fitted(max(start, schedule.steps), spent + clock() - began, smooth, begun.products)
 
 
 def _progress() -> Progress:
@@ -174,7 +178,7 @@ def _save(
     whole: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: list[torch.Tensor],
-    begun: _Begun,
+    now: Fitted,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -182,7 +186,10 @@ def _save(
         "modules": whole.state_dict(),
         "optimizer": optimizer.state_dict(),
         "average": average,
-        **asdict(begun),
+        "step": now.steps,
+        "seconds": now.seconds,
+        "loss": now.loss,
+        "products": now.products,
     }
     torch.save(state, partial)
     os.replace(partial, path)
@@ -194,46 +201,13 @@ def _restore(
     optimizer: torch.optim.Optimizer,
     average: list[torch.Tensor],
     device: torch.device,
-) -> _Begun:
+) -> Fitted | None:
     if not path.exists():
-        return _Begun()
+        return None
     state = torch.load(path, map_location=device, weights_only=True)
     whole.load_state_dict(state["modules"])
     optimizer.load_state_dict(state["optimizer"])
     for mine, saved in zip(average, state["average"], strict=True):
         mine.copy_(saved)
-    precision = state.get("precision", PRECISIONS[0])  # as all were trained that do not say
-    return _Begun(state["step"], state["seconds"], state["loss"], precision)
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """Matrix products and convolutions in the precision of the training at hand; outside of any in bfloat16."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=_precision.get() == "bfloat16")
-
-
-def faster_precision(
-    loss: Loss, seed: int, device: torch.device, clock: Callable[[], float] = time.perf_counter
-) -> str:
-    """One of `PRECISIONS`, by some steps in each. No weight changes, and no random number of the training.
-
-    On a processor without units for bfloat16 float32 is up to 15 times as fast, with them half as fast.
-    """
-    usual, other = PRECISIONS
-    if device.type != "cpu":
-        return usual
-    seconds = {precision: _seconds_in(precision, loss, seed, clock) for precision in PRECISIONS}
-    return other if MARGIN * seconds[other] < seconds[usual] else usual
-
-
-def _seconds_in(precision: str, loss: Loss, seed: int, clock: Callable[[], float]) -> float:
-    _precision.set(precision)
-    begun = clock()
-    for step in range(TRIED + 1):
-        begun = clock() if step == 1 else begun
-        _loss_of(loss, seed, step).backward()
-    return clock() - begun
-
-
-def _loss_of(loss: Loss, seed: int, step: int) -> torch.Tensor:
-    torch.manual_seed((seed + 1) * 1_000_003 + step)
-    return loss(step, step_rng(seed, step))
+    products = state.get("products", "bfloat16")  # what all trainings had before it was measured
+    return Fitted(state["step"], state["seconds"], state["loss"], products)

@@ -34,7 +34,8 @@ from imgrag.pocket.recipes import judging
 from imgrag.pocket.recipes.drawings import Drawings, draw_bank
 from imgrag.pocket.recipes.drills import drill_loss
 from imgrag.pocket.recipes.judging import VIEW, Lesson, Studio
-from imgrag.pocket.recipes.training import Fitted, Schedule, autocast, fit
+from imgrag.pocket.recipes.precision import autocast
+from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.world import subwords, world
 from imgrag.pocket.world.pixels import CLIP_MEAN, CLIP_STD, normalise
 
@@ -318,7 +319,7 @@ def train(folder: Path, device: torch.device) -> Fitted:
     drawings = Drawings(draw_bank(folder, device))
     costs.append(term("vlm-drawings", DRAWINGS, lambda rng: judge(rng, (drawings, drawings, icons))))
     save(folder / "vlm", model)
-    return Fitted(sum(cost.steps for cost in costs), sum(cost.seconds for cost in costs), costs[-1].loss)
+    return together(costs)
 
 
 def save(folder: Path, model: Qwen2_5_VLForConditionalGeneration) -> None:
