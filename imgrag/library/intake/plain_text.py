@@ -67,7 +67,7 @@ def _not_quite_utf_8(block: bytes) -> str:
     inner = block.partition(b"\n")[2].rpartition(b"\n")[0]  # whole lines
     sample = block if inner.isascii() else inner
     with contextlib.suppress(UnicodeDecodeError):
-        foreign = [
+        pairs = [
             character.encode("gb2312") for character in sample.decode("gb2312") if not character.isascii()
         ]
         if 0.9 * len(pairs) <= sum(pair[0] <= _COMMON for pair in pairs):
