@@ -113,5 +113,11 @@ def plain_name(text: str) -> str:
 
 
 def spellings(file: str) -> list[str]:
-    """As it is said, composed and decomposed: an entry is called as its disk spells it, people type otherwise."""
-    return list(dict.fromkeys((file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD")))))
+    """As it is said, composed and decomposed: an entry is called as its disk spells it, people type otherwise.
+
+    The label of a source, which comes first, is always composed.
+    """
+    composed, decomposed = (unicodedata.normalize(form, file) for form in ("NFC", "NFD"))
+    label, slash, _ = composed.partition("/")
+    below = unicodedata.normalize("NFD", composed.removeprefix(label + slash))
+    return list(dict.fromkeys((file, composed, decomposed, label + slash + below if slash else decomposed)))

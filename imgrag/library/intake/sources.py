@@ -148,7 +148,7 @@ def with_folder(settings: Settings, folder: Path, own: Path, reach: Path | None 
         raise LibraryError(f"The folder {folder.name!r} holds this library itself. Add a folder beside it.")
     if not is_speakable(str(folder)):
         raise LibraryError(
-            f"The folder {folder.name!a} has a name that is no plain text. Give it another one."
+            f"The folder {ascii(folder.name)[1:-1]!r} has a name that is no plain text. Give it another one."
         )
     label = {there: label for label, there in settings.folders.items()}.get(str(folder), "")
     if not label:
