@@ -227,7 +227,7 @@ class TestShelves:
         assert last[5] is None and last[6] is True
 
         stats, *view = page.open("mine")
-        assert "2 pictures" in stats and "bad.png" in stats
+        assert "2 pictures" in stats and "bad.png" not in stats, "told once, and not kept"
         assert "2 pictures" in view[1] and view[2].count("<li class") == 2
 
         wanted, *_ = page.look("mine", "owl", None, "")
