@@ -62,7 +62,7 @@ def _not_quite_utf_8(block: bytes) -> str:
     """Chinese GBK, UTF-8 with a few broken characters, or else what Western Windows writes.
 
     Detectors of encodings take a table with one "é" for anything. In GBK the characters of GB 2312 have
-    two bytes beyond ASCII each, and nearly all that people write are of its common half: "öß" is not.
+    two bytes beyond ASCII each, and at least half of what people write is common: "öß" is not.
     """
     inner = block.partition(b"\n")[2].rpartition(b"\n")[0]  # whole lines
     sample = block if inner.isascii() else inner
@@ -70,7 +70,7 @@ def _not_quite_utf_8(block: bytes) -> str:
         pairs = [
             character.encode("gb2312") for character in sample.decode("gb2312") if not character.isascii()
         ]
-        if 0.9 * len(pairs) <= sum(pair[0] <= _COMMON for pair in pairs):
+        if len(pairs) <= 2 * sum(pair[0] <= _COMMON for pair in pairs):
             return "gb18030"
     read = sample.decode("utf-8", "replace")
     foreign = sum(not character.isascii() for character in read)
