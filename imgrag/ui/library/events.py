@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,8 +202,8 @@ class Shelves:
 
     def reopen(self, done: bool, name: str | None) -> Updates:
         """If something was added: that it has been seen to, and what `open` updates for what is chosen now."""
-        updates = self.open(name)
-        return [False, *(updates if done else [gr.skip()] * len(updates))]
+        as_it_is = [gr.skip()] * (1 + len(shown(View())) + len(_kind(fixed=False)))
+        return [False, *(self.open(name) if done else as_it_is)]
 
     def stop(self, request: gr.Request) -> Any:
         """Stop adding after the batch at work: an update of the strip."""
@@ -301,7 +302,7 @@ class Shelves:
     def _copy_name(self, name: str) -> str:
         """ "pocket copy", or "pocket copy 2" if there is one."""
         taken = {known.casefold() for known in self._offered}
-        names = (f"{name[:80]} copy", *(f"{name[:80]} copy {n}" for n in range(2, 1000)))
+        names = (f"{name[:80]} copy{f' {n}' if n > 1 else ''}" for n in count(1))
         return next(one for one in names if one.casefold() not in taken)
 
     def _search(
@@ -370,7 +371,7 @@ class Shelves:
 
 
 def _kind(fixed: bool) -> Updates:
-    """What can be done to the library that is chosen: updates of `LibraryTab.kind`."""
+    """What can be done to the library that is chosen: the last updates of `LibraryTab.whole`."""
     own, still = gr.update(visible=not fixed), gr.update(interactive=not fixed)
     return [own, own, gr.update(visible=fixed), still, still]
 
