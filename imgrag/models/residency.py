@@ -11,6 +11,7 @@ does. That is why a stage is a function of its own.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import threading
@@ -216,6 +217,7 @@ class Residency:
         for name in names:
             self._entries.pop(name).model = None  # whoever still holds the entry holds no model
         gc.collect()
+        _trim()
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.empty_cache()
@@ -266,3 +268,9 @@ def out_of_memory(error: BaseException) -> bool:
 
 def _size(count: int) -> str:
     return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
+
+
+def _trim() -> None:
+    """Give freed memory back to the system: glibc keeps what is below a bound that grows to 32 MB by use."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)  # musl has none
