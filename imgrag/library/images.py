@@ -40,6 +40,7 @@ from imgrag.library.intake.sources import (
     with_folder,
 )
 from imgrag.library.intake.taking import is_about_the_disk, kind_of, take_picture, take_shard, take_zip
+from imgrag.library.intake.walking import identity
 from imgrag.library.removal import Removal
 from imgrag.library.search.column import Column, Columns
 from imgrag.library.search.filters import Filter
@@ -387,9 +388,8 @@ class ImageLibrary:
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from another one of the same name; `None` if it is not there."""
+    """See `identity`; `None` if the folder is not there."""
     try:
-        status = folder.stat()
+        return identity(folder)
     except OSError:
         return None
-    return status.st_dev, status.st_ino

@@ -19,6 +19,7 @@ import numpy as np
 from imgrag.library.engines.store import Entry, Store
 from imgrag.library.intake.pictures import content_hash
 from imgrag.library.intake.sources import UPLOADS
+from imgrag.library.intake.taking import free_path
 
 WAITING = ".removed"  # the folder inside `UPLOADS`, hidden as all are that no library looks into
 KEPT_SECONDS = 86_400  # that copies outlive a process that was killed
@@ -111,15 +112,6 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(left)
         except OSError as error:  # another process was faster, or it is not ours
             log.info("%s stays for now: %s", left.name, error)
-
-
-def free_path(path: Path) -> Path:
-    """The path, or with a number if it is taken."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return free
 
 
 def _rows(files: Sequence[str], store: Store) -> Rows:

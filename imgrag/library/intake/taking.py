@@ -48,7 +48,7 @@ def take_picture(path: Path, uploads: Path, check: Callable[[], None]) -> Path:
         if target.is_file() and content_hash(target, check) == content_hash(path, check):
             return target
         uploads.mkdir(exist_ok=True)  # and not the library's folder, which may have been deleted
-        target = _free(target)
+        target = free_path(target)
         partial = uploads / f".{uuid.uuid4().hex}.partial"
         try:
             with path.open("rb") as source, partial.open("xb") as copy:
@@ -68,7 +68,7 @@ def take_zip(archive: Path, uploads: Path, check: Callable[[], None]) -> tuple[P
         LibraryError: see `unpack_pictures`.
     """
     name = _fitting(archive.with_suffix(""))
-    folder = _free(uploads / name)
+    folder = free_path(uploads / name)
     skipped = unpack_pictures(archive, folder, check).skipped
     return folder, tuple(Skipped(f"{name}.zip/{left.file}", left.reason) for left in skipped)
 
@@ -96,6 +96,15 @@ def is_about_the_disk(error: LibraryError) -> bool:
     return isinstance(cause, OSError) and cause.errno in _ABOUT_THE_DISK
 
 
+def free_path(path: Path) -> Path:
+    """The path, or with a number if it is taken."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free
+
+
 def _copy(source: BinaryIO, copy: BinaryIO, check: Callable[[], None]) -> None:
     while block := source.read(_BLOCK):
         check()
@@ -107,12 +116,3 @@ def _fitting(path: Path) -> str:
     most = MAX_PART - len(path.suffix.encode("utf-8", "replace"))
     stem = clean_line(path.stem).encode()[:most].decode("utf-8", "ignore").strip(". ") or "picture"
     return stem + clean_line(path.suffix)
-
-
-def _free(path: Path) -> Path:
-    """The path, or with a number if it is taken."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return free

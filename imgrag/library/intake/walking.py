@@ -63,6 +63,12 @@ def why_unread(error: OSError) -> str:
     return _UNREACHED.get(error.errno or 0, UNREAD)
 
 
+def identity(path: str | Path) -> tuple[int, int]:
+    """What tells a file or folder from another one of the same name. Raises OSError: it cannot be asked."""
+    status = Path(path).stat()
+    return status.st_dev, status.st_ino
+
+
 class _Walk:
     """One walk: the folders it has met, and the links that are left for its end."""
 
@@ -118,7 +124,7 @@ class _Walk:
 
     def _listed(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """What is not hidden in a folder, by name; nothing of one that was met before. Raises OSError."""
-        met = _identity(Path(folder).stat())
+        met = identity(folder)
         if met[1] and met in self._folders:  # some network disks of Windows give no number
             return iter(())
         self._folders.add(met)
@@ -149,14 +155,10 @@ class _Walk:
         """Whether the file behind a link was not met: in its own folder, or behind another link."""
         folder, name = os.path.split(os.path.realpath(link.path))
         try:
-            own = _identity(Path(folder).stat()) in self._folders and not name.startswith(".")
-            target = _identity(Path(link.path).stat())
+            own = identity(folder) in self._folders and not name.startswith(".")
+            target = identity(link.path)
         except OSError:  # it has vanished since
             return False
         met = (own and self._wanted(name) and is_speakable(name)) or target in self._targets
         self._targets.add(target)
         return not met
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
