@@ -36,12 +36,14 @@ def whole_streams() -> Iterator[None]:
     try:
         yield
     except OSError as error:  # while a usage or a help text was printed
-        _end(_in_words(error), 2)
+        _end_for(error)
     finally:
         untold = _let_go(sys.stdout)
-        _let_go(sys.stderr)
         if untold is not None:
-            _end(_in_words(untold), 2)
+            say(_in_words(untold))
+        _let_go(sys.stderr)  # the last to be written to
+        if untold is not None:
+            raise SystemExit(2)
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def plain_errors() -> Iterator[None]:
     except ImgragError as error:
         _end(str(error), 2)
     except OSError as error:
-        _end(_in_words(error), 2)
+        _end_for(error)
 
 
 def say(sentence: str) -> None:
@@ -72,6 +74,12 @@ def typed(text: str) -> str:
 def _end(sentence: str, code: int) -> NoReturn:
     say(sentence)
     raise SystemExit(code) from None
+
+
+def _end_for(error: OSError) -> NoReturn:
+    """What stdout has not taken by now is dropped: it would only fail again, and be told again."""
+    _let_go(sys.stdout)
+    _end(_in_words(error), 2)
 
 
 def _open_streams() -> None:

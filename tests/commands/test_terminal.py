@@ -79,6 +79,7 @@ def test_whatever_its_streams_are_a_program_ends_in_a_sentence(
     if "/dev/full" in command and not Path("/dev/full").exists():
         pytest.skip("this system has no device that is full")
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    ascii_only["PYTHONUNBUFFERED"] = ""  # what is left to write fails at the end alone
     done = subprocess.run(
         ["/bin/sh", "-c", f"'{sys.executable}' -m imgrag {command}"],
         cwd=ROOT, capture_output=True, check=False, env={**os.environ, **ascii_only, "IMGRAG_LIBRARIES": str(tmp_path)},
