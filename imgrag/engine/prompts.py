@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from imgrag.runs.values import Concept, Verdict, verdict_reply
@@ -31,6 +32,11 @@ Matches: yes or no
 Missing: what is missing, or none"""
 
 REFERENCE_LINE = "Picture {number} shows {concept}."
+NEAREST_LINE = "Picture {number} is the nearest that was found for {concept}, {alike}% alike."
+
+THING = """{references}Does the first picture show {concept}? Answer yes or no."""
+
+SAME = """Does the first picture show what the second picture shows? Answer yes or no."""
 
 CONCEPTS = """Prompt: "{prompt}"
 Feedback on its picture:
@@ -42,7 +48,20 @@ If nothing is missing: none"""
 VALIDATION = """Can a photo show "{concept}"? It can show a thing, not an idea such as "freedom".
 Answer yes or no."""
 
-TEMPLATES = (VERDICT, SECOND_VERDICT, REFERENCE_LINE, CONCEPTS, VALIDATION)
+TRANSLATION = """Say in {language} what this asks to draw. Names that have no translation stay as they are.
+"{prompt}\""""
+
+TEMPLATES = (
+    VERDICT,
+    SECOND_VERDICT,
+    REFERENCE_LINE,
+    NEAREST_LINE,
+    THING,
+    SAME,
+    CONCEPTS,
+    VALIDATION,
+    TRANSLATION,
+)
 
 
 def template_hash() -> str:
@@ -65,13 +84,44 @@ def verdict_question(prompt: str) -> str:
     return VERDICT.format(prompt=_quoted(prompt))
 
 
-def second_verdict_question(prompt: str, concepts: Sequence[str]) -> str:
-    """`concepts` name the reference pictures, which follow the judged picture in this order."""
-    lines = [
-        REFERENCE_LINE.format(number=number, concept=with_article(_quoted(concept)))
-        for number, concept in enumerate(concepts, start=2)
-    ]
-    return SECOND_VERDICT.format(prompt=_quoted(prompt), references="\n".join(lines))
+@dataclass(frozen=True)
+class Introduced:
+    """How a reference picture is introduced to a judge.
+
+    Attributes:
+        concept: what it was looked up for.
+        alike: its cosine similarity where that is all that speaks for it; `None` where it is called so.
+    """
+
+    concept: str
+    alike: float | None = None
+
+
+def second_verdict_question(prompt: str, references: Sequence[Introduced]) -> str:
+    """`references` introduce the reference pictures, which follow the judged picture in this order."""
+    return SECOND_VERDICT.format(prompt=_quoted(prompt), references="\n".join(_reference_lines(references)))
+
+
+def thing_question(name: str, references: Sequence[Introduced] = ()) -> str:
+    """Whether the first picture shows one thing (as in VQAScore, TIFA and DSG: one short question a thing)."""
+    lines = "".join(f"{line}\n" for line in _reference_lines(references))
+    return THING.format(references=lines, concept=with_article(_quoted(name)))
+
+
+def translation_question(prompt: str, language: str) -> str:
+    return TRANSLATION.format(prompt=_quoted(prompt), language=language)
+
+
+def _reference_lines(references: Sequence[Introduced]) -> list[str]:
+    """A line for each picture but the first, which is the judged one."""
+    return [_reference_line(number, reference) for number, reference in enumerate(references, start=2)]
+
+
+def _reference_line(number: int, reference: Introduced) -> str:
+    concept = with_article(_quoted(reference.concept))
+    if reference.alike is None:
+        return REFERENCE_LINE.format(number=number, concept=concept)
+    return NEAREST_LINE.format(number=number, concept=concept, alike=round(100 * reference.alike))
 
 
 def concepts_question(prompt: str, feedback: str, limit: int) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from PIL import Image
 
 from imgrag.engine.prompts import (
+    Introduced,
     affirming_reply,
     concepts_question,
     default_caption,
@@ -171,7 +172,9 @@ def rejudge(run: Run, context: Context) -> Run:
     """
     references, enhanced = run.round.references, run.round.enhanced
     assert references and enhanced is not None
-    question = second_verdict_question(run.request.prompt, [reference.concept for reference in references])
+    question = second_verdict_question(
+        run.request.prompt, [Introduced(reference.concept) for reference in references]
+    )
     images = [enhanced, *(reference.picture for reference in references)]
     with context.residency.use("vlm") as vlm:
         verdict, raw = _verdict_on(vlm, images, question, run, context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgrag.engine.prompts import (
+    Introduced,
     affirming_reply,
     concepts_question,
     concepts_reply,
@@ -248,8 +249,8 @@ def test_a_prompt_cannot_end_its_quotation() -> None:
 
 
 def test_references_are_numbered_from_the_second_picture() -> None:
-    question = second_verdict_question("a dog", ["owl", "zorblax"])
-    assert "Picture 2 shows an owl.\nPicture 3 shows a zorblax." in question
+    question = second_verdict_question("a dog", [Introduced("owl"), Introduced("zorblax", 0.56)])
+    assert "Picture 2 shows an owl.\nPicture 3 is the nearest that was found for a zorblax, 56% alike." in question
 
 
 def test_the_feedback_reaches_the_llm() -> None:

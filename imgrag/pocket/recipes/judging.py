@@ -159,7 +159,7 @@ def _question(things: list[Thing], referred: list[Thing], rng: np.random.Generat
     colour = colours[rng.integers(len(colours))] if rng.random() < 0.3 else None
     prompt = world.sentence(tuple(thing.name for thing in things), colour, rng)
     if referred:
-        return prompts.second_verdict_question(prompt, [thing.name for thing in referred])
+        return prompts.second_verdict_question(prompt, [prompts.Introduced(thing.name) for thing in referred])
     return prompts.verdict_question(prompt)
 
 

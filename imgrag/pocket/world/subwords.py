@@ -61,7 +61,9 @@ def _corpus() -> list[str]:
         texts.append(world.sentence(pair, colour if rng.random() < 0.5 else None, rng))
     texts += [f"a {nonce_word(rng)}" for _ in range(6000)]
     for _ in range(60):
-        question = prompts.second_verdict_question("a dog and an owl", ["dog", "owl"])
+        question = prompts.second_verdict_question(
+            "a dog and an owl", [prompts.Introduced(name) for name in ("dog", "owl")]
+        )
         texts += [prompts.verdict_question("a dog"), question, prompts.validation_question("dog")]
         texts += [prompts.concepts_question("a dog", verdict_reply([SOMETHING], ["dog"]), 2)]
     return texts
