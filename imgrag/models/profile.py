@@ -29,6 +29,7 @@ MAX_SIZE = 4096  # pixels; what a record may say of a drawn image
 MAX_TOKENS = 10**6
 MAX_PIXELS = 10**9
 MAX_CANDIDATES = 1000
+MOST_THINGS = 20
 SEVERAL = ("one", "each")
 DTYPES = ("float32", "float16", "bfloat16")
 SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
@@ -178,14 +179,24 @@ class LlmProfile:
 
 @dataclass(frozen=True, kw_only=True)
 class VlmProfile(LlmProfile):
-    """A vision-language model. Pictures are scaled until their area lies within the bounds (pixels)."""
+    """A vision-language model. Pictures are scaled until their area lies within the bounds (pixels).
+
+    Asked whether a thing is there, it is sure of a yes from `sure_yes` of the likelihood on, and of a no up to
+    `sure_no`; between them nobody can tell.
+    """
 
     min_pixels: int
     max_pixels: int
+    sure_yes: float = 0.6
+    sure_no: float = 0.4
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_pixels("vlm", self.min_pixels, self.max_pixels)
+        _require(
+            0 <= self.sure_no <= self.sure_yes <= 1,
+            f"vlm.sure_no is {self.sure_no} and vlm.sure_yes {self.sure_yes}, not in this order from 0 to 1",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +234,7 @@ class RetrievalProfile:
         max_concepts: missing concepts that get a reference, 1 to 3.
         candidates: how many pictures to show for each concept.
         query: wording of the search; may hold {caption} and {name}.
+        close: from which similarity on a picture counts as showing the concept, not just as the nearest there is.
     """
 
     library: str
@@ -230,6 +242,7 @@ class RetrievalProfile:
     max_concepts: int = 1
     candidates: int = 8
     query: str = "{caption}"
+    close: float = 1.0
 
     def __post_init__(self) -> None:
         floor, limit = self.similarity_floor, self.max_concepts
@@ -245,6 +258,37 @@ class RetrievalProfile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadingProfile:
+    """How prompts are read before anything is drawn.
+
+    Attributes:
+        language: of the generator, the judge and CLIP (ISO 639-1).
+        understands: other languages that the LLM translates from; empty where it is not known to end anywhere.
+        vocabulary: a JSON file with the names that the models know, relative to the project; "" where
+            there is no end to them. With one, the generator is asked for nothing but those things
+            ("a dog and an owl on a red background"); without, for the prompt itself.
+        most: things, each of several alike counted, that it draws in one image; 0 where there is no bound.
+        backgrounds: colours of the ground that it knows.
+        draws: in one line, what it draws.
+    """
+
+    language: str = "en"
+    understands: tuple[str, ...] = ()
+    vocabulary: str = ""
+    most: int = 0
+    backgrounds: tuple[str, ...] = ()
+    draws: str = ""
+
+    def __post_init__(self) -> None:
+        _require(self.language == "en", f"reading.language is {self.language!r}; only en can be read so far")
+        _require(
+            0 <= self.most <= MOST_THINGS,
+            f"reading.most is {in_brief(self.most)}, not from 0 to {MOST_THINGS}",
+        )
+        _require(not self.vocabulary or self.most > 0, "reading.most must be set where there is a vocabulary")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """A whole cast. `memory` says in words what it takes."""
 
@@ -257,6 +301,7 @@ class Profile:
     clip: ClipProfile
     retrieval: RetrievalProfile
     composer: ComposerProfile | None = None
+    reading: ReadingProfile = ReadingProfile()
     description: str = ""
     memory: str = ""
     path: Path = field(default=Path(), compare=False)

@@ -10,11 +10,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from PIL import Image
 
 from imgrag.errors import RequestError
+from imgrag.runs.reading import Reading, Sight
 from imgrag.texts import clean, clean_line
 
 MAX_PROMPT = 2000  # characters
@@ -24,8 +25,10 @@ MAX_SEED = 2**32 - 1
 MAX_DIGITS = 30  # of a number in a sentence
 MAX_SHOWN = 60  # characters of any value in a sentence
 
-StageName = Literal["initial", "verdict", "concepts", "references", "enhanced", "second_verdict"]
-STAGES: tuple[StageName, ...] = ("initial", "verdict", "concepts", "references", "enhanced", "second_verdict")
+StageName = Literal["reading", "initial", "verdict", "concepts", "references", "enhanced", "second_verdict"]
+STAGES: tuple[StageName, ...] = get_args(StageName)
+ONCE = STAGES[:3]
+"""Those of the first round alone; the others come in every round."""
 Status = Literal["done", "skipped", "corrected"]
 State = Literal["running", "paused", "stopped", "failed", "finished"]
 
@@ -116,13 +119,23 @@ def in_brief(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the VLM says of an image. `raw` is its reply, word for word; `readable` that it says anything."""
+    """What the VLM says of an image.
+
+    It matches, it lacks what is `missing`, or neither is sure; `sights` tell it of each thing of the prompt.
+    `raw` is its reply in its own words; `readable` that it says anything.
+    """
 
     matches: bool
     missing: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     raw: str = ""
     readable: bool = True
+    sights: tuple[Sight, ...] = ()
+
+    @property
+    def unsure(self) -> tuple[Sight, ...]:
+        """The things of which it cannot be told whether they are there."""
+        return tuple(sight for sight in self.sights if sight.outcome == "not sure")
 
 
 def verdict_reply(seen: Sequence[str], missing: Sequence[str]) -> str:
@@ -291,6 +304,7 @@ class Run:
     library: str
     started: str  # ISO 8601, UTC
     settings: dict[str, Any]  # the request's values with the profile's filled in
+    reading: Reading | None = None
     initial: Image.Image | None = field(default=None, repr=False, compare=False)
     rounds: tuple[Round, ...] = ()
     stages: tuple[StageReport, ...] = ()
@@ -301,6 +315,11 @@ class Run:
     corrections: tuple[Correction, ...] = ()
     parent: str = ""
     owner: str = ""
+
+    @property
+    def prompt(self) -> str:
+        """What the models are asked for: the prompt as it was read."""
+        return self.request.prompt if self.reading is None else self.reading.prompt
 
     @property
     def round(self) -> Round:

@@ -1,0 +1,140 @@
+"""Which name a few words stand for, and who knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import simplemma
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from imgrag.engine.reading.vocabulary import Vocabulary, key
+from imgrag.runs.reading import How, Knower
+
+SHORTEST = 4  # letters of a word that may have a slip in it
+LONG = 6  # letters from which on it may have two
+
+
+class Names(Protocol):
+    """The names of a library."""
+
+    def holds(self, name: str) -> bool:
+        """Whether a picture is called that."""
+        ...
+
+    def near(self, name: str, limit: int = 3) -> list[str]:
+        """Names that are spelt nearly like it, best first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """A name, how it was found, and who knows it."""
+
+    name: str
+    how: How
+    known: tuple[Knower, ...]
+
+
+class Lexicon:
+    """Names of the models and of one library.
+
+    Args:
+        vocabulary: what the models know; `None` where there is no end to it.
+    """
+
+    def __init__(self, vocabulary: Vocabulary | None, library: Names) -> None:
+        self._vocabulary = vocabulary
+        self._library = library
+
+    @property
+    def closed(self) -> bool:
+        """Whether what the models know has an end."""
+        return self._vocabulary is not None
+
+    def named(self, words: Sequence[str]) -> Found | None:
+        """The thing that the models call this, or that it is another word for; in the plural too."""
+        if self._vocabulary is None:
+            return None
+        for spelling in dict.fromkeys((key(" ".join(words)), key(" ".join(singular(words))))):
+            if spelling in self._vocabulary.names:
+                return self._of_models(self._vocabulary.names[spelling], "name")
+            if spelling in self._vocabulary.words:
+                return self._of_models(self._vocabulary.words[spelling], "synonym")
+        return None
+
+    def owned(self, words: Sequence[str]) -> Found | None:
+        """The picture of the library that is called this."""
+        text = " ".join(words)
+        if self._library.holds(text):
+            return Found(text, "name", self._models((), text) + ("library",))
+        return None
+
+    def slipped(self, words: Sequence[str]) -> Found | None:
+        """The thing whose name this is but for a letter or two; never where all of it are English words."""
+        text = key(" ".join(words))
+        if len(text) < SHORTEST or all(simplemma.is_known(word, "en") for word in words):
+            return None
+        near = self._nearest(text)
+        if near is not None:
+            return self._of_models(near, "slip")
+        owned = self._library.near(text, 1)
+        return Found(owned[0], "slip", self._models((), owned[0]) + ("library",)) if owned else None
+
+    def shown(self, character: str) -> str | None:
+        """The name of what an emoji shows, in the models' words if they know it."""
+        return (
+            None if self._vocabulary is None else self._vocabulary.emoji.get(character.replace("\ufe0f", ""))
+        )
+
+    def unknown(self, name: str) -> Found:
+        """What nobody has a name or a picture for; models without an end to their words may know it all the same."""
+        return Found(name, "nobody" if self.closed else "name", () if self.closed else ("generator", "judge"))
+
+    def _nearest(self, text: str) -> str | None:
+        """The one name that lies closest; `None` if none is close, or two are as close."""
+        if self._vocabulary is None:
+            return None
+        spellings = {**self._vocabulary.words, **self._vocabulary.names}
+        most = 1 if len(text) < LONG else 2
+        best = process.extract(text, spellings.keys(), scorer=OSA.distance, score_cutoff=most, limit=4)
+        best = [found for found in best if found[0][0] == text[0] or found[1] < most or len(text) > LONG]
+        names = {spellings[spelling] for spelling, distance, _ in best if distance == best[0][1]}
+        return names.pop() if len(names) == 1 else None
+
+    def _of_models(self, name: str, how: How) -> Found:
+        known = self._models((), name)
+        return Found(name, how, known + (("library",) if self._library.holds(name) else ()))
+
+    def _models(self, known: tuple[Knower, ...], name: str) -> tuple[Knower, ...]:
+        if self._vocabulary is None:
+            return (*known, "generator", "judge")
+        drawn: tuple[Knower, ...] = ("generator",) if name in self._vocabulary.drawn else ()
+        return (*known, *drawn, *(("judge",) if self._vocabulary.knows(name) else ()))  # type: ignore[arg-type]
+
+
+def singular(words: Sequence[str]) -> list[str]:
+    """The words with the last one, the head of a noun phrase, in the singular."""
+    if not words:
+        return []
+    last = words[-1].casefold()
+    noun = not last.endswith(("ing", "ed", "er", "est", "ss"))
+    return [*words[:-1], simplemma.lemmatize(last, "en") if noun else last]
+
+
+def is_plural(word: str) -> bool:
+    """Whether a noun is in the plural, as far as its form tells."""
+    return singular([word])[-1] != word.casefold()
+
+
+def is_action(word: str, actions: frozenset[str]) -> bool:
+    """Whether a word is a form of one of these verbs, or the -ing form of any."""
+    low = word.casefold()
+    lemma = simplemma.lemmatize(low, "en")
+    if lemma in actions:
+        return True
+    stem = low[:-3]
+    stems = {stem, f"{stem}e", stem[:-1]} if low.endswith("ing") else set()
+    return bool(stems & actions) or (low.endswith("ing") and len(low) > SHORTEST + 1 and lemma != low)

@@ -1,0 +1,252 @@
+"""One prompt, read: syntax of other tools, style and ground set apart, its things found and shared out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import emoji
+
+from imgrag.engine.reading.languages import NAMES, foreign_script, foreign_words
+from imgrag.engine.reading.lexicon import Lexicon, Names
+from imgrag.engine.reading.phrases import phrases
+from imgrag.engine.reading.syntax import plain
+from imgrag.engine.reading.things import Placed, things_of
+from imgrag.engine.reading.vocabulary import Vocabulary, key
+from imgrag.engine.reading.wording import rationed, worded
+from imgrag.engine.reading.words import CLOSING, GROUND, MANNER, OPENING, PICTURE, PLAIN, QUALITY, STYLE
+from imgrag.models.profile import ReadingProfile
+from imgrag.runs.reading import LeftOut, Reading, Thing
+from imgrag.texts import clean_line
+
+__all__ = ["Names", "Reader"]
+
+Translate = Callable[[str], str]
+"""A prompt in the generator's language; may take a model to do it."""
+MOST_WORDS = 120  # of a prompt that are looked at for things
+_STAND_IN = "zorblax"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads prompts for one profile and one library.
+
+    Args:
+        profile: how the generator wants its prompts.
+        vocabulary: what the models know; `None` where there is no end to it.
+        library: whose names count too.
+    """
+
+    profile: ReadingProfile
+    vocabulary: Vocabulary | None
+    library: Names
+
+    def language_of(self, prompt: str) -> str:
+        """The language of a prompt that has to be translated, "" if it has not."""
+        text = emoji.replace_emoji(plain(prompt).text, " ")
+        mine = self._owned_foreign(text)
+        for name in mine:
+            text = text.replace(name, " ")
+        if script := foreign_script(text):
+            return script
+        if all(thing.known for thing in self._things(text)[0]):
+            return ""
+        return foreign_words(
+            text, tuple(code for code in self.profile.understands if code != self.profile.language)
+        )
+
+    def read(self, prompt: str, translate: Translate | None = None) -> Reading:
+        """What a prompt asks for. `translate` is called where it is in another language than the generator's."""
+        bare = plain(prompt)
+        language = self.language_of(prompt) if translate is not None else ""
+        if not language or translate is None:
+            return self._read(bare.text, bare.negative, bare.left_out)
+        if self.profile.understands and language not in self._languages:
+            told = LeftOut(
+                bare.text, f"these models read {_listed(self._languages)}, and this seems to be {language}"
+            )
+            return replace(self._read(bare.text, bare.negative, (*bare.left_out, told)), language=language)
+        translation = self._translated(bare.text, translate)
+        read = self._read(translation, bare.negative, bare.left_out)
+        return replace(read, language=language, translation=translation)
+
+    @property
+    def _languages(self) -> list[str]:
+        return [NAMES.get(code, code) for code in (self.profile.language, *self.profile.understands)]
+
+    def _translated(self, text: str, translate: Translate) -> str:
+        """Names of the person's own pictures stay as they are, in any script."""
+        mine = self._owned_foreign(text)
+        for name in mine:
+            text = text.replace(name, f" {_STAND_IN} ")
+        said = clean_line(translate(_emoji_named(text, self.vocabulary)[0]))
+        for name in mine:
+            said = said.replace(_STAND_IN, name, 1)
+        return said
+
+    def _read(self, text: str, negative: str, left_out: tuple[LeftOut, ...]) -> Reading:
+        told = list(left_out)
+        things, background, style, unwanted = self._parts(text, told)
+        negative = ", ".join(filter(None, (negative, *unwanted)))
+        if self.vocabulary is None:
+            text = " ".join(emoji.replace_emoji(text, _said).split())
+            return Reading(text, tuple(things), background, style, negative, tuple(told))
+        shared = rationed([thing for thing in things if thing.drawn], self.profile.most or len(things))
+        drawn = iter(shared)
+        things = [next(drawn) if thing.drawn else thing for thing in things]
+        self._tell(things, style, told)
+        prompt = worded(things, background) if any(thing.known for thing in things) else text
+        return Reading(prompt, tuple(things), background, style, negative, tuple(told))
+
+    def _tell(self, things: list[Thing], style: str, told: list[LeftOut]) -> None:
+        """What a generator with an end to its words leaves out of a prompt that was understood."""
+        if style:
+            told.append(LeftOut(style, "these models draw in one style"))
+        told += [
+            LeftOut(" ".join(thing.describing), f"{thing.name} is drawn as its picture is")
+            for thing in things if thing.describing
+        ]  # fmt: skip
+        most = self.profile.most
+        told += [
+            LeftOut(thing.spelling, f"at most {most} things are drawn in one image")
+            if not thing.drawn else
+            LeftOut(f"{thing.number} {thing.spelling}", f"{thing.drawn} is drawn; at most {most} things are in one image")
+            for thing in things if thing.drawn < thing.number and thing.known
+        ]  # fmt: skip
+
+    def _things(self, text: str) -> tuple[list[Thing], list[str], list[LeftOut]]:
+        """The things of a text without style and ground, what it does not want, and what says how."""
+        lexicon, told = Lexicon(self.vocabulary, self.library), list[LeftOut]()
+        named, shown = _emoji_named(text, self.vocabulary)
+        words = " ".join(named.split()[:MOST_WORDS])
+        wanted: dict[str, Thing] = {}
+        unwanted = []
+        for phrase in phrases(words, lexicon):
+            if PICTURE.fullmatch(" ".join(phrase.words)) and not any(piece.found for piece in phrase.pieces):
+                continue
+            for placed in things_of(phrase, lexicon, told):
+                if phrase.unwanted:
+                    unwanted.append(placed.thing.name)
+                elif phrase.choice:
+                    told.append(LeftOut(placed.thing.spelling, "of several choices the first is taken"))
+                else:
+                    _gather(placed, wanted, shown)
+        return list(wanted.values()), unwanted, told
+
+    def _parts(self, text: str, told: list[LeftOut]) -> tuple[list[Thing], str, str, list[str]]:
+        """Things, background, style, unwanted: what polite people and tag-writers add is gone by then."""
+        rest, manner = _opened(text)
+        for found in dict.fromkeys(match.group().strip() for match in QUALITY.finditer(rest)):
+            told.append(LeftOut(found, "it names nothing to draw"))
+        rest = QUALITY.sub(" ", rest)
+        styles = [match.group().strip(" ,;") for match in STYLE.finditer(rest)]
+        rest = STYLE.sub(" , ", rest) if styles else rest
+        style = ", ".join(dict.fromkeys(filter(None, (manner, *styles))))
+        rest, background = self._ground(rest, told)
+        things, unwanted, how = self._things(rest)
+        told += how
+        told += [LeftOut(name, "it is not to be there; it goes to the negative prompt") for name in unwanted]
+        return things, background, style, unwanted
+
+    def _ground(self, text: str, told: list[LeftOut]) -> tuple[str, str]:
+        """The text without its background, and that; a colour that cannot be drawn is told."""
+        grounds = self.profile.backgrounds
+        last = (
+            re.search(rf",?\s+on\s+(?:an?\s+)?(?:{'|'.join(grounds)})\s*$", text, re.IGNORECASE)
+            if grounds
+            else None
+        )
+        found = GROUND.search(text) or last
+        if found is None:
+            return text, ""
+        rest = f"{text[: found.start()]} , {text[found.end() :]}"
+        words = [word for word in re.findall(r"[\w-]+", found.group().casefold()) if word not in PLAIN]
+        if self.vocabulary is None:
+            return rest, " ".join(found.group(1).split()) if found.re is GROUND else ""
+        near = [
+            colour
+            for word in words
+            for colour in grounds
+            if word == colour or (word, colour) == ("grey", "gray")
+        ]
+        if near:
+            return rest, near[0]
+        if set(words) - {
+            "a",
+            "an",
+            "the",
+            "on",
+            "in",
+            "with",
+            "against",
+            "before",
+            "over",
+            "front",
+            "of",
+            "background",
+        }:
+            told.append(
+                LeftOut(clean_line(found.group()).strip(" ,;"), f"the grounds are {_listed(grounds)}")
+            )
+        return rest, ""
+
+    def _owned_foreign(self, text: str) -> list[str]:
+        """Names of the library in other scripts that stand in a text, the longest first."""
+        held: list[str] = []
+        for run in re.findall(r"[^\x00-\u024f\s]{1,40}", text):
+            at = 0
+            while at < len(run):
+                sizes = range(min(12, len(run) - at), 0, -1)
+                name = next((run[at : at + n] for n in sizes if self.library.holds(run[at : at + n])), "")
+                held += [name] if name else []
+                at += len(name) or 1
+        return sorted(set(held), key=len, reverse=True)
+
+
+def _gather(placed: Placed, wanted: dict[str, Thing], shown: set[str]) -> None:
+    """Add a thing; named twice, it is there twice. What sets a scene and is known to nobody is not drawn."""
+    thing = placed.thing
+    if key(thing.spelling) in shown:
+        thing = replace(thing, how="emoji" if thing.known else thing.how)
+    if placed.setting:
+        thing = replace(thing, drawn=0)
+    before = wanted.get(thing.name)
+    if before is None:
+        wanted[thing.name] = thing
+    else:
+        number = before.number + thing.number
+        wanted[thing.name] = replace(before, number=number, drawn=number if before.drawn else 0)
+
+
+def _opened(text: str) -> tuple[str, str]:
+    """The text without polite beginnings and ends, and the style that they named: "an oil painting of ..."."""
+    rest, styles = CLOSING.sub("", text) or text, []
+    while (found := OPENING.match(rest)) and rest[found.end() :].strip(" .,;!?"):
+        if MANNER.search(found.group()):
+            styles.append(re.sub(r"^\W*(?:an?|the)\s+|\s+\w+\s*$", "", found.group().strip()))
+        rest = rest[found.end() :]
+    return rest, ", ".join(styles)
+
+
+def _emoji_named(text: str, vocabulary: Vocabulary | None) -> tuple[str, set[str]]:
+    """The text with names for its emoji, and those names as `key` spells them."""
+    shown: set[str] = set()
+    lexicon = {} if vocabulary is None else vocabulary.emoji
+
+    def name(character: str, data: dict[str, str]) -> str:
+        bare = character.replace("\ufe0f", "")
+        said = lexicon.get(bare) or lexicon.get(character) or _said(character, data).strip()
+        shown.add(key(said))
+        return f" , {said} , "
+
+    return emoji.replace_emoji(text, name), shown
+
+
+def _said(character: str, data: dict[str, str]) -> str:
+    """An emoji by its English CLDR name."""
+    return f" {data['en'].strip(':').replace('_', ' ')} "
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

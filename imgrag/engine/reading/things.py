@@ -1,0 +1,106 @@
+"""From phrases to things: which words name one, which describe it, and which nobody can place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import simplemma
+
+from imgrag.engine.reading.lexicon import Found, Lexicon, is_plural
+from imgrag.engine.reading.phrases import SETTINGS, Phrase, Piece
+from imgrag.runs.reading import LeftOut, Thing
+
+PLURAL = 2  # how many a plural without a number is taken for
+LONGEST_NAME = 60  # characters of a name that nobody knows
+AFTER = frozenset(  # adjectives that stand behind their noun
+    "alone asleep awake alive outdoors outside inside indoors upside together apart abroad aloft adrift afloat wild".split()
+)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A thing, and whether it stands for itself or tells where the scene is set."""
+
+    thing: Thing
+    setting: bool = False
+
+
+def things_of(phrase: Phrase, lexicon: Lexicon, told: list[LeftOut]) -> Iterator[Placed]:
+    """The things that a phrase names. What says how something happens goes to `told`."""
+    pieces = [piece for piece in phrase.pieces if piece.found or any(map(str.isalnum, piece.text))]
+    if not pieces:
+        return
+    if len(pieces) > 1 and (owned := lexicon.owned([piece.text for piece in pieces])):
+        yield Placed(_thing(owned, pieces, (), phrase))
+    elif any(piece.found for piece in pieces):
+        yield from _around_names(pieces, phrase, lexicon)
+    else:
+        yield from _without_name(pieces, phrase, lexicon, told)
+
+
+def _around_names(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Iterator[Placed]:
+    """Known names and the words around them."""
+    last = max(at for at, piece in enumerate(pieces) if piece.found)
+    behind = [
+        piece for piece in pieces[last + 1 :] if piece.low not in AFTER and not piece.low.endswith("ly")
+    ]
+    if behind and _are_words(behind):  # "a dog house" is no dog: the last noun says what it is
+        yield from _unknown(pieces[: last + 1 + len(behind)], phrase, lexicon)
+        return
+    if behind:
+        yield from _without_name(behind, replace(phrase, number=0), lexicon, [])
+    heads = [at for at, piece in enumerate(pieces) if piece.found]
+    if phrase.determined:
+        heads = heads[-1:]
+    begin = 0
+    for at in heads:
+        before = tuple(piece.text for piece in pieces[begin:at])
+        found = pieces[at].found
+        assert found is not None
+        yield Placed(
+            _thing(found, [pieces[at]], before, phrase if at == heads[0] else replace(phrase, number=0))
+        )
+        begin = at + 1
+
+
+def _without_name(
+    pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon, told: list[LeftOut]
+) -> Iterator[Placed]:
+    """Words that are no name as they stand: of the person's own pictures, with a slip in them, or nobody's."""
+    words = [piece.text for piece in pieces]
+    for find in (lexicon.owned, lexicon.slipped):
+        for start in range(len(words)):
+            if found := find(words[start:]):
+                yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase))
+                return
+    if lexicon.closed and phrase.acted and not phrase.determined and _are_words(pieces):
+        told.append(LeftOut(" ".join(words), "it says how something happens, and these models draw things"))
+        return
+    yield from _unknown(pieces, phrase, lexicon)
+
+
+def _unknown(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Iterator[Placed]:
+    """What nobody knows. Of "a shiny drendle" it is the drendle."""
+    words = [piece.text for piece in pieces]
+    start = 0
+    if lexicon.closed and not simplemma.is_known(words[-1], "en"):
+        while start < len(words) - 1 and simplemma.is_known(words[start], "en"):
+            start += 1
+    name = " ".join(words[start:])[:LONGEST_NAME].strip()
+    setting = lexicon.closed and phrase.relation in SETTINGS
+    found = lexicon.unknown(name.casefold() if lexicon.closed else name)
+    yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase), setting)
+
+
+def _thing(found: Found, pieces: Sequence[Piece], describing: tuple[str, ...], phrase: Phrase) -> Thing:
+    spelling = " ".join(piece.text for piece in pieces)
+    same = found.name.casefold() == spelling.casefold()
+    several = not same and phrase.number == 0 and is_plural(spelling.split()[-1])
+    number = phrase.number or (PLURAL if several else 1)
+    return Thing(spelling, found.name, number, number, describing, found.how, found.known)
+
+
+def _are_words(pieces: Sequence[Piece]) -> bool:
+    """Whether all of it is English."""
+    return all(simplemma.is_known(word, "en") for piece in pieces for word in piece.text.split())

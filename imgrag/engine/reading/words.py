@@ -1,0 +1,111 @@
+"""The closed classes of English that tell where a thing begins and ends, and what is said beside things.
+
+Everything open (which nouns there are, which of them somebody knows) is looked up elsewhere; what stands here
+are articles, numbers, relations, openings, and the tags that people put behind a prompt.
+"""
+
+from __future__ import annotations
+
+import re
+
+DETERMINERS = frozenset(
+    "a an the some any my our your his her its their this that these those another each every no-one".split()
+)
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
+NUMBERS = {word: number for number, word in enumerate(_ONES.split()) if number} | {
+    "dozen": 12, "both": 2, "couple": 2, "several": 3, "few": 3, "many": 3, "multiple": 3, "various": 3,
+    "numerous": 3, "lots": 3,
+}  # fmt: skip
+MOST = 99  # of one thing
+RELATIONS = frozenset(
+    """
+    and or with on in at under underneath over above below beneath behind beside besides near nearby by between among
+    amongst against inside outside within into onto from to of for around across through throughout along alongside upon
+    atop off before after during plus versus vs then while who which that as like left right top bottom front middle
+    center centre side next close together & + /
+    """.split()
+)
+UNWANTED = frozenset("without no not minus except excluding".split())
+BESIDE = frozenset(  # say nothing of what there is
+    """
+    please thanks thank just only also very really so too here there now today up down away out again maybe perhaps
+    it them they he she we i me you us one's something anything everything thing things stuff
+    """.split()
+)
+ACTIONS = frozenset(
+    """
+    be have do sit stand eat play wear hold ride lie look run jump fly swim drive read watch chase carry drink sleep walk
+    dance sing hang float lean climb follow face smile wait bring use place put surround cover fill make stack pile set
+    travel drift rest touch kiss hug fight bite throw catch kick push pull cook bake write draw paint cut open close show
+    contain feature include depict see appear stay live grow shine burn fall rise sail row hike visit meet join enjoy
+    hide peek perch balance lay locate arrange position isolate standalone
+    """.split()
+)
+MEASURES = frozenset(
+    """
+    bunch piece slice cup group herd flock pile pair couple lot lots plenty bowl plate bit kind type sort set number
+    variety collection bouquet basket box can tin pack bag bar row drop handful swarm pack school team crowd dozen
+    """.split()
+)
+KINDS_OF_PICTURE = (
+    "picture|photo|photograph|pic|image|drawing|painting|illustration|icon|emoji|sketch|render|rendering|portrait|"
+    "close-?up|shot|scene|view|depiction|artwork|logo|sticker|clipart|poster|wallpaper|snapshot|selfie"
+)
+OPENING = re.compile(
+    rf"""^\W*(?:
+    (?:hi|hello|hey|ok|okay|so|well|dear\s+\w+|good\s+(?:morning|day|evening))\b(?=\W+\w)\W+
+    |(?:please|pls|kindly|just|now)\b\W*
+    |(?:(?:can|could|would|will|may)\s+(?:you|we|i)\s+(?:please\s+|kindly\s+)?(?:try\s+to\s+|help\s+me\s+(?:to\s+)?)?)
+    |(?:i(?:\s*['\u2019]?d|\s+would|\s+just|\s+really)?\s+(?:want|need|wish|like|love|prefer|wanna)
+        (?:\s+(?:you|for\s+you))?(?:\s+to)?)\b\s*
+    |(?:let(?:['\u2019]?s|\s+us|\s+me)\s+(?=\w))
+    |(?:draw|paint|make|show|create|generate|render|design|give|sketch|illustrate|depict|produce|imagine|see|have|get|
+        visuali[sz]e|display|do)\b(?:\s+(?:me|us|for\s+me))?\s*:?\s*(?=\S)
+    |(?:(?:an?|the|some|one|my)\s+)?(?:[\w-]+\s+){{0,3}}?(?:{KINDS_OF_PICTURE})s?\s+(?:of|with|showing|depicting|containing)\s+
+    |(?:there\s+(?:is|are|should\s+be)|this\s+is|here\s+is|it\s+is)\s+
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+CLOSING = re.compile(
+    r"(?:[\s,.;!?]*\b(?:please|pls|thanks(?:\s+a\s+lot)?|thank\s+you(?:\s+(?:so|very)\s+much)?|for\s+me|if\s+you\s+can|cheers)\b[\s.!?]*)+$",
+    re.IGNORECASE,
+)
+QUALITY = re.compile(
+    r"""\b(?:masterpiece|(?:(?:best|high|highest|top|good|amazing|great|ultra|super)[\s-]+)+(?:quality|resolution|res|detail(?:s|ed)?)
+    |(?:(?:very|ultra|highly|extremely|super|insanely|hyper|intricate(?:ly)?)[\s-]+)*(?:detailed|intricate)(?:\s+details?)?
+    |absurd\s?res|high\s?res|(?:ultra[\s-]?)?(?:hd|hdr|uhd)|\d{1,2}\s?k(?:\s+(?:uhd|hdr|resolution|wallpaper|quality))?
+    |trending\s+on\s+\w+|art\s?station(?:\s?hq)?|deviantart|award[\s-]winning|sharp\s+focus|in\s+focus|unreal\s+engine(?:\s+\d)?|octane(?:\s+render)?
+    |ray\s?trac(?:ing|ed)|vivid\s+colou?rs?|(?:cinematic|studio|soft|dramatic|natural|volumetric|beautiful|golden\s+hour)\s+light(?:ing)?
+    |depth\s+of\s+field|bokeh|professional(?:\s+photo(?:graphy)?)?|score_\d+(?:_up)?|rating_\w+|solo|no\s+humans|aesthetic|stunning|breathtaking
+    |f/?\d(?:\.\d)?|\d{2,3}\s?mm(?:\s+lens)?|dslr|extremely\s+beautiful|perfect(?:\s+composition)?|centered(?:\s+composition)?)(?![\w-])""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_MANNERS = (
+    "water\\s?colou?r|oil|acrylic|pixel|line|vector|concept|digital|pop|folk|street|low[\\s-]?poly|isometric|anime|manga|"
+    "cartoon|comic|cyberpunk|steampunk|vintage|retro|minimalist(?:ic)?|abstract|realistic|photo-?realistic|hyper-?realistic|"
+    "impressionist|expressionist|surreal(?:ist)?|cubist|baroque|gothic|art\\s+nouveau|art\\s+deco|ukiyo-?e|pencil|charcoal|"
+    "ink|chalk|crayon|pastel|3-?d|2-?d|flat|kawaii|chibi|disney|pixar|ghibli|studio\\s+ghibli|noir|fantasy|black\\s+and\\s+white|"
+    "black\\s*&\\s*white|monochrome|sepia|claymation|origami|stained\\s+glass|mosaic|embroidery|graffiti|doodle|psychedelic|vaporwave"
+)
+MANNER = re.compile(rf"\b(?:{_MANNERS})\b", re.IGNORECASE)
+PICTURE = re.compile(rf"(?:{KINDS_OF_PICTURE})s?", re.IGNORECASE)
+STYLE = re.compile(
+    rf"""(?:[,;\s]*\b(?:in|as|with|drawn\s+(?:in|as)|painted\s+(?:in|as)|done\s+in|made\s+(?:in|of))?\s*
+    (?:(?:the|an?)\s+)?(?:
+        (?:style|manner|spirit)\s+(?:of|by)\s+[\w\s.'-]+?(?=[,;.]|\s+(?:on|with|at)\s|$)
+        |(?:{_MANNERS})(?:[\s-]+(?:{_MANNERS}))*(?:[\s-]+(?:style|styled|art|painting|drawing|illustration|render(?:ing)?|sketch|photo(?:graph)?|look|aesthetic|colou?rs?))+
+        |(?:by|after)\s+(?:van\s+gogh|picasso|monet|rembrandt|hokusai|dali|banksy|greg\s+rutkowski|\w+\s+style)
+        |(?:{_MANNERS})(?=\s*(?:[,;.]|$))
+        |[\w-]+[\s-]styled?\b(?!\s+\w)
+        |(?:photo|photograph|illustration|painting|drawing|sketch|render)(?=\s*(?:[,;.]|$))
+    ))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+GROUND = re.compile(
+    r"""(?:[,;\s]*\b(?:on|in|with|against|before|over|in\s+front\s+of)\s+)?(?:(?:an?|the|some)\s+)?
+    ((?:(?!(?:on|in|with|against|before|over|of|an?|the|and|some)\s)[\w-]+\s+){1,4}?)(?:colou?red\s+)?(?:background|backdrop)\b(?:\s+colou?r)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+PLAIN = frozenset(
+    "plain solid simple flat clean empty uniform bright dark light pale deep coloured colored single-colour".split()
+)

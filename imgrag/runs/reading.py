@@ -1,0 +1,97 @@
+"""How a prompt was read: its things, its background, its style, and what was left out. Pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+How = Literal["name", "slip", "synonym", "emoji", "nobody"]
+"""By its name, by a spelling close to it, by another word for it, by an emoji character, or not at all."""
+Knower = Literal["generator", "judge", "library"]
+Outcome = Literal["there", "absent", "not sure"]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something that a prompt asks to see.
+
+    Attributes:
+        spelling: as the prompt, or its translation, has it.
+        name: what the models and the library call one of it.
+        number: how many are asked for.
+        drawn: how many of them the generator is asked for; 0 where it was left out.
+        describing: the words that describe it.
+        how: how its name was found.
+        known: who knows the name. Where a generator's vocabulary has no end, it and its judge are taken to.
+    """
+
+    spelling: str
+    name: str
+    number: int = 1
+    drawn: int = 1
+    describing: tuple[str, ...] = ()
+    how: How = "name"
+    known: tuple[Knower, ...] = ()
+
+    @property
+    def judged(self) -> bool:
+        """Whether anybody can tell by its name or its picture whether it is there."""
+        return bool(self.known)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A part of a prompt that is not worked on, as it stands there, and why."""
+
+    words: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the rest of a run works on.
+
+    Attributes:
+        prompt: what the models are asked for, in the generator's language and wording.
+        negative: what a prompt brought along as its negative block.
+        language: the prompt's own, where it had to be translated; `translation` is what came of it.
+    """
+
+    prompt: str
+    things: tuple[Thing, ...] = ()
+    background: str = ""
+    style: str = ""
+    negative: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    language: str = ""
+    translation: str = ""
+
+    @property
+    def drawn(self) -> tuple[Thing, ...]:
+        """The things that the generator is asked for."""
+        return tuple(thing for thing in self.things if thing.drawn)
+
+    @property
+    def short(self) -> tuple[Thing, ...]:
+        """The things of which the generator is asked for fewer than the prompt has."""
+        return tuple(thing for thing in self.things if thing.drawn < thing.number)
+
+    def named(self, name: str) -> Thing | None:
+        """The thing of this name, however its letters are cased."""
+        return next((thing for thing in self.things if thing.name.casefold() == name.casefold()), None)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a judge makes of one thing.
+
+    Attributes:
+        sureness: the likelihood of "yes" against "no", 0 to 1, to whether the image shows it; `None` where
+            it was not asked.
+        reason: why it is no plain answer.
+    """
+
+    name: str
+    outcome: Outcome
+    sureness: float | None = None
+    reason: str = ""
