@@ -15,8 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrag.archive import records
 from imgrag.errors import RecordError, RequestError
+from imgrag.runs.reading import Reading
 from imgrag.runs.values import (
     MAX_ROUNDS,
+    ONCE,
     STAGES,
     Box,
     Candidate,
@@ -110,7 +112,7 @@ def _check_whole(run: Run) -> None:
         raise ValueError("an image is kept that was never drawn")
     gap = ""
     for number in range(1, max(1, len(run.rounds)) + 1):
-        for stage in STAGES if number == 1 else STAGES[2:]:
+        for stage in STAGES if number == 1 else STAGES[len(ONCE) :]:
             gap = _gap(run, stage, number, gap)
     if run.state == "finished" and (gap or run.result is None):
         raise ValueError("finished, and yet it is not")
@@ -132,6 +134,7 @@ def _gap(run: Run, stage: StageName, number: int, before: str) -> str:
 def _found(run: Run, stage: StageName, number: int) -> bool:
     now = run.rounds[number - 1] if run.rounds else Round()
     return {
+        "reading": run.reading is not None,
         "initial": run.initial is not None,
         "verdict": now.verdict is not None,
         "concepts": now.verdict is not None and now.concepts is not None,
@@ -152,9 +155,10 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
         library=library_of(record["library"]),
         started=text_of(record["started"]),
         settings=settings,
+        reading=_reading(record),
         initial=initial,
         rounds=rounds,
-        stages=tuple(_reports(record["stages"], initial, rounds)),
+        stages=_with_reading(record, tuple(_reports(record["stages"], initial, rounds))),
         kept=_kept(record["kept"], record["rounds"]),
         why=text_of(record["why"]),
         loads=whole_of(record.get("loads", 0)),
@@ -163,6 +167,20 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
         parent=_id(record.get("parent", "")),
         owner=text_of(record.get("owner", "")),
     )
+
+
+def _reading(record: Mapping[str, Any]) -> Reading | None:
+    """How the prompt was read; records of before that was done took it word for word."""
+    if "reading" not in record:
+        return Reading(text_of(record["prompt"]))
+    return _maybe(Reading, record["reading"])
+
+
+def _with_reading(record: Mapping[str, Any], reports: tuple[StageReport, ...]) -> tuple[StageReport, ...]:
+    """The reports; those of earlier records with one for the reading that they have not."""
+    if "reading" in record:
+        return reports
+    return (StageReport("reading", "done", reason="taken word for word", reused=True), *reports)
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:

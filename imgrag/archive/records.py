@@ -169,6 +169,7 @@ def record(run: Run) -> dict[str, Any]:
         "parent": run.parent,
         "owner": run.owner,
         "settings": dict(run.settings),
+        "reading": None if run.reading is None else asdict(run.reading),
         "initial": "initial.png" if run.initial is not None else None,
         "enhanced": enhanced_name(shown) if shown is not None else None,
         "result": "result.png" if _has_result(run) else None,
@@ -326,7 +327,7 @@ def _put(folder: Path, name: str, write: Callable[[Path], None]) -> None:
 
 def _emptied(run: Run) -> Run:
     """The run before its first stage."""
-    return replace(run, initial=None, rounds=(), stages=(), corrections=(), kept=0, why="", state="running")
+    return replace(run, reading=None, initial=None, rounds=(), stages=(), corrections=(), kept=0, why="", state="running")
 
 
 def _files(run: Run, found: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[Path], None]]]:

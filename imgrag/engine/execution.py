@@ -88,7 +88,7 @@ class Execution:
         for stage, (role, function) in stages.items():
             if (stage in FIRST and number > 1) or self.run.report(stage, number) is not None:
                 continue
-            reason = end_reason(self._up_to(number)) if stage != "initial" else ""
+            reason = end_reason(self._up_to(number)) if self.run.rounds[number - 1].verdict else ""
             if reason:
                 early = reason
                 self._skip(stage, reason, number)
@@ -111,7 +111,7 @@ class Execution:
 
     def _stage(self, stage: StageName, role: str, function: Stage, number: int) -> None:
         self._context.check()
-        model = self._residency.spec(role).label or role
+        model = (self._residency.spec(role).label or role) if role else ""
         self._put(StageStarted(stage, model, number, self.run.id))
         log_event(log, "stage_started", run=self.run.id, stage=stage, round=number, model=model)
         peak, notes = PeakMemory(self._residency.device), list[str]()

@@ -16,9 +16,11 @@ from typing import Any
 
 from imgrag.archive import records
 from imgrag.archive.history import Room
+from imgrag.engine.context import Context
 from imgrag.engine.execution import Execution, Put
 from imgrag.engine.handover import WAIT, handed_over
-from imgrag.engine.stages import Context
+from imgrag.engine.reading import Names, Reader
+from imgrag.engine.reading.vocabulary import Vocabulary, load_vocabulary
 from imgrag.errors import Cancelled, RequestError
 from imgrag.library import BUNDLED, ImageLibrary, libraries_folder, library_names, open_library
 from imgrag.library.engines.store import CLOSED
@@ -264,14 +266,29 @@ class ImageRAGPipeline:
             )
         return run
 
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The names that the profile's models know; `None` where there is no end to them."""
+        file = self.profile.reading.vocabulary
+        return load_vocabulary(PROJECT / file) if file else None
+
+    def reader(self, library: Names) -> Reader:
+        """What reads prompts for this profile and that library."""
+        return Reader(self.profile.reading, self.vocabulary, library)
+
     def _context(self, run: Run, stop: threading.Event, put: Put) -> Context:
+        library = self.library_of(run.request)
         return Context(
             residency=self.residency,
-            library=self.library_of(run.request),
+            library=library,
+            reader=self.reader(library),
             enhancing_prompt=self.profile.generator.enhancing_prompt,
             layout=self.profile.generator.layout,
             query=self.profile.retrieval.query,
             candidates=self.profile.retrieval.candidates,
+            close=self.profile.retrieval.close,
+            sure_yes=self.profile.vlm.sure_yes,
+            sure_no=self.profile.vlm.sure_no,
             emit=put,
             note=lambda note: None,
             check=lambda: _check(stop),

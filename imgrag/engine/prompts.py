@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imgrag.runs.values import Concept, Verdict, verdict_reply
+from imgrag.runs.values import Concept, Verdict
 
 VERDICT = """Prompt: "{prompt}"
 Does the picture show all of it, content and style? Reply:
@@ -132,24 +132,8 @@ def validation_question(concept: str) -> str:
     return VALIDATION.format(concept=_quoted(concept))
 
 
-def affirming_reply(prompt: str, names: Sequence[str]) -> str:
-    """Likewise where all of these are seen and nothing is missing; first those of the prompt, as it has them."""
-
-    def place(name: str) -> int:
-        found = place_in(prompt, name)
-        return len(prompt) if found is None else found
-
-    return verdict_reply(sorted(names, key=place), ())
-
-
-def place_in(prompt: str, name: str) -> int | None:
-    """Where a prompt has these words, `None` where it has not: "box" is not in "a toolbox"."""
-    found = re.search(rf"\b{re.escape(name)}\b", prompt, re.IGNORECASE)
-    return found.start() if found else None
-
-
 def concepts_reply(missing: Sequence[str]) -> str:
-    """Likewise for the LLM's list of concepts."""
+    """What an LLM lists when it keeps to the format."""
     return "\n".join(f"- {name}: a picture of {with_article(name)}" for name in missing) or "none"
 
 
@@ -252,6 +236,12 @@ def parse_yes_no(reply: str) -> bool | None:
         r"\b(yes|yeah|yep|true|nope|false|no(?! (?:idea|way|clue)\b))\b", _plain(reply), re.IGNORECASE
     )
     return found.group(1).lower() in ("yes", "yeah", "yep", "true") if found else None
+
+
+def parse_translation(reply: str) -> str | None:
+    """The first line of a translation, without quotation marks; `None` if it is empty."""
+    lines = [line.strip(" \"'\u201c\u201d") for line in _plain(reply).splitlines()]
+    return next(filter(None, lines), None)
 
 
 def default_caption(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The stages of a run: draw, judge, extract, retrieve, enhance, rejudge.
+"""The stages of a run: read, draw, judge, extract, retrieve, enhance, rejudge.
 
 Each is a function `(run, context) -> run` that borrows one model inside itself, so that no name
 of it outlives the stage. None knows which checkpoint serves it, and none yields.
@@ -6,39 +6,38 @@ of it outlives the stage. None knows which checkpoint serves it, and none yields
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
 
+import simplemma
 from PIL import Image
 
+from imgrag.engine.context import Context
+from imgrag.engine.judging import ask, compare, introduction, verdict_on
 from imgrag.engine.prompts import (
-    Introduced,
-    affirming_reply,
     concepts_question,
     default_caption,
     enhancing_prompt,
     parse_concepts,
-    parse_verdict,
+    parse_translation,
     parse_yes_no,
-    place_in,
     second_verdict_question,
-    spelt_as_in,
+    translation_question,
     validation_question,
     verdict_question,
 )
+from imgrag.engine.reading.languages import NAMES
 from imgrag.errors import LibraryError
-from imgrag.library import Library, is_literal
-from imgrag.models import Chat, Generator, Guide, Judge, OnStep
-from imgrag.models.residency import Residency
+from imgrag.library import is_literal
+from imgrag.models import Chat, Generator, Guide, OnStep
 from imgrag.runs.decisions import folded, is_open, keep_better
 from imgrag.runs.events import Preview
 from imgrag.runs.layout import placed
+from imgrag.runs.reading import Sight
 from imgrag.runs.values import (
-    MAX_SEED,
     Candidate,
-    Comparison,
     Concept,
     Reference,
     Rejection,
@@ -46,58 +45,46 @@ from imgrag.runs.values import (
     Run,
     StageName,
     Verdict,
+    verdict_reply,
 )
 
-T = TypeVar("T")
-TEMPERATURES = (0.0, 0.3, 0.7)
-"""Of the first question and of each time it is asked again."""
 PREVIEW_EVERY = 0.15  # seconds; decoding a picture for each step would slow a large model down
 QUERY_NAME = 60  # characters of a prompt that serve as a concept's name
-
-
-@dataclass(frozen=True)
-class Context:
-    """What the stages of one run share.
-
-    Attributes:
-        enhancing_prompt: the profile's wording of the second generation.
-        layout: where the generator puts the things of a prompt.
-        query: the profile's wording of a search, with {caption} and {name}.
-        candidates: pictures kept for each concept.
-        emit: takes the previews.
-        note: takes what the person should know.
-        check: raises `Cancelled` once the person has stopped the run.
-    """
-
-    residency: Residency
-    library: Library
-    enhancing_prompt: str
-    layout: str
-    query: str
-    candidates: int
-    emit: Callable[[Preview], None]
-    note: Callable[[str], None]
-    check: Callable[[], None]
-
+UNKNOWN = "neither these models nor the library know the word"
 
 Stage = Callable[[Run, Context], Run]
+
+
+def read(run: Run, context: Context) -> Run:
+    """The prompt, read into things. A model is asked only where it is in another language than the generator's."""
+    language = NAMES[context.reader.profile.language]
+
+    def translate(prompt: str) -> str:
+        with context.residency.use("llm") as llm:
+            said, _ = ask(llm, translation_question(prompt, language), (), parse_translation, run, context)
+        return said or prompt
+
+    reading = context.reader.read(run.request.prompt, translate)
+    for left_out in reading.left_out:
+        context.note(f'"{left_out.words}" is left out: {left_out.reason}.')
+    return replace(run, reading=reading)
 
 
 def draw(run: Run, context: Context) -> Run:
     """The initial image, from the prompt alone."""
     with context.residency.use("generator") as generator:
-        for note in _reading_notes(generator, run.request.prompt):
+        for note in _reading_notes(generator, run):
             context.note(note)
-        initial = _draw(generator, run, context, "initial", run.request.prompt, ())
+        initial = _draw(generator, run, context, "initial", run.prompt, ())
     return replace(run, initial=initial)
 
 
 def judge(run: Run, context: Context) -> Run:
     """The VLM's verdict on the initial image. If it gives none, something is taken to be missing."""
     assert run.initial is not None
-    question = verdict_question(run.request.prompt)
+    question = verdict_question(run.prompt)
     with context.residency.use("vlm") as vlm:
-        verdict, raw = _verdict_on(vlm, [run.initial], question, run, context)
+        verdict, raw = verdict_on(vlm, [run.initial], question, (), run, context)
     if verdict is None:
         verdict = Verdict(matches=False, raw=raw, readable=False)
         context.note("The judge gave no verdict that can be read, so the whole prompt is looked up.")
@@ -107,25 +94,25 @@ def judge(run: Run, context: Context) -> Run:
 def extract(run: Run, context: Context) -> Run:
     """The missing concepts that a picture can show, from the prompt and the VLM's words.
 
-    If the LLM names only what is there already, the judge's own names are tried; if its list is
-    unusable or nobody names anything, the whole prompt is the query.
+    What the LLM names and the prompt does not hold is not looked up. If it names only what is there already, the
+    judge's own names are tried; if its list is unusable or nobody names anything, the whole prompt is the query.
     """
     verdict = run.round.verdict
     assert verdict is not None
-    prompt, limit = run.request.prompt, run.settings["max_concepts"]
-    whole = _whole_prompt(prompt)
-    question = concepts_question(prompt, verdict.raw, limit)
+    wanted = _wanted(verdict, run)
+    if run.reading is not None and run.reading.things and not wanted:
+        return run.with_round(concepts=(), rejected=tuple(_left_out(verdict.sights)))
+    prompt, limit = run.prompt, run.settings["max_concepts"]
+    question = concepts_question(prompt, _feedback(verdict, wanted), limit)
     with context.residency.use("llm") as llm:
-        named, _ = _ask(llm, question, (), lambda reply: parse_concepts(reply, prompt, limit), run, context)
-        if named is None:
-            return run.with_round(concepts=(whole,))
-        accepted, rejected = _sift(named, llm, run, context)
-        if not accepted:
-            tried = folded([rejection.name for rejection in rejected])
-            judged = [Concept(n, default_caption(n)) for n in verdict.missing if n.casefold() not in tried]
-            accepted, more = _sift(judged[:limit], llm, run, context)
-            rejected += more
-    return run.with_round(concepts=tuple(accepted or ([] if rejected else [whole])), rejected=tuple(rejected))
+        named, _ = ask(llm, question, (), lambda reply: parse_concepts(reply, prompt, limit), run, context)
+        if named is None and not verdict.sights:
+            return run.with_round(concepts=(_whole_prompt(prompt),))
+        held = [concept for concept in named or () if _is_held(concept.name, wanted, run)]
+        judged = [Concept(name, default_caption(name)) for name in wanted]
+        accepted, rejected = _sift(_once((*held, *judged)), llm, run, context)
+    whole = [] if rejected else [_whole_prompt(prompt)]
+    return run.with_round(concepts=tuple(accepted[:limit] or whole), rejected=tuple(rejected))
 
 
 def retrieve(run: Run, context: Context) -> Run:
@@ -155,32 +142,30 @@ def enhance(run: Run, context: Context) -> Run:
     """The image again, with all references so far. The wording gives way to the prompt's own words."""
     references = run.round.references
     assert references
-    worded = enhancing_prompt(context.enhancing_prompt, [r.concept for r in references], run.request.prompt)
+    worded = enhancing_prompt(context.enhancing_prompt, [r.concept for r in references], run.prompt)
     with context.residency.use("generator") as generator:
-        fits = not generator.cut(worded) or bool(generator.cut(run.request.prompt))
-        prompt = worded if fits else run.request.prompt
-        enhanced = _draw(generator, run, context, "enhanced", prompt, references)
+        fits = not generator.cut(worded) or bool(generator.cut(run.prompt))
+        enhanced = _draw(generator, run, context, "enhanced", worded if fits else run.prompt, references)
     return run.with_round(enhanced=enhanced)
 
 
 def rejudge(run: Run, context: Context) -> Run:
     """The VLM's verdict on the enhanced image, which it sees beside the references; keep the better one.
 
-    A name that nobody trained on cannot be judged by name; with its picture in view it can. Where the
-    verdicts leave it open which image is better, it is the one that the judge finds likelier to show
-    everything (VQAScore; Lin et al., 2024): more can be told from two images than from one.
+    A name that nobody trained on cannot be judged by name; with its picture in view it can. A picture that is only
+    the nearest there is is not introduced as the thing. Where the verdicts leave it open which image is better, it
+    is the one whose things the judge finds likelier, all together.
     """
     references, enhanced = run.round.references, run.round.enhanced
     assert references and enhanced is not None
-    question = second_verdict_question(
-        run.request.prompt, [Introduced(reference.concept) for reference in references]
-    )
+    introduced = [introduction(reference, run, context) for reference in references]
+    question = second_verdict_question(run.prompt, introduced)
     images = [enhanced, *(reference.picture for reference in references)]
     with context.residency.use("vlm") as vlm:
-        verdict, raw = _verdict_on(vlm, images, question, run, context)
+        verdict, raw = verdict_on(vlm, images, question, introduced, run, context)
         judged = run.with_round(second_verdict=verdict)
         if is_open(judged):
-            judged = judged.with_round(comparison=_compare(vlm, question, judged))
+            judged = judged.with_round(comparison=compare(vlm, introduced, judged))
     if verdict is None:
         unjudged = "The enhanced image is not used: the judge gave no verdict on it that can be read."
         return replace(
@@ -201,7 +186,7 @@ def _draw(
     scale = settings["adapter_scale"]
     return generator.draw(
         prompt,
-        negative_prompt=settings["negative_prompt"],
+        negative_prompt=_negative(run),
         seed=settings["seed"],
         steps=settings["steps"],
         guidance_scale=settings["guidance_scale"],
@@ -209,6 +194,12 @@ def _draw(
         guided_share=settings["guided_share"],
         on_step=_previews(stage, len(run.rounds), context),
     )
+
+
+def _negative(run: Run) -> str:
+    """The negative prompt of the settings, and what the prompt itself says shall not be there."""
+    read = run.reading.negative if run.reading is not None else ""
+    return ", ".join(filter(None, (run.settings["negative_prompt"], read)))
 
 
 def _previews(stage: StageName, number: int, context: Context) -> OnStep:
@@ -225,47 +216,57 @@ def _previews(stage: StageName, number: int, context: Context) -> OnStep:
     return on_step
 
 
-def _ask(
-    chat: Chat,
-    question: str,
-    images: Sequence[Image.Image],
-    parse: Callable[[str], T | None],
-    run: Run,
-    context: Context,
-) -> tuple[T | None, str]:
-    """What a reply says, and the reply; asked again with rising temperature while it cannot be read."""
-    raw = ""
-    for attempt, temperature in enumerate(TEMPERATURES):
-        context.check()
-        seed = (run.settings["seed"] + attempt) % (MAX_SEED + 1)
-        raw = chat.reply(question, images, temperature=temperature, seed=seed)
-        parsed = parse(raw)
-        if parsed is not None:
-            return parsed, raw
-    return None, raw
+def _wanted(verdict: Verdict, run: Run) -> list[str]:
+    """What is to be looked up: things that are not there or not surely, and what else the judge misses."""
+    unsure = [sight.name for sight in verdict.unsure]
+    names = list(dict.fromkeys((*verdict.missing, *unsure)))
+    if run.reading is None or not run.reading.things:
+        return names
+    shown = folded(
+        [s.name for s in verdict.sights if s.sureness is None or s.outcome == "there" or _is_short(s)]
+    )
+    return [name for name in names if name.casefold() not in shown]
 
 
-def _verdict_on(
-    vlm: Judge, images: Sequence[Image.Image], question: str, run: Run, context: Context
-) -> tuple[Verdict | None, str]:
-    """The VLM's verdict, its names spelt as in the prompt, and its reply."""
-    verdict, raw = _ask(vlm, question, images, parse_verdict, run, context)
-    if verdict is not None:
-        missing = tuple(spelt_as_in(run.request.prompt, name) for name in verdict.missing)
-        verdict = replace(verdict, missing=missing)
-    return verdict, raw
+def _is_short(sight: Sight) -> bool:
+    """Whether a thing is there, and only fewer of it than were asked for."""
+    return sight.outcome == "absent" and bool(sight.reason)
 
 
-def _compare(vlm: Judge, question: str, run: Run) -> Comparison:
-    """The same answer to the same question, with each of the two images in the first place."""
-    references, enhanced, verdict = run.round.references, run.round.enhanced, run.round.verdict
-    assert references and enhanced is not None and run.result is not None and verdict is not None
-    seen = [name for name in verdict.seen if place_in(run.request.prompt, name) is not None]
-    wanted = dict.fromkeys([*seen, *(reference.concept for reference in references)])
-    reply = affirming_reply(run.request.prompt, list(wanted))
-    pictures = [reference.picture for reference in references]
-    earlier, later = (vlm.likelihood(question, [image, *pictures], reply) for image in (run.result, enhanced))
-    return Comparison(earlier, later)
+def _left_out(sights: Sequence[Sight]) -> list[Rejection]:
+    return [
+        Rejection(sight.name, sight.reason) for sight in sights if sight.outcome != "there" and sight.reason
+    ]
+
+
+def _feedback(verdict: Verdict, wanted: Sequence[str]) -> str:
+    """The judge's words; with sights, what words and likelihoods say together."""
+    if not verdict.sights:
+        return verdict.raw
+    return verdict_reply([name for name in verdict.seen if name.casefold() not in folded(wanted)], wanted)
+
+
+def _is_held(name: str, wanted: Sequence[str], run: Run) -> bool:
+    """Whether a name that the LLM gives is one that is wanted, or made of words of the prompt."""
+    if run.reading is None or not run.reading.things:
+        return True
+    if name.casefold() in folded(wanted):
+        return True
+    there = {simplemma.lemmatize(word, "en") for word in _words(run.prompt)}
+    is_other_thing = run.reading.named(name) is not None
+    return not is_other_thing and any(simplemma.lemmatize(word, "en") in there for word in _words(name))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]{3,}", text.casefold())
+
+
+def _once(concepts: Sequence[Concept]) -> list[Concept]:
+    """The concepts, each name once."""
+    first: dict[str, Concept] = {}
+    for concept in concepts:
+        first.setdefault(concept.name.casefold(), concept)
+    return list(first.values())
 
 
 def _whole_prompt(prompt: str) -> Concept:
@@ -297,12 +298,23 @@ def _rejection(concept: Concept, llm: Chat, run: Run, context: Context) -> str:
     verdict = run.round.verdict
     assert verdict is not None
     name = concept.name.casefold()
-    if name in folded(verdict.seen) and name not in folded(verdict.missing):
+    if name in folded(verdict.seen) and name not in folded(verdict.missing) | folded(_unsure(verdict)):
         return "the image already shows it"
     if context.library.holds(concept.name):
         return ""
-    possible, _ = _ask(llm, validation_question(concept.name), (), parse_yes_no, run, context)
-    return "no picture can show it" if possible is False else ""
+    vocabulary = context.vocabulary
+    if vocabulary is not None and vocabulary.knows(concept.name):
+        return ""
+    if vocabulary is not None and not all(simplemma.is_known(word, "en") for word in concept.name.split()):
+        return UNKNOWN  # a model that never met a word cannot tell whether it is an idea
+    possible, _ = ask(llm, validation_question(concept.name), (), parse_yes_no, run, context)
+    if possible is False:
+        return "no picture can show it"
+    return UNKNOWN if vocabulary is not None else ""
+
+
+def _unsure(verdict: Verdict) -> list[str]:
+    return [sight.name for sight in verdict.unsure]
 
 
 def _search(concepts: Sequence[Concept], context: Context) -> dict[Concept, list[Candidate]]:
@@ -320,9 +332,16 @@ def _search(concepts: Sequence[Concept], context: Context) -> dict[Concept, list
 def _choose(
     concept: Concept, candidates: Sequence[Candidate], rest: Sequence[Candidate], run: Run, context: Context
 ) -> Reference | None:
-    """The best of the rest that is called like the concept or not below the floor."""
+    """The best of the rest that is called like the concept or not below the floor.
+
+    By its look alone a picture is found only for words that the models know.
+    """
+    vocabulary = context.vocabulary
+    understood = vocabulary is None or vocabulary.speaks(f"{concept.name} {concept.caption}")
+    floor = run.settings["similarity_floor"]
     for candidate in rest:
-        if candidate.score >= run.settings["similarity_floor"] or is_literal(candidate, concept.name):
+        called = is_literal(candidate, concept.name) or candidate.worded >= 1
+        if called or (understood and candidate.score >= floor):
             try:
                 image = context.library.open(candidate.file)
             except LibraryError:  # it vanished since it was indexed
@@ -345,9 +364,9 @@ def _weighted(references: Sequence[Reference], weights: Sequence[float]) -> tupl
     )
 
 
-def _reading_notes(generator: Generator, prompt: str) -> list[str]:
+def _reading_notes(generator: Generator, run: Run) -> list[str]:
     """What the person should know of how the generator reads the prompt."""
-    notes = []
+    notes, prompt = [], run.prompt
     for word, nearest in generator.unknown_words(prompt).items():
         hint = f" Nearest spellings: {', '.join(nearest)}." if nearest else ""
         notes.append(f'The generator does not know the word "{word}".{hint}')
@@ -370,8 +389,12 @@ def next_round(run: Run) -> Run:
     return replace(run, rounds=(*run.rounds, Round(verdict=run.round.second_verdict)))
 
 
-FIRST: Mapping[StageName, tuple[str, Stage]] = {"initial": ("generator", draw), "verdict": ("vlm", judge)}
-"""Stage -> (role that serves it, function), in order; only the first round has these."""
+FIRST: Mapping[StageName, tuple[str, Stage]] = {
+    "reading": ("", read),
+    "initial": ("generator", draw),
+    "verdict": ("vlm", judge),
+}
+"""Stage -> (role that serves it, "" for none, and its function), in order; only the first round has these."""
 LATER: Mapping[StageName, tuple[str, Stage]] = {
     "concepts": ("llm", extract),
     "references": ("clip", retrieve),

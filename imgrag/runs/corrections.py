@@ -16,8 +16,10 @@ from PIL import Image, ImageOps
 from imgrag.errors import RequestError
 from imgrag.pictures import border_colour, bounded, upright
 from imgrag.runs.decisions import folded, listed, rekept
+from imgrag.runs.reading import Reading
 from imgrag.runs.values import (
     MAX_CONCEPTS,
+    ONCE,
     STAGES,
     WHOLE,
     Box,
@@ -44,14 +46,14 @@ MAX_MISSING = 20  # names; the judge itself rarely has more than five
 def rewind(run: Run, stage: StageName) -> Run:
     """The run as it was before this stage of the round in hand: it and all later ones are to come again.
 
-    The first two stages belong to the first round, so going back to them forgets the other rounds.
+    The first stages belong to the first round, so going back to them forgets the other rounds.
 
     Raises:
         RequestError: the run has not come to this stage, or ended before it.
     """
-    number = 1 if stage in STAGES[:2] else len(run.rounds)
+    number = 1 if stage in ONCE else len(run.rounds)
     here = STAGES.index(stage)
-    before = [run.report(earlier, 1 if earlier in STAGES[:2] else number) for earlier in STAGES[:here]]
+    before = [run.report(earlier, 1 if earlier in ONCE else number) for earlier in STAGES[:here]]
     if None in before:
         raise RequestError("The run has not come to that stage yet. Continue it first.")
     if any(report.status == "skipped" for report in before if report is not None):
@@ -65,13 +67,27 @@ def rewind(run: Run, stage: StageName) -> Run:
     )
     back = replace(
         run,
-        initial=None if stage == "initial" else run.initial,
-        rounds=() if stage == "initial" else rounds,
+        reading=None if stage == "reading" else run.reading,
+        initial=None if stage in ONCE[:2] else run.initial,
+        rounds=() if stage in ONCE[:2] else rounds,
         stages=reports,
         state="paused",
         corrections=tuple(c for c in run.corrections if _stands(c, reports)),
     )
     return rekept(_branched(back) if run.state == "finished" else back)
+
+
+def reread(run: Run, reading: Reading) -> Run:
+    """A person's own reading of the prompt.
+
+    Raises:
+        RequestError: it holds nothing to draw.
+    """
+    if not reading.prompt.strip():
+        raise RequestError("Nothing is left to draw. Name at least one thing.")
+    old = run.reading.prompt if run.reading is not None else run.request.prompt
+    back = replace(rewind(run, "reading"), reading=reading)
+    return _corrected(back, "reading", "reading", old, reading.prompt)
 
 
 def own_initial(run: Run, image: Image.Image) -> Run:
@@ -219,7 +235,7 @@ def keep(run: Run, number: int) -> Run:
     name, old = (_image_name(n, run) for n in (number, run.kept))
     back = replace(back, kept=number, why=f"A person chose the {name}.")
     here = max(1, len(run.rounds))
-    for stage in STAGES if here == 1 else STAGES[2:]:
+    for stage in STAGES if here == 1 else STAGES[len(ONCE) :]:
         if back.report(stage, here) is None:
             back = back.with_report(StageReport(stage, "skipped", reason=back.why, round=here))
     return _corrected(back, "second_verdict", "result", old, name)
@@ -236,7 +252,7 @@ def _cleared(run: Run, number: int, stage: StageName) -> Round:
     if not run.rounds:
         return Round()
     old = run.rounds[number - 1]
-    if stage in STAGES[:2]:
+    if stage in ONCE:
         return Round()
     fields: dict[StageName, dict[str, object]] = {
         "concepts": {"concepts": None, "rejected": ()},
@@ -271,7 +287,7 @@ def _branched(run: Run) -> Run:
 
 def _corrected(run: Run, stage: StageName, what: str, before: str, after: str) -> Run:
     """The run with the stage reported as done by a person."""
-    number = 1 if stage in STAGES[:2] else max(1, len(run.rounds))
+    number = 1 if stage in ONCE else max(1, len(run.rounds))
     correction = Correction(stage, number, what, before, after)
     told = replace(run, corrections=(*run.corrections, correction))
     return told.with_report(StageReport(stage, "corrected", round=number))

@@ -20,9 +20,9 @@ def keep_better(run: Run) -> Run:
     earlier = "initial image" if not run.kept else "earlier enhanced image"
     gained = _gained(run.round, new)
     if new.matches:
-        return _kept(
-            run, f"The enhanced image shows everything in the prompt; the {earlier} lacked {lacking(old)}."
-        )
+        left_out = run.reading is not None and bool(run.reading.left_out)
+        everything = "everything of the prompt that these models can draw" if left_out else "everything in the prompt"
+        return _kept(run, f"The enhanced image shows {everything}; the {earlier} lacked {lacking(old)}.")
     if _faults(new) < _faults(old):
         return _kept(
             run, f"The enhanced image lacks only {lacking(new)}; the {earlier} lacked {lacking(old)}."
@@ -59,7 +59,7 @@ def end_reason(run: Run) -> str:
     """Why the rest of this round is not needed or not possible; "" while it is both."""
     now = run.round
     if now.verdict is not None and now.verdict.matches:
-        return "The image already matches the prompt."
+        return matching(run)
     if now.concepts == ():
         return " ".join(("There is no missing concept that a picture can show.", *_reasons(now.rejected)))
     before = run.rounds[-2].references if len(run.rounds) > 1 else ()
@@ -68,14 +68,23 @@ def end_reason(run: Run) -> str:
     return ""
 
 
+def matching(run: Run) -> str:
+    """That the initial image shows what was asked for, with what of the prompt it cannot show."""
+    if run.reading is None or not run.reading.left_out:
+        return "The image already matches the prompt."
+    return "The image already shows everything of the prompt that these models can draw."
+
+
 def listed(names: Sequence[str]) -> str:
     """("a", "b", "c") -> "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def lacking(verdict: Verdict) -> str:
-    """What a verdict says is missing, in words."""
-    return listed(verdict.missing) or "something that the judge did not name"
+    """What a verdict says is missing or not surely there, in words."""
+    unsure = [sight.name for sight in verdict.unsure]
+    perhaps = f"perhaps {listed(unsure)}" if unsure else ""
+    return listed([*verdict.missing, *filter(None, [perhaps])]) or "something that the judge did not name"
 
 
 def folded(names: Collection[str]) -> set[str]:
@@ -94,13 +103,13 @@ def _same(now: Sequence[Reference], before: Sequence[Reference]) -> bool:
 
 def _gained(now: Round, new: Verdict) -> list[str]:
     """What was looked up and is not missing any more; a verdict that names nothing does not tell."""
-    missing = folded(new.missing)
+    missing = folded(new.missing) | folded([sight.name for sight in new.unsure])
     return [c.name for c in now.concepts or () if missing and c.name.casefold() not in missing]
 
 
 def _faults(verdict: Verdict) -> int:
-    """How many things are missing; an image that does not match lacks at least one."""
-    return 0 if verdict.matches else max(1, len(verdict.missing))
+    """How many things are missing or not surely there; an image that does not match lacks at least one."""
+    return 0 if verdict.matches else max(1, len(verdict.missing) + len(verdict.unsure))
 
 
 def _reasons(rejections: Sequence[Rejection]) -> list[str]:

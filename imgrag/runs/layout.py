@@ -23,7 +23,7 @@ def placed(references: Sequence[Reference], run: Run, layout: str) -> tuple[Refe
         return tuple(references)
     verdict = run.rounds[0].verdict if run.rounds else None
     seen, missing = (verdict.seen, verdict.missing) if verdict is not None else ((), ())
-    prompt, wanted = run.request.prompt, [*missing, *(reference.concept for reference in references)]
+    prompt, wanted = run.prompt, [*missing, *(reference.concept for reference in references)]
     if len(_order(prompt, wanted)) < 2:
         return tuple(references)
     order = _order(prompt, [*seen, *wanted])

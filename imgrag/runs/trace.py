@@ -9,8 +9,10 @@ from imgrag.runs.values import Correction, Reference, Round, Run, Verdict
 def trace(run: Run) -> list[str]:
     """The decisions of a run, a sentence each, in the order in which they were taken."""
     lines = []
+    if run.reading is not None and run.reading.prompt != run.request.prompt:
+        lines.append(f'Read "{run.request.prompt}" as "{run.reading.prompt}".')
     if run.initial is not None and not _replaced(run):
-        lines.append(f'Drew "{run.request.prompt}" with seed {run.settings["seed"]}.')
+        lines.append(f'Drew "{run.prompt}" with seed {run.settings["seed"]}.')
     lines += [_changed(correction, run) for correction in run.corrections]
     for number, now in enumerate(run.rounds, start=1):
         lines += _round_trace(now, number, run)

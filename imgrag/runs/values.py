@@ -173,6 +173,9 @@ class Candidate:
     source: str = ""
     licence: str = ""
     id: int = 0  # in the library, while the file stays there
+    worded: float = (
+        0.0  # share of the query's words, by how rare they are, that its name, caption and fields hold
+    )
 
 
 @dataclass(frozen=True)

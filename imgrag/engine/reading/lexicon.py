@@ -69,7 +69,7 @@ class Lexicon:
         """The picture of the library that is called this."""
         text = " ".join(words)
         if self._library.holds(text):
-            return Found(text, "name", self._models((), text) + ("library",))
+            return Found(text, "name", (*self._models(text), "library"))
         return None
 
     def slipped(self, words: Sequence[str]) -> Found | None:
@@ -81,7 +81,7 @@ class Lexicon:
         if near is not None:
             return self._of_models(near, "slip")
         owned = self._library.near(text, 1)
-        return Found(owned[0], "slip", self._models((), owned[0]) + ("library",)) if owned else None
+        return Found(owned[0], "slip", (*self._models(owned[0]), "library")) if owned else None
 
     def shown(self, character: str) -> str | None:
         """The name of what an emoji shows, in the models' words if they know it."""
@@ -105,14 +105,18 @@ class Lexicon:
         return names.pop() if len(names) == 1 else None
 
     def _of_models(self, name: str, how: How) -> Found:
-        known = self._models((), name)
-        return Found(name, how, known + (("library",) if self._library.holds(name) else ()))
+        owned: tuple[Knower, ...] = ("library",) if self._library.holds(name) else ()
+        return Found(name, how, (*self._models(name), *owned))
 
-    def _models(self, known: tuple[Knower, ...], name: str) -> tuple[Knower, ...]:
+    def _models(self, name: str) -> tuple[Knower, ...]:
+        """Which of the models know a name."""
         if self._vocabulary is None:
-            return (*known, "generator", "judge")
-        drawn: tuple[Knower, ...] = ("generator",) if name in self._vocabulary.drawn else ()
-        return (*known, *drawn, *(("judge",) if self._vocabulary.knows(name) else ()))  # type: ignore[arg-type]
+            return ("generator", "judge")
+        known: tuple[tuple[Knower, bool], ...] = (
+            ("generator", name in self._vocabulary.drawn),
+            ("judge", self._vocabulary.knows(name)),
+        )
+        return tuple(knower for knower, knows in known if knows)
 
 
 def singular(words: Sequence[str]) -> list[str]:

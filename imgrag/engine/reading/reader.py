@@ -88,7 +88,7 @@ class Reader:
     def _read(self, text: str, negative: str, left_out: tuple[LeftOut, ...]) -> Reading:
         told = list(left_out)
         things, background, style, unwanted = self._parts(text, told)
-        negative = ", ".join(filter(None, (negative, *unwanted)))
+        negative = ", ".join(filter(None, (self._drawable(negative, told), *unwanted)))
         if self.vocabulary is None:
             text = " ".join(emoji.replace_emoji(text, _said).split())
             return Reading(text, tuple(things), background, style, negative, tuple(told))
@@ -98,6 +98,16 @@ class Reader:
         self._tell(things, style, told)
         prompt = worded(things, background) if any(thing.known for thing in things) else text
         return Reading(prompt, tuple(things), background, style, negative, tuple(told))
+
+    def _drawable(self, negative: str, told: list[LeftOut]) -> str:
+        """Of a negative block what the generator has words for."""
+        if self.vocabulary is None or not negative:
+            return negative
+        things, _, _ = self._things(negative)
+        names = [thing.name for thing in things if "generator" in thing.known]
+        if len(names) < len(things):
+            told.append(LeftOut(negative, "the generator has no words for all of this negative block"))
+        return ", ".join(names)
 
     def _tell(self, things: list[Thing], style: str, told: list[LeftOut]) -> None:
         """What a generator with an end to its words leaves out of a prompt that was understood."""
@@ -127,7 +137,7 @@ class Reader:
                 continue
             for placed in things_of(phrase, lexicon, told):
                 if phrase.unwanted:
-                    unwanted.append(placed.thing.name)
+                    unwanted += [placed.thing.name] if not self.vocabulary or placed.thing.known else []
                 elif phrase.choice:
                     told.append(LeftOut(placed.thing.spelling, "of several choices the first is taken"))
                 else:

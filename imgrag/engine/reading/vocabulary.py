@@ -32,6 +32,12 @@ class Vocabulary:
         """Whether the judge and CLIP know this name."""
         return key(name) in self.names
 
+    def speaks(self, text: str) -> bool:
+        """Whether a text names anything that they know."""
+        words = key(text).split()
+        spans = (words[a:b] for a in range(len(words)) for b in range(a + 1, min(a + 5, len(words)) + 1))
+        return any(" ".join(span) in self.names for span in spans)
+
 
 @cache
 def load_vocabulary(file: Path) -> Vocabulary:

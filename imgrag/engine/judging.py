@@ -1,0 +1,193 @@
+"""What a judge makes of an image: its own words, and each thing of the prompt by itself.
+
+One short question a thing, answered by the likelihood of "yes" against "no" (VQAScore, Lin et al., 2024; TIFA,
+Hu et al., 2023; DSG, Cho et al., 2024). Words and likelihoods have to agree before a thing counts as there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from PIL import Image
+
+from imgrag.engine.context import Context
+from imgrag.engine.prompts import SAME, Introduced, parse_verdict, spelt_as_in, thing_question
+from imgrag.library import is_literal
+from imgrag.models import Chat, Judge
+from imgrag.runs.decisions import folded
+from imgrag.runs.reading import Sight, Thing
+from imgrag.runs.values import MAX_SEED, Comparison, Reference, Run, Verdict
+
+T = TypeVar("T")
+TEMPERATURES = (0.0, 0.3, 0.7)
+"""Of the first question and of each time it is asked again."""
+LEAST = 1e-6  # of a likelihood, so that its logarithm is a number
+
+
+def ask(
+    chat: Chat,
+    question: str,
+    images: Sequence[Image.Image],
+    parse: Callable[[str], T | None],
+    run: Run,
+    context: Context,
+) -> tuple[T | None, str]:
+    """What a reply says, and the reply; asked again with rising temperature while it cannot be read."""
+    raw = ""
+    for attempt, temperature in enumerate(TEMPERATURES):
+        context.check()
+        seed = (run.settings["seed"] + attempt) % (MAX_SEED + 1)
+        raw = chat.reply(question, images, temperature=temperature, seed=seed)
+        parsed = parse(raw)
+        if parsed is not None:
+            return parsed, raw
+    return None, raw
+
+
+def verdict_on(
+    vlm: Judge,
+    images: Sequence[Image.Image],
+    question: str,
+    introduced: Sequence[Introduced],
+    run: Run,
+    context: Context,
+) -> tuple[Verdict | None, str]:
+    """The VLM's verdict on the first image, its names spelt as in the prompt, a sight for each thing, and its reply."""
+    verdict, raw = ask(vlm, question, images, parse_verdict, run, context)
+    if verdict is None:
+        return None, raw
+    missing = tuple(spelt_as_in(run.prompt, name) for name in verdict.missing)
+    verdict = replace(verdict, missing=missing)
+    if run.reading is None or not run.reading.things:
+        return verdict, raw
+    surenesses = dict(
+        zip(run.reading.drawn, sureness_of(vlm, images, run.reading.drawn, introduced), strict=True)
+    )
+    dubious = _dubious(vlm, images, introduced, context)
+    shown = folded([reference.concept for reference in introduced if reference.alike is None])
+    sights = tuple(
+        _sight(thing, surenesses.get(thing), verdict, thing.name.casefold() in shown, dubious, context)
+        for thing in run.reading.things
+    )
+    return with_sights(verdict, sights, closed=context.vocabulary is not None), raw
+
+
+def with_sights(verdict: Verdict, sights: Sequence[Sight], closed: bool) -> Verdict:
+    """The verdict as its words and its sights have it together: it matches only if each thing is there.
+
+    What the judge calls missing without being a thing of the prompt, such as a style, counts where the models'
+    words have no end; elsewhere it is a word that they made up.
+    """
+    named = folded([sight.name for sight in sights])
+    absent = [sight.name for sight in sights if sight.outcome == "absent"]
+    others = [] if closed else [name for name in verdict.missing if name.casefold() not in named]
+    there = all(sight.outcome == "there" for sight in sights)
+    said = verdict.matches or (closed and bool(verdict.missing) and not folded(verdict.missing) & named)
+    return replace(
+        verdict, matches=said and there and not others, missing=(*absent, *others), sights=tuple(sights)
+    )
+
+
+def sureness_of(
+    vlm: Judge, images: Sequence[Image.Image], things: Sequence[Thing], introduced: Sequence[Introduced]
+) -> list[float]:
+    """How sure the judge is of each thing in the first image, 0 to 1."""
+    return vlm.sureness([thing_question(thing.name, introduced) for thing in things], images)
+
+
+def introduction(reference: Reference, run: Run, context: Context) -> Introduced:
+    """How a reference is shown to the judge: as the thing, or as the nearest picture that there is."""
+    by_hand = any(c.stage == "references" and c.what.endswith(reference.concept) for c in run.corrections)
+    called = is_literal(reference.chosen, reference.concept) or reference.chosen.worded >= 1
+    if reference.own or by_hand or called or reference.chosen.score >= context.close:
+        return Introduced(reference.concept)
+    return Introduced(reference.concept, reference.chosen.score)
+
+
+def compare(vlm: Judge, introduced: Sequence[Introduced], run: Run) -> Comparison:
+    """The likelihoods of all things together, with each of the two images in the first place."""
+    references, enhanced = run.round.references, run.round.enhanced
+    assert references and enhanced is not None and run.result is not None
+    things = run.reading.drawn if run.reading is not None else ()
+    things = things or (Thing(run.prompt, run.prompt),)
+    pictures = [reference.picture for reference in references]
+    earlier, later = (
+        sum(math.log(max(LEAST, sure)) for sure in sureness_of(vlm, [image, *pictures], things, introduced))
+        for image in (run.result, enhanced)
+    )
+    return Comparison(earlier, later)
+
+
+def _dubious(
+    vlm: Judge, images: Sequence[Image.Image], introduced: Sequence[Introduced], context: Context
+) -> dict[str, float]:
+    """The concepts whose picture is only the nearest there is, and not found in the image without its name."""
+    nearest = [
+        (reference, picture)
+        for reference, picture in zip(introduced, images[1:], strict=True)
+        if reference.alike is not None
+    ]
+    return {
+        reference.concept.casefold(): reference.alike or 0.0
+        for reference, picture in nearest
+        if vlm.sureness([SAME], [images[0], picture])[0] < context.sure_yes
+    }
+
+
+def _sight(
+    thing: Thing,
+    sureness: float | None,
+    verdict: Verdict,
+    shown: bool,
+    dubious: dict[str, float],
+    context: Context,
+) -> Sight:
+    """One thing by what the judge says and by how sure it is. `shown`: it has a picture of it beside the image."""
+    name = thing.name
+    if sureness is None:
+        reason = "it is left out" if thing.known else f'these models do not know "{name}"'
+        return Sight(name, "absent" if thing.known else "not sure", None, reason)
+    missed = name.casefold() in folded(verdict.missing)
+    if sureness <= context.sure_no or (missed and sureness < context.sure_yes):
+        return Sight(name, "absent", sureness)
+    if reason := _doubt(thing, sureness, verdict, shown, dubious, context):
+        return Sight(name, "not sure", sureness, reason)
+    if thing.drawn < thing.number:
+        return Sight(name, "absent", sureness, f"{thing.drawn} is there in place of {thing.number}")
+    return Sight(name, "there", sureness)
+
+
+def _doubt(
+    thing: Thing,
+    sureness: float,
+    verdict: Verdict,
+    shown: bool,
+    dubious: dict[str, float],
+    context: Context,
+) -> str:
+    """Why it cannot be said that a thing is there, "" if it can."""
+    name = thing.name
+    if context.vocabulary is not None and "judge" not in thing.known and not shown:
+        return f'these models do not know "{name}"'
+    if name.casefold() in dubious:
+        return f"the nearest picture, {dubious[name.casefold()]:.0%} alike, is not found in the image"
+    if name.casefold() in folded(verdict.missing):
+        return "the judge says both"
+    if sureness < context.sure_yes:
+        return "the judge is undecided"
+    seen = times_seen(verdict.raw, name)
+    return (
+        ""
+        if thing.drawn == 1 or seen >= thing.drawn
+        else f"{thing.drawn} are asked for; the judge names {seen}"
+    )
+
+
+def times_seen(reply: str, name: str) -> int:
+    """How often a verdict's reply lists a thing among what it sees."""
+    line = re.search(r"seen\s*:\s*(.*)", reply, re.IGNORECASE)
+    return len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", line.group(1), re.IGNORECASE)) if line else 0
