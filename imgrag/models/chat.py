@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,33 @@ def log_likelihood(model: Any, inputs: Any, count: int) -> float:
         logits = model(**inputs.to(model.device), logits_to_keep=count + 1, use_cache=False).logits
     told = logits[0, -count - 1 : -1].float().log_softmax(-1)
     return float(told.gather(1, wanted[:, None]).sum())
+
+
+def next_logits(
+    model: Any, inputs: Any, rests: Sequence[Sequence[int]], positions: torch.Tensor
+) -> Iterator[torch.Tensor]:
+    """Logits float32 [vocabulary] of what would follow the inputs and each of some rests of tokens.
+
+    The inputs are read once; each rest goes on from what the model kept of them.
+
+    Args:
+        positions: [3, 1, t] of the inputs with the longest rest.
+    """
+    import torch
+
+    length = inputs["input_ids"].shape[1]
+
+    def read(start: int, end: int, **given: Any) -> Any:
+        places = positions[..., start:end].to(model.device)
+        return model(**given, position_ids=places, logits_to_keep=1, use_cache=True)
+
+    with torch.inference_mode():
+        kept = read(0, length, **inputs.to(model.device)).past_key_values
+        for rest in rests:
+            tokens = torch.tensor([rest], device=model.device)
+            told = read(length, length + len(rest), input_ids=tokens, past_key_values=kept)
+            kept.crop(-len(rest))
+            yield told.logits[0, -1].float()
 
 
 @contextmanager

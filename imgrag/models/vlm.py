@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image
 
-from imgrag.models.chat import answer, log_likelihood, open_model, open_words, without_markers
+from imgrag.models.chat import answer, log_likelihood, next_logits, open_model, open_words, without_markers
 from imgrag.models.profile import VlmProfile
 from imgrag.models.soundness import refuse_vocabulary
 from imgrag.models.weights import tensor_bytes
 from imgrag.pictures import bounded, slimmest
+
+if TYPE_CHECKING:
+    import torch
 
 
 def load_vlm(profile: VlmProfile, folder: Path, device: str) -> VisionLanguageModel:
@@ -61,6 +65,49 @@ class VisionLanguageModel:
         tokens = self._processor.tokenizer(self._plain(reply), add_special_tokens=False)["input_ids"]
         return log_likelihood(self._model, self.inputs(question, images, reply), len(tokens))
 
+    def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
+        """See `imgrag.models.Judge`."""
+        if not questions:
+            return []
+        yes, no = (self._first_tokens(word) for word in ("yes", "no"))
+        told = self._next_logits(questions, images)
+        return [float((row[yes].logsumexp(0) - row[no].logsumexp(0)).sigmoid()) for row in told]
+
+    def _next_logits(self, questions: Sequence[str], images: Sequence[Image.Image]) -> Iterator[torch.Tensor]:
+        """Of the answer to each question, over what all of them begin with: the pictures, and more."""
+        asked = [self._tokens(self._text(self._messages(question, images))) for question in questions]
+        ends = min(map(len, asked)) - 1  # something must be left to ask
+        alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*asked, strict=False))
+        shared = sum(1 for _ in islice(alike, ends))
+        rests = [tokens[shared:] for tokens in asked]
+        longest = max(range(len(rests)), key=lambda i: len(rests[i]))
+        inputs = self.inputs(questions[longest], images)
+        positions = self._positions(inputs)
+        cut = inputs["input_ids"].shape[1] - len(rests[longest])
+        for name in ("input_ids", "attention_mask", "mm_token_type_ids"):
+            if name in inputs:
+                inputs[name] = inputs[name][:, :cut]
+        return next_logits(self._model, inputs, rests, positions)
+
+    def _positions(self, inputs: Any) -> torch.Tensor:
+        """Time, height and width of every token, [3, 1, t]; what follows pictures does not go on counting."""
+        import torch
+
+        names = ("input_ids", "mm_token_type_ids", "image_grid_thw")
+        if names[-1] not in inputs:
+            return torch.arange(inputs["input_ids"].shape[1]).expand(3, 1, -1)
+        positions, _ = self._model.model.get_rope_index(**{name: inputs[name] for name in names})
+        return cast("torch.Tensor", positions)
+
+    def _first_tokens(self, word: str) -> list[int]:
+        """The tokens that a word can begin with; only whole words if there are any."""
+        spelt = [self._tokens(text) for text in (word, word.capitalize())]
+        whole = [tokens for tokens in spelt if len(tokens) == 1]
+        return [tokens[0] for tokens in whole or spelt]
+
+    def _tokens(self, text: str) -> list[int]:
+        return list(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+
     def inputs(self, question: str, images: Sequence[Image.Image], reply: str = "") -> Any:
         """What the model is given, to which `reply` is its answer so far.
 
@@ -68,12 +115,19 @@ class VisionLanguageModel:
         """
         from qwen_vl_utils import process_vision_info
 
-        content = [*map(self._picture, images), {"type": "text", "text": self._plain(question)}]
-        messages = [{"role": "user", "content": content}]
-        text = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        messages = self._messages(question, images)
         patch = self._processor.image_processor.patch_size
         pictures, _ = process_vision_info(messages, image_patch_size=patch)
-        return self._processor(text=[text + self._plain(reply)], images=pictures, return_tensors="pt")
+        text = self._text(messages) + self._plain(reply)
+        return self._processor(text=[text], images=pictures, return_tensors="pt")
+
+    def _messages(self, question: str, images: Sequence[Image.Image]) -> list[dict[str, Any]]:
+        content = [*map(self._picture, images), {"type": "text", "text": self._plain(question)}]
+        return [{"role": "user", "content": content}]
+
+    def _text(self, messages: list[dict[str, Any]]) -> str:
+        """What the chat template makes of them, one marker a picture."""
+        return str(self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def _picture(self, image: Image.Image) -> dict[str, Any]:
         """A message's entry. It only ever holds a PIL image: a string would be fetched or opened."""

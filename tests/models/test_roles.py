@@ -24,7 +24,7 @@ from imgrag.models.chat import log_likelihood
 from imgrag.models.clip import ClipEmbedder, file_id
 from imgrag.models.generator import DiffusionGenerator
 from imgrag.models.llm import LanguageModel
-from imgrag.models.profile import SEVERAL, Profile
+from imgrag.models.profile import SEVERAL, Profile, load_profile
 from imgrag.models.residency import Residency
 from imgrag.models.roles import ROLES, load_roles
 from imgrag.models.vlm import VisionLanguageModel
@@ -452,6 +452,46 @@ def test_a_likelihood_is_of_the_reply_alone_and_tells_pictures_apart(vlm: Vision
     assert long < short < 0
     assert vlm.likelihood("what?", [RED], "Seen: a dog") == pytest.approx(short, abs=1e-4)
     assert vlm.likelihood("what?", [BLUE], "Seen: a dog") != pytest.approx(short, abs=1e-6)
+
+
+QUESTIONS = (
+    "Picture 2 shows a dog.\nDoes the first picture show a dog? Answer yes or no.",
+    "Does the first picture show an owl? Answer yes or no.",
+    "Does the first picture show a toolbox, a long way from any dog? Answer yes or no.",
+    "what?",
+)
+
+
+@pytest.fixture(scope="module", params=["tiny", "bundled"])
+def either_vlm(request: pytest.FixtureRequest, vlm: VisionLanguageModel) -> VisionLanguageModel:
+    return vlm if request.param == "tiny" else load_roles(load_profile("pocket"))["vlm"].load()
+
+
+def _sure(vlm: VisionLanguageModel, question: str, images: list[Image.Image]) -> float:
+    """As the whole input says, with nothing kept of another."""
+    with torch.inference_mode():
+        logits = vlm._model(**vlm.inputs(question, images), use_cache=False).logits[0, -1]
+    yes, no = (logits[vlm._first_tokens(word)].exp().sum() for word in ("yes", "no"))
+    return float(yes / (yes + no))
+
+
+@pytest.mark.parametrize("images", [[RED, BLUE], [BLUE], []], ids=["two", "one", "none"])
+def test_sureness_of_many_questions_is_that_of_each_alone(
+    either_vlm: VisionLanguageModel, images: list[Image.Image]
+) -> None:
+    alone = [_sure(either_vlm, question, images) for question in QUESTIONS]
+    assert either_vlm.sureness(QUESTIONS, images) == pytest.approx(alone, abs=1e-3)
+    assert either_vlm.sureness(QUESTIONS[:1] * 2, images) == pytest.approx(alone[:1] * 2, abs=1e-3)
+    assert len({round(sure, 5) for sure in alone}) > 1, "or else any order would do"
+
+
+def test_pictures_are_looked_at_once_however_many_questions_there_are(
+    vlm: VisionLanguageModel,
+) -> None:
+    tower, looks = vlm._model.model.visual, []
+    with tower.register_forward_hook(lambda *_: looks.append(1)):
+        vlm.sureness(QUESTIONS, [RED, BLUE])
+    assert len(looks) == 1 and vlm.sureness([], [RED]) == []
 
 
 @pytest.mark.parametrize("chat", ["vlm", "llm"])
