@@ -327,7 +327,9 @@ def _put(folder: Path, name: str, write: Callable[[Path], None]) -> None:
 
 def _emptied(run: Run) -> Run:
     """The run before its first stage."""
-    return replace(run, reading=None, initial=None, rounds=(), stages=(), corrections=(), kept=0, why="", state="running")
+    return replace(
+        run, reading=None, initial=None, rounds=(), stages=(), corrections=(), kept=0, why="", state="running"
+    )
 
 
 def _files(run: Run, found: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[Path], None]]]:

@@ -22,7 +22,7 @@ from imgrag.logs import log_event
 from imgrag.models.residency import Residency, out_of_memory
 from imgrag.runs.decisions import end_reason
 from imgrag.runs.events import Event, Preview, StageDone, StageSkipped, StageStarted
-from imgrag.runs.values import Run, StageName, StageReport, State
+from imgrag.runs.values import ONCE, Run, StageName, StageReport, State
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Execution:
         for stage, (role, function) in stages.items():
             if (stage in FIRST and number > 1) or self.run.report(stage, number) is not None:
                 continue
-            reason = end_reason(self._up_to(number)) if self.run.rounds[number - 1].verdict else ""
+            reason = "" if stage in ONCE[:2] else end_reason(self._up_to(number))
             if reason:
                 early = reason
                 self._skip(stage, reason, number)

@@ -228,7 +228,7 @@ class ImageRAGPipeline:
         _check(stop)
         self._prepare_results()
         run = replace(begin(), state="running")
-        context = self._context(run, stop, put)
+        context = self.context(self.library_of(run.request), put, lambda: _check(stop))
         try:
             return Execution(run, context, self.residency, self.results, pause, put)()
         finally:
@@ -276,22 +276,23 @@ class ImageRAGPipeline:
         """What reads prompts for this profile and that library."""
         return Reader(self.profile.reading, self.vocabulary, library)
 
-    def _context(self, run: Run, stop: threading.Event, put: Put) -> Context:
-        library = self.library_of(run.request)
+    def context(self, library: ImageLibrary, emit: Put, check: Callable[[], None]) -> Context:
+        """What the stages of a run with this library share."""
+        profile = self.profile
         return Context(
             residency=self.residency,
             library=library,
             reader=self.reader(library),
-            enhancing_prompt=self.profile.generator.enhancing_prompt,
-            layout=self.profile.generator.layout,
-            query=self.profile.retrieval.query,
-            candidates=self.profile.retrieval.candidates,
-            close=self.profile.retrieval.close,
-            sure_yes=self.profile.vlm.sure_yes,
-            sure_no=self.profile.vlm.sure_no,
-            emit=put,
+            enhancing_prompt=profile.generator.enhancing_prompt,
+            layout=profile.generator.layout,
+            query=profile.retrieval.query,
+            candidates=profile.retrieval.candidates,
+            close=profile.retrieval.close,
+            sure_yes=profile.vlm.sure_yes,
+            sure_no=profile.vlm.sure_no,
+            emit=emit,
             note=lambda note: None,
-            check=lambda: _check(stop),
+            check=check,
         )
 
 

@@ -115,6 +115,9 @@ class ImageLibrary:
         if not self._browsed.count() and not any(map(has_pictures, self.sources)):
             raise LibraryError(f"The library {self.name!r} holds no images. Add some to it first.")
 
+    def near(self, name: str, limit: int = 3) -> list[str]:
+        return []
+
     def holds(self, name: str) -> bool:
         """See `Library.holds`. A picture that came since the last look goes by its file's name alone."""
         plain = plain_name(name)

@@ -21,7 +21,9 @@ def keep_better(run: Run) -> Run:
     gained = _gained(run.round, new)
     if new.matches:
         left_out = run.reading is not None and bool(run.reading.left_out)
-        everything = "everything of the prompt that these models can draw" if left_out else "everything in the prompt"
+        everything = (
+            "everything of the prompt that these models can draw" if left_out else "everything in the prompt"
+        )
         return _kept(run, f"The enhanced image shows {everything}; the {earlier} lacked {lacking(old)}.")
     if _faults(new) < _faults(old):
         return _kept(

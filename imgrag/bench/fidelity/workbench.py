@@ -14,9 +14,10 @@ from PIL import Image
 
 from imgrag.bench import Meter
 from imgrag.bench.fidelity.cases import Case
+from imgrag.engine.context import Context
 from imgrag.engine.pipeline import ImageRAGPipeline, settings
 from imgrag.engine.prompts import default_caption
-from imgrag.engine.stages import Context, enhance
+from imgrag.engine.stages import enhance
 from imgrag.errors import LibraryError
 from imgrag.library import open_library
 from imgrag.models.profile import Profile, load_profile
@@ -261,18 +262,8 @@ class Workbench:
         )  # fmt: skip
 
     def _context(self, library: str) -> Context:
-        profile = self.pipeline.profile
-        return Context(
-            residency=self.pipeline.residency,
-            library=open_library(library, self.pipeline.libraries, self._folder / "cache"),
-            enhancing_prompt=profile.generator.enhancing_prompt,
-            layout=profile.generator.layout,
-            query=profile.retrieval.query,
-            candidates=profile.retrieval.candidates,
-            emit=lambda preview: None,
-            check=lambda: None,
-            note=lambda text: None,
-        )
+        opened = open_library(library, self.pipeline.libraries, self._folder / "cache")
+        return self.pipeline.context(opened, lambda event: None, lambda: None)
 
 
 def _right(name: str, picture: Image.Image) -> Reference:
