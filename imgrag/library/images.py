@@ -297,7 +297,8 @@ class ImageLibrary:
         self._require_there()
         if not self._writable:
             raise LibraryError(
-                f"The library {self.name!r} lies on a disk that cannot be written. Copy it to another one to change it."
+                f"The library {self.name!r} lies on a disk that cannot be written or is full. To change it, make room "
+                "there and start again, or copy it to another disk."
             )
         if not self._adding.acquire(blocking=False):
             raise _Busy(f"Something is being added to {self.name!r} already. Wait until it is done.")
