@@ -16,6 +16,7 @@ import typer
 
 from imgrag.commands.terminal import plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, LibraryError
+from imgrag.texts import shortened
 
 app = typer.Typer(
     no_args_is_help=True, help="Libraries of reference pictures: add, search, browse, export.",
@@ -79,9 +80,9 @@ def add(
             f"{report.unchanged} unchanged, {len(report.skipped)} skipped in {report.seconds:.1f} s"
         )
         for skipped in report.skipped:
-            print(f"skipped {skipped.file}: {skipped.reason}")
+            print(f"skipped {skipped.shown}: {skipped.reason}")
         for problem in report.problems:
-            print(f"not read {problem.file}: {problem.reason}")
+            print(f"not read {problem.shown}: {problem.reason}")
         if report.unmatched:
             names = ", ".join(report.unmatched_names) or "one without a name"
             print(f"without a picture: {report.unmatched:,} rows of metadata, such as {names}")
@@ -229,5 +230,8 @@ def _in_words(value: Any) -> str:
         return ", ".join(f"{key} {number:,}" for key, number in value.items() if number is not None)
     if not isinstance(value, list):
         return str(value)
-    texts = (f"{item['file']} ({item['reason']})" if isinstance(item, dict) else str(item) for item in value)
+    texts = (
+        f"{shortened(item['file'])} ({item['reason']})" if isinstance(item, dict) else str(item)
+        for item in value
+    )
     return ", ".join(texts) or "none"

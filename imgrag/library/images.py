@@ -103,7 +103,8 @@ class ImageLibrary:
     def news(self) -> tuple[Skipped, ...]:
         """See `Library.news`."""
         news, self._news = self._news, ()
-        return tuple(skipped for skipped in news if skipped.file in self._settings.unreadable)
+        left = (skipped for skipped in news if skipped.file in self._settings.unreadable)
+        return tuple(Skipped(skipped.shown, skipped.reason) for skipped in left)
 
     @property
     def sources(self) -> list[Source]:
