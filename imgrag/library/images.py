@@ -148,6 +148,11 @@ class ImageLibrary:
         """Whether its folder is still the one that was opened; somebody may have deleted or renamed it."""
         return not self._gone and _identity(self.folder) == self._place
 
+    def require_own(self) -> None:
+        """See that its pictures may be changed. Raises LibraryError: it comes with the app."""
+        if self.read_only:
+            raise ReadOnly(self.name)
+
     def add(
         self,
         paths: Sequence[Path],
@@ -169,7 +174,7 @@ class ImageLibrary:
                 written or comes with the app, it was deleted or renamed meanwhile, or another thread is adding.
         """
         if paths:
-            self._require_own()
+            self.require_own()
         with self._changing():
             imported, skipped = self._take_all(paths, embedder, check, reach)
             for event in self._follow(embedder, check, rejecting=True):
@@ -212,7 +217,7 @@ class ImageLibrary:
         Raises:
             LibraryError: something is being added at the moment, or the library comes with the app.
         """
-        self._require_own()
+        self.require_own()
         with self._changing():
             here = self._browsed.known([form for file in files for form in spellings(file)])
             taken = removal.noted(list(here), self._columns.stores)
@@ -283,10 +288,6 @@ class ImageLibrary:
         self._columns.close(why)
         if self._adding.acquire(timeout=NOTICED_SECONDS):
             self._adding.release()
-
-    def _require_own(self) -> None:
-        if self.read_only:
-            raise ReadOnly(self.name)
 
     def _require_there(self) -> None:
         if not self.is_there():
