@@ -15,7 +15,7 @@ from PIL import Image
 from imgrag.errors import LibraryError
 from imgrag.models import Embedder
 from imgrag.runs.values import Candidate
-from imgrag.texts import clean
+from imgrag.texts import clean, shortened
 
 _OPENING = re.compile(r"^(?:an? |the )?(?:picture|photo|photograph|image|drawing|icon) of ", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:an?|the|some|my|our|your|his|her|its|their) ", re.IGNORECASE)
@@ -27,6 +27,11 @@ class Skipped:
 
     file: str
     reason: str
+
+    @property
+    def shown(self) -> str:
+        """The file as a sentence or a list names it: the middle of a long path is left out."""
+        return shortened(self.file)
 
 
 class ReadOnly(LibraryError):

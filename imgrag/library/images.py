@@ -103,7 +103,8 @@ class ImageLibrary:
     def news(self) -> tuple[Skipped, ...]:
         """See `Library.news`."""
         news, self._news = self._news, ()
-        return tuple(skipped for skipped in news if skipped.file in self._settings.unreadable)
+        left = (skipped for skipped in news if skipped.file in self._settings.unreadable)
+        return tuple(Skipped(skipped.shown, skipped.reason) for skipped in left)
 
     @property
     def sources(self) -> list[Source]:
@@ -150,6 +151,11 @@ class ImageLibrary:
         """Whether its folder is still the one that was opened; somebody may have deleted or renamed it."""
         return not self._gone and _identity(self.folder) == self._place
 
+    def require_own(self) -> None:
+        """See that its pictures may be changed. Raises LibraryError: it comes with the app."""
+        if self.read_only:
+            raise ReadOnly(self.name)
+
     def add(
         self,
         paths: Sequence[Path],
@@ -171,7 +177,7 @@ class ImageLibrary:
                 written or comes with the app, it was deleted or renamed meanwhile, or another thread is adding.
         """
         if paths:
-            self._require_own()
+            self.require_own()
         with self._changing():
             imported, skipped = self._take_all(paths, embedder, check, reach)
             for event in self._follow(embedder, check, rejecting=True):
@@ -214,7 +220,7 @@ class ImageLibrary:
         Raises:
             LibraryError: something is being added at the moment, or the library comes with the app.
         """
-        self._require_own()
+        self.require_own()
         with self._changing():
             here = self._browsed.known([form for file in files for form in spellings(file)])
             taken = removal.noted(list(here), self._columns.stores)
@@ -286,10 +292,6 @@ class ImageLibrary:
         if self._adding.acquire(timeout=NOTICED_SECONDS):
             self._adding.release()
 
-    def _require_own(self) -> None:
-        if self.read_only:
-            raise ReadOnly(self.name)
-
     def _require_there(self) -> None:
         if not self.is_there():
             raise LibraryError(self._gone or f"The library {self.name!r} was deleted or renamed meanwhile.")
@@ -300,7 +302,8 @@ class ImageLibrary:
         self._require_there()
         if not self._writable:
             raise LibraryError(
-                f"The library {self.name!r} lies on a disk that cannot be written. Copy it to another one to change it."
+                f"The library {self.name!r} lies on a disk that cannot be written or is full. To change it, make room "
+                "there and start again, or copy it to another disk."
             )
         if not self._adding.acquire(blocking=False):
             raise _Busy(f"Something is being added to {self.name!r} already. Wait until it is done.")

@@ -36,7 +36,7 @@ from imgrag.ui.library.layout import build_library, wire_library, wire_library_a
 from imgrag.ui.server import connections, health, imports
 from imgrag.ui.server.door import stood_before
 from imgrag.ui.server.guard import Guard, file_arguments
-from imgrag.ui.server.hosts import Hosts, served
+from imgrag.ui.server.hosts import Hosts, bracketed, served
 from imgrag.ui.server.nulls import take_nulls
 from imgrag.ui.server.skips import spare_skipped
 from imgrag.ui.server.unforeseen import tell_unforeseen
@@ -149,6 +149,7 @@ def launch(
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # of what Gradio may decode; nothing that comes in is left to it
     sweep(Path(get_upload_folder()))
     known = served(hosts, options.get("server_name"), lambda: demo.share_url)
+    options["server_name"] = bracketed(options.get("server_name"))
     if known.routed:  # uvicorn believes these when they say for whom they ask
         os.environ.setdefault("FORWARDED_ALLOW_IPS", PRIVATE)
     most = connections.most_connections()
