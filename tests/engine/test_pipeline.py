@@ -6,7 +6,6 @@ import gc
 import json
 import threading
 import weakref
-from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 from pathlib import Path

@@ -88,7 +88,9 @@ def test_estimates_have_a_floor_and_a_cap(sdxl: Profile) -> None:
 def test_what_is_done_is_not_asked_for_again(sdxl: Profile) -> None:
     request = Request("a dog", steps=50)
     whole = seconds(request, sdxl)
-    after = [seconds(request, sdxl, {(stage, 1) for stage in STAGES[:count]}) for count in range(len(STAGES) + 1)]
+    after = [
+        seconds(request, sdxl, {(stage, 1) for stage in STAGES[:count]}) for count in range(len(STAGES) + 1)
+    ]
     assert after == sorted(after, reverse=True) and after[0] == whole and after[-1] == FLOOR
     assert FLOOR < seconds(request, sdxl, pause=True) < whole
 
@@ -96,7 +98,18 @@ def test_what_is_done_is_not_asked_for_again(sdxl: Profile) -> None:
 def test_events_requests_and_runs_cross_to_another_process() -> None:
     image = Image.new("RGB", (8, 8), "red")
     report = StageReport("initial", "done", 0.5)
-    run = Run("id", Request("a dog"), "pocket", "pocket", "", {}, Reading("a dog"), image, (Round(enhanced=image),), (report,))
+    run = Run(
+        "id",
+        Request("a dog"),
+        "pocket",
+        "pocket",
+        "",
+        {},
+        Reading("a dog"),
+        image,
+        (Round(enhanced=image),),
+        (report,),
+    )
     events: list[Event | Failure] = [
         StageStarted("initial", "model"), Preview("initial", 1, 2, image), StageDone("initial", report, run),
         StageSkipped("enhanced", report, run), Paused(run), Finished(run),
@@ -189,7 +202,10 @@ def test_a_stop_and_a_closed_page_reach_the_process_that_draws(space: dict[str, 
 
 @emulated
 def test_step_by_step_each_step_has_the_gpu_for_itself(space: dict[str, Any]) -> None:
-    assert space["stepwise"]["said"] == [*(f"Paused {n}" for n in range(2, len(STAGES))), f"Finished {len(STAGES)}"]
+    assert space["stepwise"]["said"] == [
+        *(f"Paused {n}" for n in range(2, len(STAGES))),
+        f"Finished {len(STAGES)}",
+    ]
     assert space["stepwise"]["scheduled"] == len(STAGES)
 
 

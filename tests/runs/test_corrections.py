@@ -141,7 +141,7 @@ def test_a_finished_run_goes_on_from_the_corrected_stage_only(bench: Bench, name
     ran, run = bench.go_on(change(first))
     assert ran == stages
     after = bench.asked()
-    assert after["generator"] - asked["generator"] == ("enhanced" in ran)
+    assert after["generator"] - asked["generator"] == ("initial" in ran) + ("enhanced" in ran)
     assert after["vlm"] - asked["vlm"] == ("verdict" in ran) + ("second_verdict" in ran)
     assert (after["llm"] > asked["llm"]) == ("concepts" in ran)
     assert whole(bench.folder(first)) == before, "the old run was changed"
@@ -359,7 +359,7 @@ def test_the_person_chooses_the_result(bench: Bench) -> None:
     assert anew.kept == 1 and "person" not in anew.why and anew.corrections == ()
 
 
-@pytest.mark.parametrize("stage", STAGES[:5])
+@pytest.mark.parametrize("stage", STAGES[1:5])
 def test_choosing_in_the_middle_ends_the_run(bench: Bench, stage: StageName) -> None:
     run = paused_after(bench.pipeline, OWL, stage)
     asked = bench.asked()
