@@ -49,10 +49,9 @@ def words_of(entry: Entry) -> list[str]:
 
 
 def asked_words(text: str) -> list[str]:
-    """The words that a text asks for, each once; those that stand everywhere only if there is no other."""
-    words = list(dict.fromkeys(_read(text, alone=False)))
-    telling = [word for word in words if word not in _EVERYWHERE]
-    return (telling or words)[:MOST_ASKED]
+    """The words that a text asks for, each once, without those that say nothing of a picture."""
+    words = dict.fromkeys(_read(text, alone=False))
+    return [word for word in words if word not in _EVERYWHERE][:MOST_ASKED]
 
 
 def is_unspaced(character: str) -> bool:
