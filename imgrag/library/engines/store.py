@@ -22,7 +22,7 @@ CLOSED = "The library was closed meanwhile. Please try again."
 MOST_COLUMNS = 100  # that are told by name
 ASKED = 500  # values in one statement or expression
 RARE = 1000  # entries that a word is looked up for; what more of them hold says little
-LONGEST_NAME = 60  # characters of what is a name and no sentence
+LONGEST_NAME = 40  # characters of what is a name and no sentence
 
 
 @dataclass(frozen=True)

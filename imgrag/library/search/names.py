@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
@@ -52,11 +53,13 @@ class Names:
         slips = _slips(key)
         low = bisect_left(self.lengths, max(1, len(key) - slips))
         among = self.keys[low : bisect_right(self.lengths, len(key) + slips)]
-        found = process.extract(key, among, scorer=OSA.distance, score_cutoff=slips, limit=None)
+        if not among:
+            return []
+        slipped = process.cdist([key], among, scorer=OSA.distance, score_cutoff=slips, dtype=np.uint8)[0]
         alike = [
-            (slipped, self.plain[low + at])
-            for _, slipped, at in found
-            if not slipped or _may_slip(asked, _words(self.bare[low + at]))
+            (int(slipped[at]), self.plain[low + at])
+            for at in np.flatnonzero(slipped <= slips).tolist()
+            if not slipped[at] or _may_slip(asked, _words(self.bare[low + at]))
         ]
         return [plain for _, plain in sorted(alike)[:limit]]
 
@@ -73,8 +76,9 @@ class Names:
 
 
 def names_of(plain: Iterable[str]) -> Names:
-    """Names made ready."""
-    rows = [("".join(_words(folded(name))), name) for name in sorted(set(plain))]
+    """Names made ready, without mere numbers."""
+    lettered = sorted(name for name in set(plain) if not name.replace(" ", "").isdigit())
+    rows = [("".join(_words(folded(name))), name) for name in lettered]
     rows.sort(key=lambda row: len(row[0]))
     bare = [folded(name) for _, name in rows]
     starts = [2 + end for end in accumulate((len(name) + 2 for name in bare), initial=0)][:-1]
