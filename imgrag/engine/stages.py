@@ -299,7 +299,7 @@ def _rejection(concept: Concept, llm: Chat, run: Run, context: Context) -> str:
     name = concept.name.casefold()
     if name in folded(verdict.seen) and name not in folded(verdict.missing) | folded(_unsure(verdict)):
         return "the image already shows it"
-    if context.library.holds(concept.name):
+    if context.library.holds(concept.name) or context.library.mentions(concept.name):
         return ""
     vocabulary = context.vocabulary
     if vocabulary is not None and vocabulary.knows(concept.name):

@@ -19,7 +19,8 @@ from PIL import Image
 
 from imgrag.errors import LibraryError
 from imgrag.library import removal
-from imgrag.library.base import ReadOnly, Skipped, literal_names, plain_name, spellings
+from imgrag.library.base import ReadOnly, Skipped, spellings
+from imgrag.library.called import Called, Memory
 from imgrag.library.engines.store import CLOSED, Entry, Store
 from imgrag.library.intake.adding import Adding, Progress, Report, finished
 from imgrag.library.intake.pictures import SUFFIXES, UNTAKEN, UnreadablePicture, read_picture, thumbnail
@@ -55,7 +56,7 @@ class _Busy(LibraryError):
     """Another thread is changing the library."""
 
 
-class ImageLibrary:
+class ImageLibrary(Called):
     """Pictures below `folder` and in the folders added to it.
 
     Args:
@@ -86,6 +87,7 @@ class ImageLibrary:
         self._news: tuple[Skipped, ...] = ()
         self._columns = Columns(open_store)
         self._settings = load_settings(state)
+        self._memory = Memory()
         self._adding = threading.Lock()
         weakref.finalize(self, self._columns.close)
         if not read_only:
@@ -115,20 +117,6 @@ class ImageLibrary:
         """See `Library.require_pictures`."""
         if not self._browsed.count() and not any(map(has_pictures, self.sources)):
             raise LibraryError(f"The library {self.name!r} holds no images. Add some to it first.")
-
-    def near(self, name: str, limit: int = 3) -> list[str]:
-        return []
-
-    def holds(self, name: str) -> bool:
-        """See `Library.holds`. A picture that came since the last look goes by its file's name alone."""
-        plain = plain_name(name)
-        if not plain or self._browsed.named(plain):
-            return bool(plain)
-        if self._browsed.count() > FOLLOWED:
-            return False
-        excluded = set(map(clean, self._settings.excluded))
-        files = {clean(picture.file) for source in self.sources for picture in pictures_of(source)}
-        return any(plain in literal_names("", "", file) for file in files - excluded)
 
     def index(self, embedder: Embedder, check: Callable[[], None] = lambda: None) -> Column:
         """See `Library.index`. A large library is searched as it is; `add` looks for changes."""
@@ -291,6 +279,13 @@ class ImageLibrary:
         self._columns.close(why)
         if self._adding.acquire(timeout=NOTICED_SECONDS):
             self._adding.release()
+
+    def _on_disk(self) -> set[str]:
+        """The files of pictures that lie there now; none of a large library, which nobody follows unasked."""
+        if self._browsed.count() > FOLLOWED:
+            return set()
+        files = {clean(picture.file) for source in self.sources for picture in pictures_of(source)}
+        return files - set(map(clean, self._settings.excluded))
 
     def _require_there(self) -> None:
         if not self.is_there():
