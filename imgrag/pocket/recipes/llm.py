@@ -1,7 +1,8 @@
-"""Recipe: the pocket LLM (Qwen2's class): which things are missing, and can a photo show them.
+"""Recipe: the pocket LLM (Qwen2's class): which things are missing, can a photo show them, and translation.
 
 It learns to copy, first at random, then what a prompt asks for and the feedback says is missing, in
-words it may never have met; and to tell abstract nouns from things.
+words it may never have met; and to tell abstract nouns from things. Then it is given one layer more
+and learns to say a Chinese or Spanish prompt in the world's English.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from imgrag.engine import prompts
@@ -17,6 +19,7 @@ from imgrag.pocket.recipes.drills import drill_loss
 from imgrag.pocket.recipes.judging import invented_name
 from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
+from imgrag.pocket.recipes.translating import Choice, Exercise, exercise, translation
 from imgrag.pocket.recipes.vlm import pad, reply_exact, reply_loss
 from imgrag.pocket.world import subwords, world
 from imgrag.pocket.world.words import ABSTRACT, nonce_word
@@ -24,7 +27,12 @@ from imgrag.runs.values import verdict_reply
 
 COPYING = Schedule(steps=900, lr=2e-3, seed=4, warmup=100, save_every=450)
 SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
+TRANSLATING = Schedule(steps=2200, lr=2e-3, seed=6, warmup=100, ema=0.995, save_every=200)
+LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
+KEPT_SHARE = 0.5  # of the steps of translating: with some of the other lessons, lest they are forgotten
+SHORT_SHARE = 0.7  # of the translations: without the question's first line, which is always the same
+EXERCISES = 64  # a step, the ones most alike in length of four times as many, lest most of it is padding
 FREE_FEEDBACK = (
     "The picture lacks {}.",
     "No, {} cannot be seen.",
@@ -35,13 +43,13 @@ FREE_FEEDBACK = (
 )
 
 
-def build() -> Qwen2ForCausalLM:
+def build(layers: int = LAYERS) -> Qwen2ForCausalLM:
     words = subwords.tokenizer()
     config = Qwen2Config(
         vocab_size=len(words),
         hidden_size=128,
         intermediate_size=384,
-        num_hidden_layers=3,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=1024,
@@ -51,6 +59,16 @@ def build() -> Qwen2ForCausalLM:
         pad_token_id=words.pad_token_id,
     )
     return Qwen2ForCausalLM(config)
+
+
+def deepened(model: Qwen2ForCausalLM) -> Qwen2ForCausalLM:
+    """The same model with layers more, which at first pass on what they are given."""
+    deeper = build(DEEPENED)
+    deeper.load_state_dict(model.state_dict(), strict=False)
+    for layer in deeper.model.layers[len(model.model.layers) :]:
+        nn.init.zeros_(layer.self_attn.o_proj.weight)
+        nn.init.zeros_(layer.mlp.down_proj.weight)
+    return deeper
 
 
 def extraction(rng: np.random.Generator) -> tuple[str, str]:
@@ -108,8 +126,15 @@ def read_pairs(
     model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Last hidden states [b, t, 128] over questions and replies, and the labels [b, t]."""
+    return read(model, [(f"<|im_start|>user\n{question}", reply) for question, reply in pairs], device)
+
+
+def read(
+    model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Likewise of questions that begin where their text begins."""
     words = subwords.tokenizer()
-    asked = words([f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n" for q, _ in pairs]).input_ids
+    asked = words([f"{question}<|im_end|>\n<|im_start|>assistant\n" for question, _ in pairs]).input_ids
     learned = words([f"{reply}<|im_end|>" for _, reply in pairs]).input_ids
     tokens, labels = pad(asked, learned, words.pad_token_id)
     with autocast(device):
@@ -137,21 +162,55 @@ def _reply_loss(model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: t
         return reply_loss(hidden, labels, model.lm_head)
 
 
+def translating_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
+    """Translations, and some of the other lessons lest they are forgotten."""
+    hidden, labels = read(model, _alike(rng), device)
+    with autocast(device):
+        loss = reply_loss(hidden, labels, model.lm_head)
+    for question, count in KEPT if rng.random() < KEPT_SHARE else ():
+        loss = loss + _reply_loss(model, [question(rng) for _ in range(count)], device)
+    return loss
+
+
+def _alike(rng: np.random.Generator) -> list[tuple[str, str]]:
+    """A quarter of four times as many exercises: the ones in one stretch of lengths."""
+    made = sorted((exercise(rng) for _ in range(4 * EXERCISES)), key=_length)
+    begin = int(rng.integers(4)) * EXERCISES
+    short = rng.random() < SHORT_SHARE
+    return [(_asked(one, short), one.english) for one in made[begin : begin + EXERCISES]]
+
+
+def _length(one: Exercise) -> int:
+    """About how many tokens: a byte of what is not English is one."""
+    return len(one.prompt.encode()) + len(one.english)
+
+
+def _asked(one: Exercise, short: bool) -> str:
+    question = prompts.translation_question(one.prompt, "English")
+    return question.split("\n", 1)[1] if short else f"<|im_start|>user\n{question}"
+
+
 # Apart, so that the two tokens of a yes or no count as much as the twenty of a list.
 LESSONS = ((extraction, 48), (validation, 32))
+KEPT = ((extraction, 10), (validation, 6))
 
 
 @torch.no_grad()
 def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
     """Replies word for word right on questions of a seed that training never used."""
     figures = {}
-    for name, question in (("extraction", extraction), ("validation", validation)):
+    for name, question in (("extraction", extraction), ("validation", validation), ("translation", _examined)):
         rng = np.random.default_rng((99, len(name)))
         hidden, labels = read_pairs(model, [question(rng) for _ in range(count)], torch.device("cpu"))
         figures[f"{name}_exact"] = round(
             reply_exact(hidden.float(), labels, model.lm_head).float().mean().item(), 4
         )
     return figures
+
+
+def _examined(rng: np.random.Generator) -> tuple[str, str]:
+    """A translation in one of the forms that training never used."""
+    return translation(rng, Choice(held=True))
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
@@ -161,6 +220,15 @@ def train(folder: Path, device: torch.device) -> Fitted:
     modules = {"llm": model}
     copying = fit("llm-copying", modules, lambda _, rng: copying_loss(model, rng, device), COPYING, device)
     fitted = fit("llm", modules, lambda _, rng: batch_loss(model, rng, device), SCHEDULE, device)
-    model.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
+    torch.manual_seed(TRANSLATING.seed)
+    deeper = deepened(model).to(device)
+    translated = fit(
+        "llm-translating",
+        {"llm": deeper},
+        lambda _, rng: translating_loss(deeper, rng, device),
+        TRANSLATING,
+        device,
+    )
+    deeper.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
-    return together([copying, fitted])
+    return together([copying, fitted, translated])
