@@ -27,12 +27,14 @@ from imgrag.runs.values import verdict_reply
 
 COPYING = Schedule(steps=900, lr=2e-3, seed=4, warmup=100, save_every=450)
 SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
-TRANSLATING = Schedule(steps=2200, lr=2e-3, seed=6, warmup=100, ema=0.995, save_every=200)
+WORDS = Schedule(steps=1200, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.6)
+TRANSLATING = Schedule(steps=1200, lr=1.5e-3, seed=6, warmup=20, ema=0.99, save_every=100)
 LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
-KEPT_SHARE = 0.5  # of the steps of translating: with some of the other lessons, lest they are forgotten
-SHORT_SHARE = 0.7  # of the translations: without the question's first line, which is always the same
-EXERCISES = 64  # a step, the ones most alike in length of four times as many, lest most of it is padding
+KEPT_SHARE = 0.4  # of the steps of translating: with some of the other lessons, lest they are forgotten
+SHORT_SHARE = 0.6
+WORDS_ALONE = Choice(things=(0.0, 0.1, 0.2, 0.3, 0.4), background=0.0, opening=0.0)
+EXERCISES = 32  # a step, the ones most alike in length of four times as many, lest most of it is padding
 FREE_FEEDBACK = (
     "The picture lacks {}.",
     "No, {} cannot be seen.",
@@ -162,9 +164,16 @@ def _reply_loss(model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: t
         return reply_loss(hidden, labels, model.lm_head)
 
 
+def words_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
+    """Bare lists of things: more words a second than sentences have."""
+    hidden, labels = read(model, _alike(rng, WORDS_ALONE, 1.0), device)
+    with autocast(device):
+        return reply_loss(hidden, labels, model.lm_head)
+
+
 def translating_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
-    """Translations, and some of the other lessons lest they are forgotten."""
-    hidden, labels = read(model, _alike(rng), device)
+    """Translations, and at times some of the other lessons."""
+    hidden, labels = read(model, _alike(rng, Choice(), SHORT_SHARE), device)
     with autocast(device):
         loss = reply_loss(hidden, labels, model.lm_head)
     for question, count in KEPT if rng.random() < KEPT_SHARE else ():
@@ -172,11 +181,12 @@ def translating_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: 
     return loss
 
 
-def _alike(rng: np.random.Generator) -> list[tuple[str, str]]:
-    """A quarter of four times as many exercises: the ones in one stretch of lengths."""
-    made = sorted((exercise(rng) for _ in range(4 * EXERCISES)), key=_length)
+def _alike(rng: np.random.Generator, choice: Choice, brief: float) -> list[tuple[str, str]]:
+    """A quarter of four times as many exercises: the ones in one stretch of lengths. `brief` is the share
+    of steps that ask without the question's first line, which is always the same."""
+    made = sorted((exercise(rng, choice) for _ in range(4 * EXERCISES)), key=_length)
     begin = int(rng.integers(4)) * EXERCISES
-    short = rng.random() < SHORT_SHARE
+    short = rng.random() < brief
     return [(_asked(one, short), one.english) for one in made[begin : begin + EXERCISES]]
 
 
@@ -222,13 +232,11 @@ def train(folder: Path, device: torch.device) -> Fitted:
     fitted = fit("llm", modules, lambda _, rng: batch_loss(model, rng, device), SCHEDULE, device)
     torch.manual_seed(TRANSLATING.seed)
     deeper = deepened(model).to(device)
+    modules = {"llm": deeper}
+    worded = fit("llm-words", modules, lambda _, rng: words_loss(deeper, rng, device), WORDS, device)
     translated = fit(
-        "llm-translating",
-        {"llm": deeper},
-        lambda _, rng: translating_loss(deeper, rng, device),
-        TRANSLATING,
-        device,
+        "llm-translating", modules, lambda _, rng: translating_loss(deeper, rng, device), TRANSLATING, device
     )
     deeper.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
-    return together([copying, fitted, translated])
+    return together([copying, fitted, worded, translated])

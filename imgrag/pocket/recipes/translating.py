@@ -95,6 +95,7 @@ QUALITIES = (
     ("new", "新的", "nuevo", "nueva"),
     ("happy", "快乐的", "feliz", "feliz"),
 )
+RESPELT = 0.25  # of the prompts: in traditional characters, without accents
 MEASURES = "个个个只只只把辆条台张朵本杯棵颗块件双支顶座架根片串瓶艘位头匹栋束副"
 
 
@@ -118,11 +119,23 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Choice:
-    """How phrases are drawn: `held` openings only, `rarer` words only, so many that are no word of ours."""
+    """How exercises are drawn.
+
+    Attributes:
+        held: only openings that no training uses.
+        rarer: of a thing's words all but the commonest.
+        strange: the share of names that are to be copied.
+        things: how likely 1, 2, ... of them are.
+        background: the share of prompts that say one.
+        opening: the share of prompts that have one.
+    """
 
     held: bool = False
     rarer: bool = False
     strange: float = 0.14
+    things: tuple[float, ...] = (0.25, 0.4, 0.25, 0.1)
+    background: float = 0.3
+    opening: float = 0.4
 
 
 def translation(rng: np.random.Generator, choice: Choice = Choice()) -> tuple[str, str]:  # noqa: B008  frozen
@@ -132,15 +145,16 @@ def translation(rng: np.random.Generator, choice: Choice = Choice()) -> tuple[st
 
 
 def exercise(rng: np.random.Generator, choice: Choice = Choice()) -> Exercise:  # noqa: B008  frozen
-    count = int(rng.choice([1, 2, 3, 4], p=[0.25, 0.4, 0.25, 0.1]))
-    say, write = _WRITERS[rng.integers(len(_WRITERS))]
+    count = int(rng.choice(len(choice.things), p=choice.things)) + 1
+    say, write, respell = _WRITERS[rng.integers(len(_WRITERS))]
     phrases = [say(rng, choice) for _ in range(count)]
     english = listed([phrase.english for phrase in phrases])
-    colour = COLOURS[rng.integers(len(COLOURS))] if rng.random() < 0.3 else None
+    colour = COLOURS[rng.integers(len(COLOURS))] if rng.random() < choice.background else None
     if colour is not None:
         english += f" on {prompts.with_article(colour[0])} background"
     text = write([phrase.said for phrase in phrases], colour, rng, choice)
-    return Exercise(text, english, tuple(phrase.name for phrase in phrases))
+    spelt = respell if rng.random() < RESPELT else str  # names too: what is copied is copied as it was written
+    return Exercise(spelt(text), spelt(english), tuple(spelt(phrase.name) for phrase in phrases))
 
 
 def listed(nouns: Sequence[str]) -> str:
@@ -232,9 +246,9 @@ def _write_chinese(said: list[str], colour: tuple | None, rng: np.random.Generat
     if colour is not None:
         short = colour[1]
         text = _pick(CHINESE.backgrounds, rng).format(text, colour=f"{short}色", short=short)
-    text = _opened(text, CHINESE, 0.35, rng, choice)
+    text = _opened(text, CHINESE, rng, choice)
     text += _pick(("", "", "", "。", "！", "谢谢"), rng) if rng.random() < 0.3 else ""
-    return text.translate(TO_TRADITIONAL) if rng.random() < 0.25 else text
+    return text
 
 
 def _say_spanish(rng: np.random.Generator, choice: Choice) -> Phrase:
@@ -278,10 +292,8 @@ def _write_spanish(said: list[str], colour: tuple | None, rng: np.random.Generat
     text = _joined(said, SPANISH, _spanish_join, rng)
     if colour is not None:
         text = _pick(SPANISH.backgrounds, rng).format(text, colour=colour[2])
-    text = _opened(text, SPANISH, 0.35, rng, choice)
+    text = _opened(text, SPANISH, rng, choice)
     text += "." if rng.random() < 0.2 else ""
-    if rng.random() < 0.25:
-        text = unaccented(text)
     if rng.random() < 0.35:
         text = text[0].upper() + text[1:]
     return text
@@ -306,10 +318,15 @@ def _joined(
     return text
 
 
-def _opened(text: str, dialect: Dialect, share: float, rng: np.random.Generator, choice: Choice) -> str:
+def _opened(text: str, dialect: Dialect, rng: np.random.Generator, choice: Choice) -> str:
     if choice.held:
         return _pick(dialect.held, rng).format(text)
-    return _pick(dialect.openings, rng).format(text) if rng.random() < share else text
+    return _pick(dialect.openings, rng).format(text) if rng.random() < choice.opening else text
 
 
-_WRITERS = ((_say_chinese, _write_chinese), (_say_spanish, _write_spanish))
+def traditional(text: str) -> str:
+    """Simplified Chinese in traditional characters, as far as these lessons go."""
+    return text.translate(TO_TRADITIONAL)
+
+
+_WRITERS = ((_say_chinese, _write_chinese, traditional), (_say_spanish, _write_spanish, unaccented))
