@@ -7,6 +7,7 @@ and learns to say a Chinese or Spanish prompt in the world's English.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from imgrag.pocket.recipes.drills import drill_loss
 from imgrag.pocket.recipes.judging import invented_name
 from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
-from imgrag.pocket.recipes.translating import Choice, Exercise, exercise, translation
+from imgrag.pocket.recipes.translating import Choice, Exercise, exercise, found, translation
 from imgrag.pocket.recipes.vlm import pad, reply_exact, reply_loss
 from imgrag.pocket.world import subwords, world
 from imgrag.pocket.world.words import ABSTRACT, nonce_word
@@ -33,6 +34,8 @@ LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
 KEPT_SHARE = 0.4  # of the steps of translating: with some of the other lessons, lest they are forgotten
 SHORT_SHARE = 0.6
+EXAMINED = Choice(held=True)
+LONGEST = 96  # tokens of a translation
 WORDS_ALONE = Choice(things=(0.0, 0.1, 0.2, 0.3, 0.4), background=0.0, opening=0.0)
 EXERCISES = 32  # a step, the ones most alike in length of four times as many, lest most of it is padding
 FREE_FEEDBACK = (
@@ -207,20 +210,43 @@ KEPT = ((extraction, 10), (validation, 6))
 
 @torch.no_grad()
 def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
-    """Replies word for word right on questions of a seed that training never used."""
+    """Figures on questions of seeds that training never used.
+
+    "exact": replies word for word right. "things": prompts in forms that training never had, all of
+    whose things come out so that a look-up finds them; "everyday": likewise with rarer words.
+    """
     figures = {}
-    for name, question in (("extraction", extraction), ("validation", validation), ("translation", _examined)):
+    for name, question in (
+        ("extraction", extraction),
+        ("validation", validation),
+        ("translation", _examined),
+    ):
         rng = np.random.default_rng((99, len(name)))
         hidden, labels = read_pairs(model, [question(rng) for _ in range(count)], torch.device("cpu"))
-        figures[f"{name}_exact"] = round(
-            reply_exact(hidden.float(), labels, model.lm_head).float().mean().item(), 4
-        )
+        exact = reply_exact(hidden.float(), labels, model.lm_head)
+        figures[f"{name}_exact"] = round(exact.float().mean().item(), 4)
+    for name, choice in (("things", EXAMINED), ("everyday", replace(EXAMINED, rarer=True))):
+        rng = np.random.default_rng((99, len(name)))
+        made = [exercise(rng, choice) for _ in range(count)]
+        replies = translated(model, [one.prompt for one in made])
+        right = [found(reply, one.names) for reply, one in zip(replies, made, strict=True)]
+        figures[f"translation_{name}"] = round(float(np.mean(right)), 4)
     return figures
 
 
 def _examined(rng: np.random.Generator) -> tuple[str, str]:
-    """A translation in one of the forms that training never used."""
-    return translation(rng, Choice(held=True))
+    return translation(rng, EXAMINED)
+
+
+@torch.no_grad()
+def translated(model: Qwen2ForCausalLM, asked: list[str]) -> list[str]:
+    """The model's English for each of these prompts."""
+    words = subwords.tokenizer()
+    chats = [[{"role": "user", "content": prompts.translation_question(text, "English")}] for text in asked]
+    texts = [words.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+    batch = words(texts, return_tensors="pt", padding=True, padding_side="left")
+    replies = model.generate(**batch, max_new_tokens=LONGEST, do_sample=False)
+    return words.batch_decode(replies[:, batch.input_ids.shape[1] :], skip_special_tokens=True)
 
 
 def train(folder: Path, device: torch.device) -> Fitted:

@@ -6,8 +6,12 @@ nobody could translate stand among them and are to be copied, whatever their scr
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +28,7 @@ from imgrag.pocket.world.translations import (
 )
 from imgrag.pocket.world.words import nonce_word
 
+_T = TypeVar("_T")
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 HAN = "一丁七万三上下不世中主久之书云人今他以们会位住体何作你使信元先光入全八公六冰冷出分刀力加化北南卡历去又友双口古可右合同名后向吧听周味命和品哈哥唐四回国图土在地城多夜大天太夫女好如子孔学安完官定宝家富小少尔尼山川工左巴市布希平年康德心志快思恩意成我所手打托技拉持故文斯新方日明星春晶普景晴智月有木本李来林果柯格梅森楼歌正武民水江波泰洛海清温湖漫火热烈爱特玛王玲珍球理琪生用电画白百皮盖盛真知石神福秀科秋空立章童竹笑第米精红约纳线罗美老者肯能色艾花英荣莉菲萨蒂蓝行西见观言记许诗语诺谢豆贝费路车轮达进远通道那里重金铁锁长门间阳阿陈雅雪雷霍青非面韩音顿风飞首香马高魔鲁黄黑龙"
 KANA = "アイウエオカキクケコサシスセソタチツテトナニハヒフヘホマミムメモヤユヨラリルレロワンガギグゴジズダデドバビブベボパピプペポ"
@@ -71,7 +76,10 @@ SPANISH = Dialect(
     ),
     joins=(" y ", " y ", " y ", " y ", " con ", ", ", " junto a ", " al lado de ", " más ", " + ", " & ", " cerca de "),
 )  # fmt: skip
-COLOURS = (  # English, Chinese, and Spanish as said of a masculine and of a feminine thing
+Colour = tuple[str, str, str, str]
+COLOURS: tuple[
+    Colour, ...
+] = (  # English, Chinese, and Spanish as said of a masculine and of a feminine thing
     ("white", "白", "blanco", "blanca"),
     ("gray", "灰", "gris", "gris"),
     ("red", "红", "rojo", "roja"),
@@ -96,6 +104,7 @@ QUALITIES = (
     ("happy", "快乐的", "feliz", "feliz"),
 )
 RESPELT = 0.25  # of the prompts: in traditional characters, without accents
+_BEFORE_NOUNS = {"a", "an", *NUMBERS, *(row[0] for row in (*COLOURS, *QUALITIES))}
 MEASURES = "个个个只只只把辆条台张朵本杯棵颗块件双支顶座架根片串瓶艘位头匹栋束副"
 
 
@@ -138,13 +147,13 @@ class Choice:
     opening: float = 0.4
 
 
-def translation(rng: np.random.Generator, choice: Choice = Choice()) -> tuple[str, str]:  # noqa: B008  frozen
+def translation(rng: np.random.Generator, choice: Choice = Choice()) -> tuple[str, str]:
     """A question for the translation of a prompt, and the answer."""
     made = exercise(rng, choice)
     return prompts.translation_question(made.prompt, "English"), made.english
 
 
-def exercise(rng: np.random.Generator, choice: Choice = Choice()) -> Exercise:  # noqa: B008  frozen
+def exercise(rng: np.random.Generator, choice: Choice = Choice()) -> Exercise:
     count = int(rng.choice(len(choice.things), p=choice.things)) + 1
     say, write, respell = _WRITERS[rng.integers(len(_WRITERS))]
     phrases = [say(rng, choice) for _ in range(count)]
@@ -153,7 +162,9 @@ def exercise(rng: np.random.Generator, choice: Choice = Choice()) -> Exercise:  
     if colour is not None:
         english += f" on {prompts.with_article(colour[0])} background"
     text = write([phrase.said for phrase in phrases], colour, rng, choice)
-    spelt = respell if rng.random() < RESPELT else str  # names too: what is copied is copied as it was written
+    spelt = (
+        respell if rng.random() < RESPELT else str
+    )  # names too: what is copied is copied as it was written
     return Exercise(spelt(text), spelt(english), tuple(spelt(phrase.name) for phrase in phrases))
 
 
@@ -162,11 +173,38 @@ def listed(nouns: Sequence[str]) -> str:
     return " and ".join([", ".join(nouns[:-1]), nouns[-1]] if len(nouns) > 1 else nouns)
 
 
-def _pick(options: Sequence, rng: np.random.Generator):  # noqa: ANN202
+def found(english: str, names: Sequence[str]) -> bool:
+    """Whether a look-up that forgives a letter or two finds just these names in a translation, in their order."""
+    told = re.sub(r" on an? \w+ background$", "", english).replace(" and arrow", " & arrow")
+    nouns = [_noun(part) for part in re.split(r", | and ", told)]
+    return len(nouns) == len(names) and all(map(_alike, nouns, names))
+
+
+def _noun(phrase: str) -> str:
+    """Without article, number and adjective, and not in the plural: "two red boxes" -> "box"."""
+    words = phrase.replace("&", "and").split()
+    while len(words) > 1 and words[0] in _BEFORE_NOUNS:
+        words = words[1:]
+    noun = " ".join(words)
+    return _plurals().get(noun, noun)
+
+
+@cache
+def _plurals() -> dict[str, str]:
+    return {english_plural(name): name for name in world.names()}
+
+
+def _alike(noun: str, name: str) -> bool:
+    """Nearer to this name than to any of the world's, and four letters of five the same."""
+    nearest = difflib.get_close_matches(noun.casefold(), {*world.names(), name.casefold()}, n=1, cutoff=0.8)
+    return nearest == [name.casefold()]
+
+
+def _pick(options: Sequence[_T], rng: np.random.Generator) -> _T:
     return options[rng.integers(len(options))]
 
 
-def _word(words: Sequence, rng: np.random.Generator, choice: Choice):  # noqa: ANN202
+def _word(words: Sequence[_T], rng: np.random.Generator, choice: Choice) -> _T:
     """One of a thing's words, the first twice as often; `rarer` has the others where there are some."""
     if choice.rarer:
         return _pick(words[1:] or words, rng)
@@ -195,7 +233,7 @@ def _counted(name: str, number: int) -> str:
     return f"{NUMBERS[number - 2]} {english_plural(name)}" if number else english_plural(name)
 
 
-def _adjective(rng: np.random.Generator) -> tuple[str, str, str, str] | None:
+def _adjective(rng: np.random.Generator) -> Colour | None:
     luck = rng.random()
     if luck < 0.06:
         return _pick(QUALITIES, rng)
@@ -210,7 +248,9 @@ def _say_chinese(rng: np.random.Generator, choice: Choice) -> Phrase:
     if rng.random() < choice.strange:
         name = _strange(rng, _han)
         space = " " if name[0].isascii() and rng.random() < 0.3 else ""
-        return Phrase(f"一{measure}{space}{name}" if rng.random() < 0.7 else name, prompts.with_article(name), name)
+        return Phrase(
+            f"一{measure}{space}{name}" if rng.random() < 0.7 else name, prompts.with_article(name), name
+        )
     thing: Translations = _pick(translations(), rng)
     word, adjective = _word(thing.chinese, rng, choice), _adjective(rng)
     name = thing.name
@@ -241,7 +281,7 @@ def _han(rng: np.random.Generator) -> str:
     return "".join(_pick(HAN, rng) for _ in range(size))
 
 
-def _write_chinese(said: list[str], colour: tuple | None, rng: np.random.Generator, choice: Choice) -> str:
+def _write_chinese(said: list[str], colour: Colour | None, rng: np.random.Generator, choice: Choice) -> str:
     text = _joined(said, CHINESE, lambda join, following: join + following, rng)
     if colour is not None:
         short = colour[1]
@@ -258,7 +298,11 @@ def _say_spanish(rng: np.random.Generator, choice: Choice) -> Phrase:
         return Phrase(article + name, prompts.with_article(name), name)
     thing: Translations = _pick(translations(), rng)
     noun: Noun = _word(thing.spanish, rng, choice)
-    number = 1 if noun.plural else int(rng.choice([1, 2, 3, 4, 5, 6, 0], p=[0.87, 0.05, 0.02, 0.01, 0.01, 0.01, 0.03]))
+    number = (
+        1
+        if noun.plural
+        else int(rng.choice([1, 2, 3, 4, 5, 6, 0], p=[0.87, 0.05, 0.02, 0.01, 0.01, 0.01, 0.03]))
+    )
     adjective = _adjective(rng)
     name, text = thing.name, noun.text if number == 1 else noun.many
     if adjective:
@@ -288,7 +332,7 @@ def _spliced(rng: np.random.Generator) -> str:
     return one[: (len(one) + 1) // 2] + other[len(other) // 2 :] + _pick(("", "", "r", "x", "ín"), rng)
 
 
-def _write_spanish(said: list[str], colour: tuple | None, rng: np.random.Generator, choice: Choice) -> str:
+def _write_spanish(said: list[str], colour: Colour | None, rng: np.random.Generator, choice: Choice) -> str:
     text = _joined(said, SPANISH, _spanish_join, rng)
     if colour is not None:
         text = _pick(SPANISH.backgrounds, rng).format(text, colour=colour[2])
