@@ -7,7 +7,7 @@ and learns to say a Chinese or Spanish prompt in the world's English.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +28,13 @@ from imgrag.runs.values import verdict_reply
 
 COPYING = Schedule(steps=900, lr=2e-3, seed=4, warmup=100, save_every=450)
 SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
-WORDS = Schedule(steps=1200, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.6)
-TRANSLATING = Schedule(steps=1200, lr=1.5e-3, seed=6, warmup=20, ema=0.99, save_every=100)
+WORDS = Schedule(steps=600, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.8)
+TRANSLATING = Schedule(steps=1200, lr=3e-3, seed=6, warmup=30, ema=0.99, save_every=100)
 LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
 KEPT_SHARE = 0.4  # of the steps of translating: with some of the other lessons, lest they are forgotten
-SHORT_SHARE = 0.6
 EXAMINED = Choice(held=True)
 LONGEST = 96  # tokens of a translation
-WORDS_ALONE = Choice(things=(0.0, 0.1, 0.2, 0.3, 0.4), background=0.0, opening=0.0)
-EXERCISES = 32  # a step, the ones most alike in length of four times as many, lest most of it is padding
 FREE_FEEDBACK = (
     "The picture lacks {}.",
     "No, {} cannot be seen.",
@@ -46,6 +43,20 @@ FREE_FEEDBACK = (
     "It does not show {}.",
     "{} should be there, but I cannot find it.",
 )
+
+
+@dataclass(frozen=True)
+class Exercises:
+    """So many translations a step; in the share `brief` of steps without the question's first line."""
+
+    count: int
+    choice: Choice
+    brief: float = 1.0
+
+
+LISTS = Exercises(32, Choice(things=(0.0, 0.1, 0.2, 0.3, 0.4), background=0.0, opening=0.0))
+SINGLE = Exercises(96, Choice(things=(1.0,), strange=0.05, background=0.0, opening=0.0))
+SENTENCES = Exercises(32, Choice(), brief=0.6)
 
 
 def build(layers: int = LAYERS) -> Qwen2ForCausalLM:
@@ -167,40 +178,42 @@ def _reply_loss(model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: t
         return reply_loss(hidden, labels, model.lm_head)
 
 
-def words_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
-    """Bare lists of things: more words a second than sentences have."""
-    hidden, labels = read(model, _alike(rng, WORDS_ALONE, 1.0), device)
+def exercises_loss(
+    model: Qwen2ForCausalLM, made: Exercises, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    hidden, labels = read(model, _alike(made, rng), device)
     with autocast(device):
         return reply_loss(hidden, labels, model.lm_head)
 
 
-def translating_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
-    """Translations, and at times some of the other lessons."""
-    hidden, labels = read(model, _alike(rng, Choice(), SHORT_SHARE), device)
-    with autocast(device):
-        loss = reply_loss(hidden, labels, model.lm_head)
+def translating_loss(
+    model: Qwen2ForCausalLM, step: int, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """Single words at first and more and more sentences, with some of the other lessons at times."""
+    if rng.random() > 0.25 + 0.6 * step / TRANSLATING.steps:
+        return exercises_loss(model, SINGLE, rng, device)
+    loss = exercises_loss(model, SENTENCES, rng, device)
     for question, count in KEPT if rng.random() < KEPT_SHARE else ():
         loss = loss + _reply_loss(model, [question(rng) for _ in range(count)], device)
     return loss
 
 
-def _alike(rng: np.random.Generator, choice: Choice, brief: float) -> list[tuple[str, str]]:
-    """A quarter of four times as many exercises: the ones in one stretch of lengths. `brief` is the share
-    of steps that ask without the question's first line, which is always the same."""
-    made = sorted((exercise(rng, choice) for _ in range(4 * EXERCISES)), key=_length)
-    begin = int(rng.integers(4)) * EXERCISES
-    short = rng.random() < brief
-    return [(_asked(one, short), one.english) for one in made[begin : begin + EXERCISES]]
+def _alike(made: Exercises, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """A quarter of four times as many as wanted, the ones in one stretch of lengths: less of it is padding."""
+    every = sorted((exercise(rng, made.choice) for _ in range(4 * made.count)), key=_length)
+    begin = int(rng.integers(4)) * made.count
+    brief = rng.random() < made.brief
+    return [(_asked(one, brief), one.english) for one in every[begin : begin + made.count]]
 
 
 def _length(one: Exercise) -> int:
-    """About how many tokens: a byte of what is not English is one."""
-    return len(one.prompt.encode()) + len(one.english)
+    """In tokens."""
+    return len(subwords.tokenizer()(one.prompt + one.english).input_ids)
 
 
-def _asked(one: Exercise, short: bool) -> str:
+def _asked(one: Exercise, brief: bool) -> str:
     question = prompts.translation_question(one.prompt, "English")
-    return question.split("\n", 1)[1] if short else f"<|im_start|>user\n{question}"
+    return question.split("\n", 1)[1] if brief else f"<|im_start|>user\n{question}"
 
 
 # Apart, so that the two tokens of a yes or no count as much as the twenty of a list.
@@ -259,9 +272,9 @@ def train(folder: Path, device: torch.device) -> Fitted:
     torch.manual_seed(TRANSLATING.seed)
     deeper = deepened(model).to(device)
     modules = {"llm": deeper}
-    worded = fit("llm-words", modules, lambda _, rng: words_loss(deeper, rng, device), WORDS, device)
+    worded = fit("llm-words", modules, lambda _, rng: exercises_loss(deeper, LISTS, rng, device), WORDS, device)
     translated = fit(
-        "llm-translating", modules, lambda _, rng: translating_loss(deeper, rng, device), TRANSLATING, device
+        "llm-translating", modules, lambda i, rng: translating_loss(deeper, i, rng, device), TRANSLATING, device
     )
     deeper.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
