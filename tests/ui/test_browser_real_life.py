@@ -1,0 +1,49 @@
+"""Real life in a browser: odd file names, many tabs at once, a connection that is cut, a reload in mid-run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.served import served
+from tests.ui.test_browser import browser, run, sync_api, wait_for  # noqa: F401  a fixture
+from tests.ui.test_browser_corrections import PROMPT, finished, picture, unfold
+from tests.ui.test_browser_history import drop, opened, page_in, person  # noqa: F401  a fixture
+
+NAMES = ("a%20b", "50% off #1?", "größe 图 100%")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("life") / "results"
+
+
+@pytest.fixture(scope="module")
+def url(results) -> Iterator[str]:
+    with served(*page_in(results.parent)) as address:
+        yield address
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_may_be_called_anything(person, url, results, tmp_path, name):  # noqa: F811
+    page = opened(person, url)
+    drawn = finished(page, results, lambda page: run(page, PROMPT))
+    unfold(page, "references")
+    mine = shutil.copy(picture(tmp_path, "toolbox"), tmp_path / f"{name}.png")
+    page.set_input_files("#ir-own-picture input[type=file]", mine)
+    page.wait_for_function("document.querySelector('#ir-own-picture img')?.naturalWidth > 0")
+    record = finished(page, results, lambda page: page.click("#ir-do-own"))
+    kept = f"{name}.png".replace("?", "")  # no name of a file everywhere, so Gradio drops it
+    assert [(r["file"], r["own"]) for r in record["references"]] == [(kept, True)]
+    assert f"guided by {kept}" in page.inner_text("#ir-result .ir-trace")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="All as zip").click()
+    download.value.save_as(tmp_path / f"{name}.zip")
+
+    saved = Path(shutil.copy(results / drawn["id"] / "result.png", tmp_path / f"{name}.png"))
+    for file, known in ((saved, drawn), (tmp_path / f"{name}.zip", record)):
+        again = finished(page, results, lambda page, file=file: drop(page, "#ir-right", file))
+        assert again["pixels"] == known["pixels"]
