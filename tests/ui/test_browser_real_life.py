@@ -10,7 +10,7 @@ import pytest
 
 from tests.served import served
 from tests.ui.test_browser import browser, run, sync_api, wait_for  # noqa: F401  a fixture
-from tests.ui.test_browser_corrections import PROMPT, finished, picture, unfold
+from tests.ui.test_browser_corrections import LINGERING, PROMPT, finished, picture, unfold
 from tests.ui.test_browser_history import drop, opened, page_in, person  # noqa: F401  a fixture
 
 NAMES = ("a%20b", "50% off #1?", "größe 图 100%")
@@ -47,3 +47,25 @@ def test_a_file_may_be_called_anything(person, url, results, tmp_path, name):  #
     for file, known in ((saved, drawn), (tmp_path / f"{name}.zip", record)):
         again = finished(page, results, lambda page, file=file: drop(page, "#ir-right", file))
         assert again["pixels"] == known["pixels"]
+
+
+def tabs(person: sync_api.BrowserContext, url: str, count: int) -> list[sync_api.Page]:  # noqa: F811
+    return [opened(person, url) for _ in range(count)]
+
+
+def test_eight_open_tabs_can_draw_in_turn(person, url, results):  # noqa: F811
+    for number, page in enumerate(tabs(person, url, 8)):
+        finished(page, results, lambda page, number=number: run(page, f"quick a cat {number}"))
+
+
+def test_eight_tabs_that_draw_at_once_all_come_to_their_end(person, url):  # noqa: F811
+    pages = tabs(person, url, 8)
+    run(pages[0], LINGERING)
+    for number, page in enumerate(pages[1:], start=1):
+        run(page, f"quick a cat {number}")
+    pages[7].wait_for_selector("#ir-elsewhere:has-text('Other tabs of this browser are at work')")
+    for page in pages:
+        wait_for(page, "finished")
+    for number, page in enumerate(pages[1:], start=1):
+        assert f"a cat {number}" in page.inner_text(".ir-trace")
+    assert pages[7].is_hidden("#ir-elsewhere")
