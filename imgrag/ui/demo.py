@@ -30,7 +30,7 @@ from imgrag.ui.create.layout.panels import Panels, build_panels
 from imgrag.ui.create.layout.settings import Controls, build_controls
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
-from imgrag.ui.history.owners import KEPT_OR_NEW, browser_key
+from imgrag.ui.history.owners import ARRIVAL, browser_key
 from imgrag.ui.language import both, label, words
 from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
@@ -126,7 +126,9 @@ def build_demo(
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        demo.load(None, key, key, js=KEPT_OR_NEW, **quiet).then(past.arrive, key, outputs, **quiet)
+        left = gr.JSON(visible=False)
+        arriving = demo.load(None, key, [key, left], js=ARRIVAL, **quiet)
+        arriving.then(past.arrive, [key, left], [*outputs, controls.prompt], **quiet)
         fields = panels.forms.fields
         demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.served import served
 from tests.ui.test_browser import browser, run, sync_api, wait_for  # noqa: F401  a fixture
-from tests.ui.test_browser_corrections import LINGERING, PROMPT, finished, picture, unfold
+from tests.ui.test_browser_corrections import LINGERING, PROMPT, finished, picture, records, take_steps, unfold
 from tests.ui.test_browser_history import drop, opened, page_in, person  # noqa: F401  a fixture
 
 NAMES = ("a%20b", "50% off #1?", "größe 图 100%")
@@ -69,3 +69,29 @@ def test_eight_tabs_that_draw_at_once_all_come_to_their_end(person, url):  # noq
     for number, page in enumerate(pages[1:], start=1):
         assert f"a cat {number}" in page.inner_text(".ir-trace")
     assert pages[7].is_hidden("#ir-elsewhere")
+
+
+STOPPED = "This run was stopped when the page was reloaded or cut off."
+MESSAGE = f"#ir-banner .ir-banner:has-text('{STOPPED}')"
+
+
+def at_step(page: sync_api.Page, prompt: str, stage: str, taken: int = 3) -> None:  # noqa: F811
+    """Begin a run and wait until it is in the middle of a stage."""
+    take_steps(page, taken)
+    run(page, prompt)
+    page.wait_for_selector(f'.ir-stage-{stage} [data-status="running"] .ir-badge:has-text("Step")')
+
+
+def test_a_reload_in_mid_run_offers_to_go_on(person, url, results):  # noqa: F811
+    page = opened(person, url)
+    at_step(page, LINGERING, "enhanced")
+    page.reload()
+    page.wait_for_selector(MESSAGE)
+    (left,) = [record for record in records(results).values() if record["state"] == "stopped"]
+    assert [stage["name"] for stage in left["stages"]][-1] == "references"
+    record = finished(page, results, lambda page: page.click("#ir-continue"))
+    assert (record["id"], record["stages"][:4]) == (left["id"], left["stages"])
+    page.reload()
+    page.wait_for_selector('#ir-strip [data-phase="idle"], #ir-strip .ir-strip')
+    page.wait_for_timeout(1000)
+    assert page.locator(".ir-banner").count() == 0
