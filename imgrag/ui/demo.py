@@ -197,7 +197,11 @@ def app_settings(demo: gr.Blocks, hosts: Hosts, most: int) -> dict[str, Any]:
             yield
 
     guard = Middleware(Guard, pictures=file_arguments(demo), framed=hosts.routed)
-    return {"middleware": [guard, Middleware(Streams, demo=demo)], "routes": health.routes(), "lifespan": lifespan}
+    return {
+        "middleware": [guard, Middleware(Streams, demo=demo)],
+        "routes": health.routes(),
+        "lifespan": lifespan,
+    }
 
 
 def sweep(folder: Path) -> None:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.served import served
 from tests.ui.test_browser import browser, run, sync_api, wait_for  # noqa: F401  a fixture
-from tests.ui.test_browser_corrections import LINGERING, PROMPT, finished, picture, records, take_steps, unfold
+from tests.ui.test_browser_corrections import (
+    LINGERING,
+    PROMPT,
+    finished,
+    picture,
+    records,
+    take_steps,
+    unfold,
+)
 from tests.ui.test_browser_history import drop, opened, page_in, person  # noqa: F401  a fixture
 
 NAMES = ("a%20b", "50% off #1?", "größe 图 100%")
@@ -71,11 +82,12 @@ def test_eight_tabs_that_draw_at_once_all_come_to_their_end(person, url):  # noq
     assert pages[7].is_hidden("#ir-elsewhere")
 
 
+ODD = 'slow <b>a dog</b> & a "cat"'
 STOPPED = "This run was stopped when the page was reloaded or cut off."
 MESSAGE = f"#ir-banner .ir-banner:has-text('{STOPPED}')"
 
 
-def at_step(page: sync_api.Page, prompt: str, stage: str, taken: int = 3) -> None:  # noqa: F811
+def at_step(page: sync_api.Page, prompt: str, stage: str, taken: int = 3) -> None:
     """Begin a run and wait until it is in the middle of a stage."""
     take_steps(page, taken)
     run(page, prompt)
@@ -94,4 +106,91 @@ def test_a_reload_in_mid_run_offers_to_go_on(person, url, results):  # noqa: F81
     page.reload()
     page.wait_for_selector('#ir-strip [data-phase="idle"], #ir-strip .ir-strip')
     page.wait_for_timeout(1000)
+    assert page.locator(".ir-banner").count() == 0
+
+
+def test_a_reload_before_a_first_step_gives_the_prompt_back(person, url):  # noqa: F811
+    page = opened(person, url)
+    at_step(page, ODD, "initial", 2)
+    page.reload()
+    page.wait_for_selector("#ir-banner .ir-banner:has-text('before a first step was done')")
+    assert page.input_value("#ir-prompt textarea") == ODD
+    assert page.is_hidden("#ir-continue")
+
+
+class Line:
+    """A line to a port of this machine, which can be cut: whoever talks over it is hung up, and nobody gets through.
+
+    Args:
+        unnoticed: the other end is not told.
+    """
+
+    def __init__(self, port: int, unnoticed: bool = False) -> None:
+        self._far, self._unnoticed, self._up = port, unnoticed, True
+        self._ends: list[socket.socket] = []
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}/"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def cut(self) -> None:
+        self._up = False
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        self._ends, self._up = [], True
+
+    def _serve(self) -> None:
+        while True:
+            near, _ = self._door.accept()
+            if not self._up:
+                near.close()
+                continue
+            try:
+                far = socket.create_connection(("127.0.0.1", self._far))
+            except OSError:  # the page's server has ended
+                near.close()
+                continue
+            self._ends += [near] if self._unnoticed else [near, far]
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        """Hand on what comes, until it ends; what the far end says to a cut line goes nowhere."""
+        with suppress(OSError):
+            while part := one.recv(65536):
+                with suppress(OSError):
+                    other.sendall(part)
+        if self._up:
+            with suppress(OSError):
+                other.shutdown(socket.SHUT_WR)
+
+
+def port_of(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
+
+
+def test_a_run_that_was_cut_off_goes_on_once_the_line_is_back(person, url, results):  # noqa: F811
+    line = Line(port_of(url))
+    page = opened(person, line.url)
+    at_step(page, LINGERING, "enhanced")
+    line.cut()
+    page.wait_for_selector(".toast-body:has-text('Connection')")
+    page.wait_for_timeout(5000)
+    line.mend()
+    page.wait_for_selector(MESSAGE)
+    record = finished(page, results, lambda page: page.click("#ir-continue"))
+    assert [stage["name"] for stage in record["stages"]][-1] == "second_verdict"
+
+
+def test_what_came_to_its_end_while_the_line_was_down_is_shown(person, url):  # noqa: F811
+    line = Line(port_of(url), unnoticed=True)
+    page = opened(person, line.url)
+    at_step(page, LINGERING, "enhanced")
+    line.cut()
+    page.wait_for_timeout(8000)
+    line.mend()
+    page.wait_for_selector("#ir-result .ir-report:has-text('came to its end while the page was away')")
+    page.wait_for_selector("#ir-result .ir-slider img")
     assert page.locator(".ir-banner").count() == 0

@@ -228,7 +228,9 @@ def outcome(run: Run) -> str:
 
 def elsewhere() -> str:
     """That the page waits for others of its browser; page.js shows it while that is so."""
-    return notice(say("Other tabs of this browser are at work. This one shows its own as soon as one of them is done."))
+    return notice(
+        say("Other tabs of this browser are at work. This one shows its own as soon as one of them is done.")
+    )
 
 
 def notice(words: str) -> str:

@@ -126,7 +126,9 @@ class Runs:
 
     def lost(self, prompt: str) -> Updates:
         """Updates that say of a run that it ended before anything of it was kept."""
-        words = say("This page was reloaded or cut off before a first step was done. Your prompt is in its field again.")
+        words = say(
+            "This page was reloaded or cut off before a first step was done. Your prompt is in its field again."
+        )
         return self._said(replace(Board(prompt=prompt), phase="stopped", message=words))
 
     def run_of(self, request: gr.Request) -> Run | None:
