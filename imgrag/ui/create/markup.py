@@ -227,10 +227,9 @@ def outcome(run: Run) -> str:
 
 
 def elsewhere() -> str:
-    """That the page waits for others of its browser; page.js shows it while that is so."""
-    return notice(
-        say("Other tabs of this browser are at work. This one shows its own as soon as one of them is done.")
-    )
+    """That the page waits for others of its browser; page.css shows it while streams.js says so."""
+    words = say("Other tabs of this browser are at work. This one goes on as soon as one of them is done.")
+    return f'<p role="status">{icon("waiting")}<span>{escape(words)}</span></p>'
 
 
 def notice(words: str) -> str:

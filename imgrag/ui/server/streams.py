@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import gradio as gr
 
 HEARTBEAT = f"{API}heartbeat/"
-SCRIPT = f"<script>{Path(__file__).with_suffix('.js').read_text(encoding='utf-8')}</script></head>".encode()
+FILE = Path(__file__).parents[1] / "streams.js"
+SCRIPT = f"<script>{FILE.read_text(encoding='utf-8')}</script></head>".encode()
 
 
 class Streams:
