@@ -60,8 +60,11 @@ class Past:
             return [*await to_thread.run_sync(self._visited, request, key), gr.skip()]
         run_id, prompt = str(left.get("run") or ""), clean(str(left["prompt"]))[:MAX_PROMPT]
         at_work = await self._at_work(run_id)
-        if at_work or self._runs.is_used(request):
+        if self._runs.is_used(request):  # something else was begun meanwhile
             return [*self._runs.as_it_is(), gr.skip()]
+        if at_work:
+            error = RecordError("The run that was on this page is still at work. It will be in the history.")
+            return [*self._runs.refused(request, error), gr.skip()]
         return await to_thread.run_sync(self._left, request, key, run_id, prompt)
 
     async def _at_work(self, run_id: str) -> bool:
