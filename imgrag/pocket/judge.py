@@ -55,7 +55,7 @@ class Judge:
     def scores(self, image: Image.Image) -> torch.Tensor:
         """The best cosine of every slot with every picture, float32 [slots, n], slots as in `SLOTS`."""
         scene = _scene(image)
-        background = scene[:, [*range(BAND), *range(-BAND, 0)]].flatten(1).median(1).values
+        background = _background(scene)
         seen = _shifted(scene - background[:, None, None])  # [slots * shifts, 3, 1024]
         shade = torch.einsum("spc,p->sc", seen, background)
         products = self._bank @ torch.cat([seen.flatten(1), -shade], dim=1).T  # [n * sizes, slots * shifts]
@@ -69,13 +69,23 @@ class Judge:
         order = self.scores(image)[list(SLOTS).index(slot)].argsort(descending=True)
         return [self.names[i] for i in order.tolist()]
 
+    def shown(self, image: Image.Image) -> tuple[str, ...]:
+        """The name that comes first in each slot, as in `SLOTS`; "" where even that one is too far."""
+        best = self.scores(image).max(1)
+        return tuple(
+            self.names[place] if cosine >= FLOOR else ""
+            for cosine, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        )
+
     def present(self, image: Image.Image, name: str) -> bool:
-        """Whether `name` comes first among all in any slot.
+        """Whether `name` comes first among all in any slot, and near enough.
 
         Raises:
             ValueError: the judge does not know the name.
         """
-        return self.names.index(name) in self.scores(image).argmax(1).tolist()
+        if name not in self.names:
+            raise ValueError(f"The judge does not know '{name}'.")
+        return name in self.shown(image)
 
     def objects(self, image: Image.Image) -> set[str]:
         """The names of all it recognises, in either layout; a smear is none of them."""
@@ -92,6 +102,18 @@ def bundled() -> Judge:
     """The judge of the pictures in the pocket library."""
     pictures = [Image.open(world.LIBRARY / icon.file_name) for icon in world.icons()]
     return Judge(pictures, world.names())
+
+
+def ground(image: Image.Image) -> str:
+    """The world's colour that the background is nearest to."""
+    colours = world.colour_values()
+    distances = (colours - _background(_scene(image))).norm(dim=1)
+    return list(world.COLOURS)[int(distances.argmin())]
+
+
+def _background(scene: torch.Tensor) -> torch.Tensor:
+    """What the empty rows show, float32 [3] in 0..1."""
+    return scene[:, [*range(BAND), *range(-BAND, 0)]].flatten(1).median(1).values
 
 
 def _sizes(slots: torch.Tensor) -> torch.Tensor:
