@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imgrag.bench.fidelity.wordings import Asked, Wording
+from imgrag.bench.fidelity.asking import Asked, Wording
 from imgrag.pocket.world import world
 from imgrag.runs.values import Reference, Run
 
@@ -69,9 +69,7 @@ class Answer:
     @property
     def lacking(self) -> tuple[Asked, ...]:
         """The things of which there are not as many as were asked for."""
-        return tuple(
-            thing for thing in self.case.things if self.count(thing) < (thing.number or PLURAL)
-        )
+        return tuple(thing for thing in self.case.things if self.count(thing) < (thing.number or PLURAL))
 
     @property
     def to_decline(self) -> bool:

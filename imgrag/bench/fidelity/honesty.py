@@ -36,6 +36,7 @@ GROUPS: Mapping[str, tuple[Bar, ...]] = {"wording": WORDING, "honesty": HONESTY}
 BARS = (*WORDING, *HONESTY)
 
 Test = Callable[[Answer], bool]
+Kinds = dict[str, dict[str, Any]]
 
 
 def figures(answers: Sequence[Answer]) -> dict[str, Figure]:
@@ -56,9 +57,9 @@ def figures(answers: Sequence[Answer]) -> dict[str, Figure]:
     return {key: figure for key, figure in found.items() if figure.n}
 
 
-def by_kind(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
+def by_kind(answers: Sequence[Answer]) -> Kinds:
     """How many of each kind are what; `short` are the prompts that were neither drawn nor honestly declined."""
-    kinds = {}
+    kinds: Kinds = {}
     for key in KINDS:
         if of_kind := _of(answers, [key]):
             asking, declining = [a for a in of_kind if a.case.things], [a for a in of_kind if a.to_decline]
@@ -72,7 +73,7 @@ def by_kind(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
                 "leaving": len(leaving), "left_out_said": sum(a.tells_left_out for a in leaving if a.run),
                 "wrong_references": sum(bool(a.wrong_references) for a in of_kind),
                 "denied": sum(not a.claims for a in right),
-                "short": [a.case.prompt for a in of_kind if a.claims_falsely or a.to_decline > a.honest],
+                "short": [a.case.prompt for a in of_kind if a.claims_falsely or (a.to_decline and not a.honest)],
             }  # fmt: skip
     return kinds
 
@@ -80,7 +81,16 @@ def by_kind(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
 def print_kinds(kinds: Mapping[str, Mapping[str, Any]]) -> None:
     """A table, a kind a row: counts, and what they are of."""
     table = Table(title="kinds of prompts, what came of them", title_justify="left")
-    for heading in ("kind", "right", "claims", "false", "honest", "left out, said", "wrong reference", "right, denied"):
+    for heading in (
+        "kind",
+        "right",
+        "claims",
+        "false",
+        "honest",
+        "left out, said",
+        "wrong reference",
+        "right, denied",
+    ):
         table.add_column(heading, justify="left" if heading == "kind" else "right")
     for key, row in kinds.items():
         table.add_row(

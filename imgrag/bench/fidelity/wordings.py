@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 
 from imgrag.bench.fidelity import phrasebook as book
+from imgrag.bench.fidelity.asking import Wording, asked, world_set
 from imgrag.engine.prompts import with_article
 from imgrag.pocket.world import world
 
@@ -17,52 +17,6 @@ FIRST_SEED = 3000
 PER_KIND = 12 / 200  # cases of a kind for each prompt that the bench is asked for
 UNUSED = ("bow and arrow",)  # as a list it would be two things
 SETS = ("known", "unseen", "shown")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A thing of the world that a prompt asks for.
-
-    Attributes:
-        names: the world's name for it, then others that serve as well.
-        number: how many are asked for; 0 of a plural that says no number.
-        said: what the prompt calls it.
-    """
-
-    names: tuple[str, ...]
-    number: int = 1
-    said: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.names[0]
-
-    @property
-    def known(self) -> bool:
-        """Whether the generator draws it without a reference."""
-        return world_set(self.name) == "known"
-
-
-@dataclass(frozen=True)
-class Wording:
-    """A prompt of a kind, and the truth about it.
-
-    Attributes:
-        things: what of the world it asks for.
-        nobody: words for things that nobody has a picture of.
-        declinable: what need not be drawn, as long as it is said: styles, adjectives.
-        unwanted: names of the world that it does not want to see.
-        ground: the colour of the background, if it says one.
-    """
-
-    prompt: str
-    things: tuple[Asked, ...] = ()
-    nobody: tuple[str, ...] = ()
-    declinable: tuple[str, ...] = ()
-    unwanted: tuple[str, ...] = ()
-    ground: str = ""
-    kind: str = ""
-    seed: int = 0
 
 
 Make = Callable[[np.random.Generator, int], Iterator[Wording]]
@@ -86,18 +40,6 @@ def wording_cases(prompts: int, kinds: Sequence[str] = ()) -> list[Wording]:
             seeds = range(FIRST_SEED + 1000 * place, FIRST_SEED + 1000 * place + count)
             cases += [replace(case, kind=key, seed=seed) for case, seed in zip(made, seeds, strict=True)]
     return cases
-
-
-@cache
-def world_set(name: str) -> str:
-    """The set of a name of the world: "known", "shown" or "unseen"."""
-    return next(icon.set for icon in world.icons() if icon.name == name)
-
-
-def asked(name: str, number: int = 1, said: str = "") -> Asked:
-    """A thing by its names, parted by "|"."""
-    names = tuple(name.split("|"))
-    return Asked(names, number, said or names[0])
 
 
 def _names(*sets: str) -> list[str]:
@@ -202,7 +144,16 @@ def _plurals(rng: np.random.Generator, count: int) -> Iterator[Wording]:
 
 
 def _numbers(rng: np.random.Generator, count: int) -> Iterator[Wording]:
-    ways = (("two", 2), ("3", 3), ("2", 2), ("three", 3), ("a pair of", 2), ("five", 5), ("a couple of", 2), ("4", 4))
+    ways = (
+        ("two", 2),
+        ("3", 3),
+        ("2", 2),
+        ("three", 3),
+        ("a pair of", 2),
+        ("five", 5),
+        ("a couple of", 2),
+        ("4", 4),
+    )
     for number, (said, name) in enumerate(_said(book.PLURALS, count, rng)):
         way, many = ways[number % len(ways)]
         yield Wording(f"{way} {said}", (asked(name, many, said),))
@@ -224,13 +175,22 @@ def _many(rng: np.random.Generator, count: int) -> Iterator[Wording]:
 
 
 def _three(rng: np.random.Generator, count: int) -> Iterator[Wording]:
-    templates = ("{a}, {b} and {c}", "{a} and {b} and {c}", "{a} with {b} and {c}", "{bare_a}, {bare_b}, {bare_c}")
+    templates = (
+        "{a}, {b} and {c}",
+        "{a} and {b} and {c}",
+        "{a} with {b} and {c}",
+        "{bare_a}, {bare_b}, {bare_c}",
+    )
     for number, (one, other) in enumerate(_duos(rng, count)):
         names = rng.permutation([one, other, _partner(f"{one} {other}", rng)]).tolist()
-        yield Wording(_filled(templates[number % len(templates)], *names), tuple(asked(name) for name in names))
+        yield Wording(
+            _filled(templates[number % len(templates)], *names), tuple(asked(name) for name in names)
+        )
 
 
-def _foreign(entries: Sequence[tuple[str, str]], templates: Sequence[str], bare: Callable[[str], str]) -> Make:
+def _foreign(
+    entries: Sequence[tuple[str, str]], templates: Sequence[str], bare: Callable[[str], str]
+) -> Make:
     """Two things, the second a known one, in the words of another language; every fourth alone."""
 
     def make(rng: np.random.Generator, count: int) -> Iterator[Wording]:
@@ -250,7 +210,16 @@ def _foreign(entries: Sequence[tuple[str, str]], templates: Sequence[str], bare:
 
 def _emoji(rng: np.random.Generator, count: int) -> Iterator[Wording]:
     """Characters of the world's own pictures, and others that show the same."""
-    templates = ("{a}{b}", "{a} {b}", "{a} + {b}", "{a}", "{a} and {b}", "draw {a} and {b}", "{a}, {b}!", "a {a} and {named}")
+    templates = (
+        "{a}{b}",
+        "{a} {b}",
+        "{a} + {b}",
+        "{a}",
+        "{a} and {b}",
+        "draw {a} and {b}",
+        "{a}, {b}!",
+        "a {a} and {named}",
+    )
     others = list(_said(book.EMOJI, count, rng))
     for number, (one, other) in enumerate(_duos(rng, count)):
         first, name = others[number] if number % 4 == 1 else (_character(one), one)
@@ -288,7 +257,10 @@ def _strangers(words: Sequence[str]) -> Make:
     def make(rng: np.random.Generator, count: int) -> Iterator[Wording]:
         for number, word in enumerate(_turns(words, count, rng)):
             stranger = word if word[0].isupper() else with_article(word)
-            nobody, known = word.removeprefix("a ").removeprefix("an ").removeprefix("the "), _partner(word, rng)
+            nobody, known = (
+                word.removeprefix("a ").removeprefix("an ").removeprefix("the "),
+                _partner(word, rng),
+            )
             duo = (stranger, with_article(known))
             prompts = (" and ".join(duo), " and ".join(duo[::-1]), stranger)
             yield Wording(prompts[number % 3], (asked(known),) if number % 3 < 2 else (), (nobody,))
