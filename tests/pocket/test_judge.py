@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from imgrag.errors import LibraryError
-from imgrag.pocket.judge import SLOTS, Judge, bundled
+from imgrag.pocket.judge import FLOOR, SLOTS, Judge, bundled, ground
 from imgrag.pocket.world import twemoji, world
 
 COLOURS = list(world.COLOURS)
@@ -166,3 +166,24 @@ def test_without_npm_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LibraryError, match="Node"):
         twemoji.fetch(tmp_path / "pictures")
+
+
+def test_what_is_nearest_but_far_is_absent():
+    judge, dog = bundled(), world.scene_image(("dog",), "white")
+    far = Image.blend(dog, world.scene_image(("fire extinguisher",), "white"), 0.45)
+    assert judge.present(dog, "dog")
+    nearest = judge.scores(far).max(1)
+    assert float(nearest.values.min()) < FLOOR
+    shown = judge.shown(far)
+    assert [name == "" for name in shown] == (nearest.values < FLOOR).tolist()
+
+
+def test_each_slot_tells_what_it_shows():
+    assert bundled().shown(world.scene_image(("owl", "owl"), "blue"))[:2] == ("owl", "owl")
+    assert bundled().shown(world.scene_image(("taco",), "blue"))[2] == "taco"
+    assert bundled().shown(Image.new("RGB", (64, 64), world.COLOURS["red"])) == ("", "", "")
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_the_ground_is_told_by_its_name(colour):
+    assert ground(spoilt(world.scene_image(("dog", "castle"), colour), 1)) == colour
