@@ -24,7 +24,8 @@ SHIFT = 2  # px, how far an object may lie from its slot
 SCALES = (0.9, 1.0, 1.1)
 BAND = 8  # px, the rows at the top and at the bottom that are background in every scene
 FLOOR = 0.5  # cosine below which a slot holds nothing that has a name
-CLEAR = 0.6  # of the second's distance from 1 is the first's at most; a smear is as near to many icons
+NEAR = 0.8  # of the second's distance from 1 is the first's at most; a smear is as near to many icons
+CLEAR = 0.6  # likewise of what is named without being asked for
 SLOTS = {"left": world.SLOTS_TWO[0], "right": world.SLOTS_TWO[1], "middle": world.SLOTS_ONE[0]}
 
 
@@ -71,11 +72,10 @@ class Judge:
 
     def shown(self, image: Image.Image) -> tuple[str, ...]:
         """The name that comes first in each slot, as in `SLOTS`; "" where even that one is too far."""
-        best = self.scores(image).max(1)
-        return tuple(
-            self.names[place] if cosine >= FLOOR else ""
-            for cosine, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        )
+        best = self.scores(image).topk(2, dim=1)
+        names = [self.names[place] for place in best.indices[:, 0].tolist()]
+        near = _is_near(best.values, NEAR).tolist()
+        return tuple(name if is_near else "" for name, is_near in zip(names, near, strict=True))
 
     def present(self, image: Image.Image, name: str) -> bool:
         """Whether `name` comes first among all in any slot, and near enough.
@@ -90,10 +90,10 @@ class Judge:
     def objects(self, image: Image.Image) -> set[str]:
         """The names of all it recognises, in either layout; a smear is none of them."""
         best = self.scores(image).topk(2, dim=1)
-        first, second = best.values.T
+        first = best.values[:, 0]
         left, right, middle = range(len(SLOTS))
         looked_at = [middle] if first[middle] >= first[[left, right]].max() else [left, right]
-        clear = (first >= FLOOR) & (1 - first <= CLEAR * (1 - second))
+        clear = _is_near(best.values, CLEAR)
         return {self.names[int(best.indices[slot, 0])] for slot in looked_at if clear[slot]}
 
 
@@ -109,6 +109,12 @@ def ground(image: Image.Image) -> str:
     colours = world.colour_values()
     distances = (colours - _background(_scene(image))).norm(dim=1)
     return list(world.COLOURS)[int(distances.argmin())]
+
+
+def _is_near(best: torch.Tensor, share: float) -> torch.Tensor:
+    """Whether the first of the two best cosines [slots, 2] is near, and its distance so small a share of the second's."""
+    first, second = best.T
+    return (first >= FLOOR) & (1 - first <= share * (1 - second))
 
 
 def _background(scene: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from imgrag.errors import LibraryError
-from imgrag.pocket.judge import FLOOR, SLOTS, Judge, bundled, ground
+from imgrag.pocket.judge import SLOTS, Judge, bundled, ground
 from imgrag.pocket.world import twemoji, world
 
 COLOURS = list(world.COLOURS)
@@ -169,13 +169,14 @@ def test_without_npm_the_message_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_what_is_nearest_but_far_is_absent():
-    judge, dog = bundled(), world.scene_image(("dog",), "white")
-    far = Image.blend(dog, world.scene_image(("fire extinguisher",), "white"), 0.45)
-    assert judge.present(dog, "dog")
-    nearest = judge.scores(far).max(1)
-    assert float(nearest.values.min()) < FLOOR
-    shown = judge.shown(far)
-    assert [name == "" for name in shown] == (nearest.values < FLOOR).tolist()
+    """Halfway between two things one of them still comes first, and neither is there."""
+    judge = bundled()
+    scenes = [world.scene_image((name,), "white") for name in ("dog", "fire extinguisher")]
+    halfway = Image.blend(*scenes, 0.48)
+    assert judge.rank(halfway, "middle")[0] == "dog"
+    assert judge.present(scenes[0], "dog")
+    assert not judge.present(halfway, "dog")
+    assert judge.present(Image.blend(*scenes, 0.2), "dog")
 
 
 def test_each_slot_tells_what_it_shows():
