@@ -24,7 +24,7 @@ SHIFT = 2  # px, how far an object may lie from its slot
 SCALES = (0.9, 1.0, 1.1)
 BAND = 8  # px, the rows at the top and at the bottom that are background in every scene
 FLOOR = 0.5  # cosine below which a slot holds nothing that has a name
-NEAR = 0.8  # of the second's distance from 1 is the first's at most; a smear is as near to many icons
+NEAR = 0.9  # of the second's distance from 1 is the first's at most; a smear is as near to many icons
 CLEAR = 0.6  # likewise of what is named without being asked for
 SLOTS = {"left": world.SLOTS_TWO[0], "right": world.SLOTS_TWO[1], "middle": world.SLOTS_ONE[0]}
 
