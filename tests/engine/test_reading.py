@@ -144,10 +144,13 @@ def test_a_negative_block_goes_to_the_negative_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", ["a man (old) with a dog", "a fox by Monet, 8k", "three dogs and two cats", "a [very] odd prompt:1"]
+    "prompt",
+    ["a man (old) with a dog", "a fox by Monet, 8k", "three dogs and two cats", "a [very] odd prompt:1"],
 )
 def test_where_words_have_no_end_a_prompt_stays_as_it_is(prompt: str) -> None:
-    assert read_openly(prompt.replace("[", "").replace("]", "")).prompt == prompt.replace("[", "").replace("]", "")
+    assert read_openly(prompt.replace("[", "").replace("]", "")).prompt == prompt.replace("[", "").replace(
+        "]", ""
+    )
 
 
 def test_where_words_have_no_end_things_are_whole_phrases_and_known() -> None:

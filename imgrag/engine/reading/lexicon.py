@@ -106,8 +106,8 @@ class Lexicon:
             return None
         spellings = {**self._vocabulary.words, **self._vocabulary.names}
         most = 1 if len(text) < LONG else 2
-        best = process.extract(text, spellings.keys(), scorer=OSA.distance, score_cutoff=most, limit=4)
-        best = [found for found in best if found[0][0] == text[0] or found[1] < most or len(text) > LONG]
+        found = process.extract(text, spellings.keys(), scorer=OSA.distance, score_cutoff=most, limit=9)
+        best = [slip for slip in found if slip[0][0] == text[0] or (slip[1] < 2 and len(text) > SHORTEST)]
         names = {spellings[spelling] for spelling, distance, _ in best if distance == best[0][1]}
         return names.pop() if len(names) == 1 else None
 

@@ -272,9 +272,15 @@ def train(folder: Path, device: torch.device) -> Fitted:
     torch.manual_seed(TRANSLATING.seed)
     deeper = deepened(model).to(device)
     modules = {"llm": deeper}
-    worded = fit("llm-words", modules, lambda _, rng: exercises_loss(deeper, LISTS, rng, device), WORDS, device)
+    worded = fit(
+        "llm-words", modules, lambda _, rng: exercises_loss(deeper, LISTS, rng, device), WORDS, device
+    )
     translated = fit(
-        "llm-translating", modules, lambda i, rng: translating_loss(deeper, i, rng, device), TRANSLATING, device
+        "llm-translating",
+        modules,
+        lambda i, rng: translating_loss(deeper, i, rng, device),
+        TRANSLATING,
+        device,
     )
     deeper.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
