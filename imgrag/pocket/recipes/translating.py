@@ -201,7 +201,7 @@ def _alike(noun: str, name: str) -> bool:
 
 
 def _pick(options: Sequence[_T], rng: np.random.Generator) -> _T:
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]
 
 
 def _word(words: Sequence[_T], rng: np.random.Generator, choice: Choice) -> _T:
