@@ -6,8 +6,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
-from imgrag.pocket.recipes import translating
+from imgrag.pocket.recipes import llm, translating
 from imgrag.pocket.recipes.translating import Choice, exercise, found
 from imgrag.pocket.world import world
 from imgrag.pocket.world.translations import (
@@ -91,3 +92,12 @@ def test_a_look_up_forgives_a_letter_and_no_other_thing() -> None:
     assert not found("a cat", ("bat",))
     assert not found("a cat and a dog", ("cat",))
     assert not found("a zorblux zam", ("zorblax",))
+
+
+def test_a_deepened_model_begins_as_what_it_was() -> None:
+    torch.manual_seed(0)
+    model = llm.build().eval()
+    tokens = torch.arange(10, 40)[None]
+    with torch.no_grad():
+        before, after = (each(input_ids=tokens).logits for each in (model, llm.deepened(model).eval()))
+    assert torch.allclose(before, after, atol=1e-5)

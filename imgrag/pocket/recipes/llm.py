@@ -30,9 +30,10 @@ COPYING = Schedule(steps=900, lr=2e-3, seed=4, warmup=100, save_every=450)
 SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
 WORDS = Schedule(steps=600, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.8)
 TRANSLATING = Schedule(steps=1200, lr=3e-3, seed=6, warmup=30, ema=0.99, save_every=100)
+SPEAKING = Schedule(steps=2000, lr=2e-3, seed=7, warmup=50, ema=0.995, save_every=200)
 LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
-KEPT_SHARE = 0.4  # of the steps of translating: with some of the other lessons, lest they are forgotten
+KEPT_SHARE = 0.4  # of the steps with sentences: with some of the other lessons, lest they are forgotten
 EXAMINED = Choice(held=True)
 LONGEST = 96  # tokens of a translation
 FREE_FEEDBACK = (
@@ -187,13 +188,13 @@ def exercises_loss(
 
 
 def translating_loss(
-    model: Qwen2ForCausalLM, step: int, rng: np.random.Generator, device: torch.device
+    model: Qwen2ForCausalLM, sentences: float, kept: float, rng: np.random.Generator, device: torch.device
 ) -> torch.Tensor:
-    """Single words at first and more and more sentences, with some of the other lessons at times."""
-    if rng.random() > 0.25 + 0.6 * step / TRANSLATING.steps:
+    """Single words, in the share `sentences` of steps prompts, of which `kept` come with the other lessons."""
+    if rng.random() > sentences:
         return exercises_loss(model, SINGLE, rng, device)
     loss = exercises_loss(model, SENTENCES, rng, device)
-    for question, count in KEPT if rng.random() < KEPT_SHARE else ():
+    for question, count in KEPT if rng.random() < kept else ():
         loss = loss + _reply_loss(model, [question(rng) for _ in range(count)], device)
     return loss
 
@@ -275,13 +276,16 @@ def train(folder: Path, device: torch.device) -> Fitted:
     worded = fit(
         "llm-words", modules, lambda _, rng: exercises_loss(deeper, LISTS, rng, device), WORDS, device
     )
-    translated = fit(
-        "llm-translating",
-        modules,
-        lambda i, rng: translating_loss(deeper, i, rng, device),
-        TRANSLATING,
-        device,
-    )
+
+    def translating(step: int, rng: np.random.Generator) -> torch.Tensor:
+        share = 0.25 + 0.6 * step / TRANSLATING.steps
+        return translating_loss(deeper, share, KEPT_SHARE, rng, device)
+
+    def speaking(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return translating_loss(deeper, 0.4 + 0.5 * step / SPEAKING.steps, 1.0, rng, device)
+
+    translated = fit("llm-translating", modules, translating, TRANSLATING, device)
+    spoken = fit("llm-speaking", modules, speaking, SPEAKING, device)
     deeper.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
-    return together([copying, fitted, worded, translated])
+    return together([copying, fitted, worded, translated, spoken])

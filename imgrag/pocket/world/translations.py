@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 
 TRANSLATIONS_FILE = Path(__file__).with_name("translations.csv")
-LANGUAGES = ("Chinese", "Spanish")
 SIMPLIFIED = (
     "只万与业东丝两个为丽乌乐书云仓仪们会伞体儿兰兽写凉几凤击创别剑剧办务动医华单卖卫厂历厕双发叶号后吗听喷团围国图圆圣场块墙声壳壶头夹奖妇学宝实宾寿尔屿岛币帐带帮干并庙开异张弯弹强当录懒"
     "戏户扩扫扬护报挂摄摇无旧时显机条来极枪枫柜柠标栋树桥楼榄榈槟樱毕气汉汤洒温游满滩潜灭灯灵烛烟烦烧热熏爱犸独狮猎猕猪猫猬獭玛电画盐盖盘砖礼窝笔笼筝签篮红约纳纵纸线练绒结绘给绣绳绵绷绿"

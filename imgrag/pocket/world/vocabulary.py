@@ -18,7 +18,6 @@ from typing import Any
 
 from imgrag.errors import LibraryError
 from imgrag.pocket.world import npm
-from imgrag.pocket.world.translations import LANGUAGES
 from imgrag.pocket.world.world import Icon, icons, names
 
 SYNONYMS_FILE = Path(__file__).with_name("synonyms.csv")
@@ -31,6 +30,7 @@ ANNOTATIONS = (
 ENGLISH = ("package/annotations/en/annotations.json", "package/annotationsDerived/en/annotations.json")
 FOLDER = npm.CACHE / "cldr"
 SELECTOR = "\ufe0f"  # asks for the coloured picture; whether it is typed depends on the keyboard
+LANGUAGES: tuple[str, ...] = ()  # that the bundled LLM can read besides English
 SOURCE = "Unicode CLDR 48, English annotations and derived annotations, chosen by hand; a few words added"
 LICENCE = "Unicode-3.0"
 
