@@ -168,13 +168,35 @@ def test_where_words_have_no_end_things_are_whole_phrases_and_known() -> None:
         ("a dog and a zorblax", ""),
         ("pikachu", ""),
         ("hello there", ""),
+        ("a tolbox and a pan", ""),  # a pan is bread in Spanish
     ],
 )
 def test_another_language_is_known_as_one(prompt: str, language: str) -> None:
     assert Reader(POCKET, VOCABULARY, Shelf()).language_of(prompt) == language
 
 
-def test_what_is_translated_is_read_and_own_names_stay() -> None:
+@pytest.mark.parametrize(
+    ("prompt", "asked"),
+    [
+        (
+            "\u8bf7\u753b\u4e00\u53ea\u72d7\u548c\u4e00\u4e2a\u5de5\u5177\u7bb1\uff0c\u8c22\u8c22",
+            "a dog and a toolbox",
+        ),
+        ("\u4e24\u53ea\u732b\u5934\u9e70", "an owl and an owl"),
+        ("\u7ea2\u8272\u80cc\u666f\u4e0a\u7684\u4e00\u53ea\u732b", "a cat on a red background"),
+        ("Dibuja un coche rojo sobre un fondo azul", "a car on a blue background"),
+        ("dos b\u00fahos", "an owl and an owl"),
+    ],
+)
+def test_what_the_vocabulary_has_words_for_takes_no_model(prompt: str, asked: str) -> None:
+    def translate(prompt: str) -> str:
+        raise AssertionError("no model is needed")
+
+    reading = Reader(POCKET, VOCABULARY, Shelf()).read(prompt, translate)
+    assert reading.prompt == asked and reading.language
+
+
+def test_what_it_has_no_words_for_is_translated_and_own_names_stay() -> None:
     asked = []
 
     def translate(prompt: str) -> str:
@@ -182,9 +204,13 @@ def test_what_is_translated_is_read_and_own_names_stay() -> None:
         return "a dog and a zorblax"
 
     reader = Reader(POCKET, VOCABULARY, Shelf("\u732b\u738b"))
-    reading = reader.read("\u4e00\u53ea\u72d7\u548c\u732b\u738b", translate)
-    assert (reading.language, reading.prompt) == ("Chinese", "a dog and a \u732b\u738b")
-    assert reading.translation == "a dog and a \u732b\u738b" and "\u732b\u738b" not in asked[0]
+    assert (
+        reader.read("\u4e00\u53ea\u72d7\u548c\u732b\u738b", translate).prompt == "a dog and a \u732b\u738b"
+        and not asked
+    )
+    reading = reader.read("\u9f98\u9f98\u72d7\u548c\u732b\u738b", translate)
+    assert (reading.language, reading.translation) == ("Chinese", "a dog and a \u732b\u738b")
+    assert len(asked) == 1 and "\u732b\u738b" not in asked[0]
     japanese = reader.read("\u72ac\u3068\u30ae\u30bf\u30fc", translate)
     assert len(asked) == 1 and "English, Chinese and Spanish" in japanese.left_out[0].reason
 

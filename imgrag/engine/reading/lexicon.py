@@ -10,7 +10,8 @@ import simplemma
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from imgrag.engine.reading.vocabulary import Vocabulary, key
+from imgrag.engine.reading.spelling import key
+from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.runs.reading import How, Knower
 
 SHORTEST = 4  # letters of a word that may have a slip in it

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 import emoji
 import simplemma
 
-from imgrag.engine.reading.languages import NAMES, foreign_script, foreign_words
+from imgrag.engine.reading.glossary import Said
+from imgrag.engine.reading.languages import LATIN, NAMES, foreign_script, foreign_words
 from imgrag.engine.reading.lexicon import Lexicon, Names
 from imgrag.engine.reading.phrases import phrases
+from imgrag.engine.reading.spelling import key
 from imgrag.engine.reading.syntax import plain
 from imgrag.engine.reading.things import Placed, things_of
-from imgrag.engine.reading.vocabulary import Vocabulary, key
+from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.engine.reading.wording import rationed, worded
 from imgrag.engine.reading.words import CLOSING, GROUND, MANNER, OPENING, PICTURE, PLAIN, QUALITY, STYLE
 from imgrag.models.profile import ReadingProfile
@@ -51,11 +53,20 @@ class Reader:
             text = text.replace(name, " ")
         if script := foreign_script(text):
             return script
-        if all(map(_is_plain, self._things(text)[0])):
+        english = self._things(text)[0]
+        if all(map(_is_plain, english)):
             return ""
-        return foreign_words(
-            text, tuple(code for code in self.profile.understands if code != self.profile.language)
-        )
+        if self.vocabulary is None:
+            return foreign_words(text, self.profile.understands or tuple(LATIN))
+        known = sum(bool(thing.known) for thing in english)
+        for code, glossary in self.vocabulary.glossaries.items():
+            if glossary.is_in(text) and self._knows_more(glossary.english(text).text, known):
+                return NAMES[code]
+        return ""
+
+    def _knows_more(self, text: str, known: int) -> bool:
+        """Whether more things of a text are known than so many."""
+        return sum(bool(thing.known) for thing in self._things(text)[0]) > known
 
     def read(self, prompt: str, translate: Translate | None = None) -> Reading:
         """What a prompt asks for. `translate` is called where it is in another language than the generator's."""
@@ -69,13 +80,35 @@ class Reader:
                 bare.text, f"these models read {_listed(self._languages)}, and this seems to be {language}"
             )
             return replace(self._read(bare.text, bare.negative, (*bare.left_out, told)), language=language)
-        translation = self._translated(bare.text, translate)
+        said = self._glossed(bare.text, language)
+        translation = said.text if said is not None else ""
+        if said is None or said.left:
+            translation = self._better(translation, self._translated(bare.text, translate))
         read = self._read(translation, bare.negative, bare.left_out)
         return replace(read, language=language, translation=translation)
 
     @property
     def _languages(self) -> list[str]:
         return [NAMES.get(code, code) for code in (self.profile.language, *self.profile.understands)]
+
+    def _glossed(self, text: str, language: str) -> Said | None:
+        """A text in English as far as the vocabulary has words for it; `None` where it has none of its language."""
+        code = next((code for code, name in NAMES.items() if name == language), "")
+        if self.vocabulary is None or code not in self.vocabulary.glossaries:
+            return None
+        mine = self._owned_foreign(text)
+        for number, name in enumerate(mine):
+            text = text.replace(name, f" {_STAND_IN}{number} ")
+        said = self.vocabulary.glossaries[code].english(_emoji_named(text, self.vocabulary)[0])
+        kept = said.text
+        for number, name in enumerate(mine):
+            kept = kept.replace(f"{_STAND_IN}{number}", name)
+        return Said(clean_line(kept), tuple(word for word in said.left if not word.startswith(_STAND_IN)))
+
+    def _better(self, glossed: str, translated: str) -> str:
+        """Of two translations the one in which more is known; in doubt the model's, which saw the whole."""
+        known = sum(bool(thing.known) for thing in self._things(translated)[0])
+        return glossed if self._knows_more(glossed, known) else translated
 
     def _translated(self, text: str, translate: Translate) -> str:
         """Names of the person's own pictures stay as they are, in any script."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from imgrag.engine.reading.glossary import DIALECTS, Glossary, glossary
+from imgrag.engine.reading.spelling import key
 from imgrag.errors import ProfileError
 
 
@@ -21,12 +22,14 @@ class Vocabulary:
         drawn: the names that the generator can draw without a reference.
         words: other words for a thing, likewise -> its name.
         emoji: characters that show a thing -> its name.
+        glossaries: what the things are called in other languages, by ISO 639-1.
     """
 
     names: Mapping[str, str]
     drawn: frozenset[str]
     words: Mapping[str, str] = field(default_factory=dict)
     emoji: Mapping[str, str] = field(default_factory=dict)
+    glossaries: Mapping[str, Glossary] = field(default_factory=dict)
 
     def knows(self, name: str) -> bool:
         """Whether the judge and CLIP know this name."""
@@ -41,7 +44,7 @@ class Vocabulary:
 
 @cache
 def load_vocabulary(file: Path) -> Vocabulary:
-    """Open a vocabulary: {"things": [{"name", "drawn", "emoji": [...], "words": [...]}, ...]}.
+    """Open a vocabulary: {"things": [{"name", "drawn", "emoji": [...], "words": [...], "zh": [...], ...}, ...]}.
 
     Raises:
         ProfileError: the file is missing or not of this form.
@@ -53,12 +56,7 @@ def load_vocabulary(file: Path) -> Vocabulary:
             drawn=frozenset(thing["name"] for thing in things if thing["drawn"]),
             words={key(word): thing["name"] for thing in things for word in thing["words"]},
             emoji={character: thing["name"] for thing in things for character in thing["emoji"]},
+            glossaries={code: found for code in DIALECTS if (found := glossary(code, things)) is not None},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProfileError(f"The profile's vocabulary, {file.name}, is missing or damaged.") from error
-
-
-def key(text: str) -> str:
-    """A name as it is compared: no case, no accents, no hyphens, no apostrophes."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    return " ".join(bare.replace("'", "").replace("\u2019", "").replace("-", " ").replace("_", " ").split())

@@ -18,6 +18,7 @@ from typing import Any
 
 from imgrag.errors import LibraryError
 from imgrag.pocket.world import npm
+from imgrag.pocket.world.translations import TO_TRADITIONAL, Translations, translations
 from imgrag.pocket.world.world import Icon, icons, names
 
 SYNONYMS_FILE = Path(__file__).with_name("synonyms.csv")
@@ -30,8 +31,7 @@ ANNOTATIONS = (
 ENGLISH = ("package/annotations/en/annotations.json", "package/annotationsDerived/en/annotations.json")
 FOLDER = npm.CACHE / "cldr"
 SELECTOR = "\ufe0f"  # asks for the coloured picture; whether it is typed depends on the keyboard
-LANGUAGES: tuple[str, ...] = ()  # that the bundled LLM can read besides English
-SOURCE = "Unicode CLDR 48, English annotations and derived annotations, chosen by hand; a few words added"
+SOURCE = "Unicode CLDR 48, annotations and derived annotations, chosen by hand; everyday words added"
 LICENCE = "Unicode-3.0"
 
 
@@ -116,10 +116,21 @@ def vocabulary(chosen: tuple[Synonym, ...]) -> dict[str, Any]:
             "drawn": icon.set == "known",
             "emoji": list(emoji(icon)),
             "words": words[icon.name],
+            **_elsewhere(said),
         }
-        for icon in icons()
+        for icon, said in zip(icons(), translations(), strict=True)
     ]
-    return {"source": SOURCE, "licence": LICENCE, "languages": list(LANGUAGES), "things": things}
+    return {"source": SOURCE, "licence": LICENCE, "things": things}
+
+
+def _elsewhere(said: Translations) -> dict[str, list[str]]:
+    """A thing's words in Chinese, of one and of several alike, and in Spanish, of one and of several."""
+    chinese = [form for word in said.chinese for form in (word, word.translate(TO_TRADITIONAL))]
+    return {
+        "zh": list(dict.fromkeys(chinese)),
+        "es": [noun.text for noun in said.spanish],
+        "es-several": [noun.many for noun in said.spanish],
+    }
 
 
 def write(path: Path = VOCABULARY_FILE) -> None:
@@ -133,7 +144,7 @@ def write(path: Path = VOCABULARY_FILE) -> None:
     if found:
         raise LibraryError("\n".join(found))
     content = vocabulary(chosen)
-    head = [f"{json.dumps(key)}: {json.dumps(content[key])}," for key in ("source", "licence", "languages")]
+    head = [f"{json.dumps(key)}: {json.dumps(content[key])}," for key in ("source", "licence")]
     things = ",\n".join(json.dumps(thing, ensure_ascii=False) for thing in content["things"])
     partial = path.with_suffix(".partial")
     partial.write_text("{\n" + "\n".join(head) + f'\n"things": [\n{things}\n]\n}}\n', encoding="utf-8")

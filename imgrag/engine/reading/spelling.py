@@ -1,0 +1,11 @@
+"""How names are compared."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def key(text: str) -> str:
+    """A name as it is compared: no case, no accents, no hyphens, no apostrophes."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    return " ".join(bare.replace("'", "").replace("\u2019", "").replace("-", " ").replace("_", " ").split())
