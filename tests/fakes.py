@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,7 @@ from imgrag.models import Guide, OnStep, weighted_sum
 from imgrag.models.profile import load_profile
 from imgrag.models.residency import ModelSpec
 
+Pipeline = TypeVar("Pipeline", bound=ImageRAGPipeline)
 COLOURS = {"dog": (160, 110, 60), "owl": (90, 60, 160), "toolbox": (200, 40, 40), "cat": (240, 200, 80)}
 KNOWN = ("dog", "cat")
 BACKGROUND = (255, 255, 255)
@@ -119,6 +120,12 @@ class FakeChat:
         with self._crowd:
             return 0.0
 
+    def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
+        """As sure as what it said last: all is there but what it called missing."""
+        with self._crowd:
+            missing = self.replies[0].split("Missing:")[-1].split()
+            return [0.02 if set(_asked_for(question)) & set(missing) else 0.97 for question in questions]
+
 
 class FakeJudge(FakeChat):
     """A VLM that really looks: a thing of the prompt whose colour is not in the picture is missing."""
@@ -137,6 +144,20 @@ class FakeJudge(FakeChat):
     def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
         """The fewer of the things it names can be seen, the less likely a reply is."""
         return -float(sum(name in reply and not shows(images[0], name) for name in COLOURS))
+
+
+    def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
+        """What it knows is surely there or surely not; of the rest it says yes."""
+        with self._crowd:
+            return [
+                0.97 if all(shows(images[0], name) for name in _asked_for(question) if name in COLOURS) else 0.02
+                for question in questions
+            ]
+
+
+def _asked_for(question: str) -> list[str]:
+    """The words of what a question about one thing is about."""
+    return question.splitlines()[-1].split("show ")[-1].split("?")[0].replace('"', "").split()
 
 
 class ShyJudge(FakeJudge):
@@ -227,11 +248,13 @@ def make_library(folder: Path, *names: str) -> Path:
     return folder
 
 
-def make_pipeline(folder: Path, cast: Cast, **options: Any) -> ImageRAGPipeline:
-    """The real pipeline on the pocket profile's numbers, with a library "pocket" of four tiles."""
+def make_pipeline(
+    folder: Path, cast: Cast, kind: type[Pipeline] = ImageRAGPipeline, **options: Any
+) -> Pipeline:
+    """The real pipeline, or a kind of it, on the pocket profile's numbers, with a library "pocket" of four tiles."""
     make_library(folder / "libraries" / "pocket", *COLOURS)
     usual = {"roles": cast.specs(), "budget_bytes": 10**12}
-    return ImageRAGPipeline(
+    return kind(
         load_profile("pocket"), device="cpu", results=folder / "results", libraries=folder / "libraries",
         cache=folder / "cache", **{**usual, **options},
     )  # fmt: skip

@@ -45,6 +45,7 @@ from imgrag.library.removal import Removal
 from imgrag.library.search.column import Column, Columns
 from imgrag.library.search.filters import Filter
 from imgrag.models import Embedder
+from imgrag.runs.values import Candidate
 from imgrag.texts import clean, clean_line
 
 NOTICED_SECONDS = 10.0  # until who adds has noticed that the library is closed; a batch may take longer
@@ -117,6 +118,13 @@ class ImageLibrary:
 
     def near(self, name: str, limit: int = 3) -> list[str]:
         return []
+
+    def completions(self, prefix: str, limit: int = 8) -> list[str]:
+        return []
+
+    def called(self, name: str) -> Candidate | None:
+        entries = self._browsed.get(self._browsed.named(plain_name(name)))
+        return Candidate(entries[0].file, 0.0, entries[0].name) if entries else None
 
     def holds(self, name: str) -> bool:
         """See `Library.holds`. A picture that came since the last look goes by its file's name alone."""

@@ -23,6 +23,7 @@ from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.texts import clean_line
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
+from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
@@ -104,7 +105,10 @@ def build_demo(
         with gr.Tabs(elem_id="ir-tabs") as tabs:
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
-                    controls = build_controls(_defaults(pipeline.profile), list(offered), chosen)
+                    controls = build_controls(
+                        _defaults(pipeline.profile), list(offered), chosen,
+                        pipeline.profile.reading.draws, pipeline.vocabulary,
+                    )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
                     panels = build_panels()
             past_tab = build_history()
@@ -116,6 +120,7 @@ def build_demo(
         ending = wire_changes(Changes(runs, pipeline), panels, controls.pause, outputs, GPU)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, GPU)
         _wire(runs, controls, panels, key, ending)
+        wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
         wire_library(tab, shelves, drawing)
         _wire_api(runs, controls, chosen)
         batches = Batches(pipeline, offered)
@@ -243,7 +248,7 @@ def _wire(runs: Runs, controls: Controls, panels: Panels, key: gr.BrowserState, 
         "api_visibility": "private", **GPU,
     }  # fmt: skip
     running = gr.on(
-        [controls.run.click, controls.prompt.submit],
+        [controls.run.click, controls.field.prompt.submit],
         runs.stream,
         None,
         outputs,
