@@ -145,12 +145,13 @@ class FakeJudge(FakeChat):
         """The fewer of the things it names can be seen, the less likely a reply is."""
         return -float(sum(name in reply and not shows(images[0], name) for name in COLOURS))
 
-
     def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
         """What it knows is surely there or surely not; of the rest it says yes."""
         with self._crowd:
             return [
-                0.97 if all(shows(images[0], name) for name in _asked_for(question) if name in COLOURS) else 0.02
+                0.97
+                if all(shows(images[0], name) for name in _asked_for(question) if name in COLOURS)
+                else 0.02
                 for question in questions
             ]
 

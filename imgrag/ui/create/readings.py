@@ -34,14 +34,18 @@ def reading(read: Reading, pictures: Mapping[str, str]) -> str:
 def things(found: Sequence[Thing], pictures: Mapping[str, str]) -> str:
     """A chip a thing; a sentence if there is none."""
     if not found:
-        return f'<p class="ir-reason">{escape(say("No thing was found in it; it is drawn as it stands."))}</p>'
+        return (
+            f'<p class="ir-reason">{escape(say("No thing was found in it; it is drawn as it stands."))}</p>'
+        )
     chips = "".join(_thing(thing, pictures.get(thing.name, "")) for thing in found)
     return f'<ul class="ir-things">{chips}</ul>'
 
 
 def foreign(language: str, read: bool) -> str:
     """What is said of a prompt in another language than the generator's; `read`: the models translate from it."""
-    words = told(f"It is translated from {language}.") if read else told(f"These models do not read {language}.")
+    words = (
+        told(f"It is translated from {language}.") if read else told(f"These models do not read {language}.")
+    )
     return f'<p class="ir-reason">{escape(words)}</p>'
 
 
@@ -103,7 +107,9 @@ def _said_of(thing: Thing) -> list[str]:
     """How it was read, and who knows it."""
     taken = thing.how in ("slip", "synonym", "emoji")
     parts = [
-        say("taken for {name}, typed as {spelling}", name=thing.name, spelling=thing.spelling) if taken else "",
+        say("taken for {name}, typed as {spelling}", name=thing.name, spelling=thing.spelling)
+        if taken
+        else "",
         ", ".join(thing.describing),
         _knowers(thing),
         _share(thing),
@@ -126,7 +132,11 @@ def _share(thing: Thing) -> str:
     """How many of it are drawn, where that is not all."""
     if thing.drawn >= thing.number:
         return ""
-    return say("{drawn} of {number} drawn", drawn=thing.drawn, number=thing.number) if thing.drawn else say("not drawn")
+    return (
+        say("{drawn} of {number} drawn", drawn=thing.drawn, number=thing.number)
+        if thing.drawn
+        else say("not drawn")
+    )
 
 
 def _translated(language: str) -> str:

@@ -93,7 +93,9 @@ def build_panels() -> Panels:
                 heads[panel.stage] = gr.HTML(both(partial(markup.head, panel, number)))
                 if panel.stage in DRAWING:
                     images[panel.stage] = _picture(markup.title(panel.stage), elem_classes="ir-picture")
-                bodies[panel.stage] = gr.HTML(findings.body(panel), elem_classes="ir-body", **_clickable(panel))
+                bodies[panel.stage] = gr.HTML(
+                    findings.body(panel), elem_classes="ir-body", **_clickable(panel)
+                )
                 build_form(panel.stage, forms)
     return Panels(
         strip, banner, used, heads, images, bodies, **_build_result(), go_on=go_on, forms=in_order(forms)
