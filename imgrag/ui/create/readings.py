@@ -145,7 +145,7 @@ def _translated(language: str) -> str:
 
 def _left_out(parts: Sequence[LeftOut]) -> str:
     rows = "".join(
-        f"<li>“{escape(part.words)}” <small>{escape(told(part.reason))}</small></li>"
+        f"<li>“{escape(part.words)}”<small>{escape(told(part.reason))}</small></li>"
         for part in parts[:SHOWN_LEFT_OUT]
     )
     more = say("and {count:,} more", count=len(parts) - SHOWN_LEFT_OUT)
