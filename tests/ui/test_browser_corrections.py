@@ -351,7 +351,11 @@ def test_a_stage_that_fails_can_be_done_by_hand(page, results):
         page.click("#ir-do-overrule")
 
     record = finished(page, results, press)
-    assert (corrected(record), ran(record), record["state"]) == (["verdict"], ("reading", "initial"), "finished")
+    assert (corrected(record), ran(record), record["state"]) == (
+        ["verdict"],
+        ("reading", "initial"),
+        "finished",
+    )
     assert page.locator(".ir-banner").count() == 0
 
 

@@ -19,7 +19,7 @@ from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
 from imgrag.library import Skipped
 from imgrag.runs.values import Candidate, Reference
-from imgrag.ui.create import findings, markup
+from imgrag.ui.create import findings
 from imgrag.ui.demo import Offered, build_demo
 from imgrag.ui.language import speaking
 from imgrag.ui.library import cards

@@ -87,7 +87,9 @@ class TestBoard:
         after = advance(board, Preview("initial", 3, 8, image), 1)
         assert (after.panel("initial").step, after.panel("initial").steps) == (3, 8)
         assert after.panel("initial").image is image
-        assert [old is new for old, new in zip(board.panels, after.panels, strict=True)] == [True, False] + [True] * 5
+        assert [old is new for old, new in zip(board.panels, after.panels, strict=True)] == [True, False] + [
+            True
+        ] * 5
 
     def test_a_later_round_clears_the_panels_after_its_stage(self, tmp_path):
         board = boards(tmp_path)[-2]
@@ -161,7 +163,9 @@ class TestMarkup:
             bad, chosen, tile("toolbox"), candidates=(chosen, replace(chosen, file=bad + "2"))
         )
         html = [
-            verdicts.verdict(Verdict(False, (bad,), (bad,), bad, sights=(Sight(bad, "absent", 0.1, bad),)), blank(bad)),
+            verdicts.verdict(
+                Verdict(False, (bad,), (bad,), bad, sights=(Sight(bad, "absent", 0.1, bad),)), blank(bad)
+            ),
             findings.concepts([Concept(bad, bad)], [Rejection(bad, bad)]),
             findings.references([], [Rejection(bad, bad)]),
             findings.references([reference]),
@@ -341,7 +345,7 @@ class TestRuns:
         frames.close()
         assert runs.sessions.get("me").ended.is_set()
         *shown, button = runs.settle(Page())
-        assert "Stopped before anything was done" in shown[0] and button["interactive"] is True
+        assert "What is done is kept" in shown[0] and button["interactive"] is True
         board = runs.sessions.get("me").board
         assert board.panel("initial").status == "stopped"
         assert not any(model.pinned for model in board.usage.models)
