@@ -1,10 +1,15 @@
 // Of the component below the prompt's field: the text is sent to be read once nobody has typed for a moment,
 // and of the names that come back one is chosen by arrow keys, Enter, Tab or a click.
 const WAIT = 300;  // ms
+const LOST = 20000;  // ms after which an answer does not come any more
 const TAIL = 120;  // characters before the caret that are sent to be completed
 let timer = null;
 let typed = false;  // by a person; what a button or an example fills in is not completed
 let active = -1;
+let asked = 0;  // questions are numbered, and asked one at a time: on a slow line they would pile up
+let answered = 0;
+let since = 0;
+let again = false;
 
 const field = () => document.querySelector("#ir-prompt textarea");
 const list = () => element.querySelector("[role=listbox]:not([hidden])");
@@ -36,7 +41,17 @@ const show = () => {
 };
 
 const send = () => {
-  if (field()) trigger("select", { text: field().value, before: typed ? before() : "" });
+  again = asked !== answered && Date.now() - since < LOST;
+  if (again || !field()) return;
+  asked += 1;
+  since = Date.now();
+  trigger("select", { text: field().value, before: typed ? before() : "", number: asked });
+};
+
+const answer = () => {
+  answered = Number(element.querySelector("[data-number]")?.dataset.number ?? answered);
+  show();
+  if (again) send();
 };
 
 const wait = () => {
@@ -78,5 +93,5 @@ element.addEventListener("click", (event) => {
   const option = event.target.closest("[role=option]");
   if (option) pick(option);
 });
-watch("value", show);
+watch("value", answer);
 ["aria-autocomplete", "aria-haspopup"].forEach((name, number) => field()?.setAttribute(name, ["list", "listbox"][number]));

@@ -30,8 +30,10 @@ def pipeline(tmp_path_factory) -> PagePipeline:
 
 
 def typed(pipeline: PagePipeline, text: str, before: str = "", library: str | None = "pocket") -> str:
-    event = gr.EventData(None, {"text": text, "before": before})
-    return Typing(pipeline, {"pocket": "pocket", "gone": "gone"}).typed(library, event)
+    event = gr.EventData(None, {"text": text, "before": before, "number": 7})
+    said = Typing(pipeline, {"pocket": "pocket", "gone": "gone"}).typed(library, event)
+    assert said.startswith('<div data-number="7">')
+    return said.removeprefix('<div data-number="7">').removesuffix("</div>")
 
 
 def names(pipeline: PagePipeline, before: str) -> list[tuple[str, int]]:

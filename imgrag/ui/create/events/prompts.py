@@ -48,13 +48,16 @@ class Typing:
         self._libraries = libraries
 
     def typed(self, library: str | None, event: gr.EventData) -> str:
-        """Names that complete what stands before the caret, and a chip for each thing of the prompt."""
-        text, before = clean(str(event.text)[:MAX_PROMPT]), str(event.before)
+        """Names that complete what stands before the caret, and a chip for each thing of the prompt.
+
+        The answer bears the number that typed.js gave the question: it asks again only once it has that.
+        """
+        text, before, said = clean(str(event.text)[:MAX_PROMPT]), str(event.before), ""
         with suppress(LibraryError, RequestError):  # it is deleted meanwhile; a run says so
             shelf = self._shelf(library)
             names = completions(before, self._pipeline.vocabulary, shelf)
-            return names_list(names, before) + read_so_far(text, self._pipeline.reader(shelf), shelf)
-        return ""
+            said = names_list(names, before) + read_so_far(text, self._pipeline.reader(shelf), shelf)
+        return f'<div data-number="{int(event.number)}">{said}</div>'
 
     def surprise(self) -> str:
         """A prompt that these models can draw: one or two of their names, or one that somebody wrote."""
@@ -107,8 +110,8 @@ def _known(prefix: str, vocabulary: Vocabulary | None) -> list[str]:
 
 
 def wire_typing(typing: Typing, field: PromptField, library: gr.Dropdown, surprise: gr.Button) -> None:
-    """Read what is typed beside the queue of runs; only the last text of a hurried person is answered."""
+    """Read what is typed beside the queue of runs; typed.js asks once at a time."""
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    field.typed.select(typing.typed, library, field.typed, trigger_mode="always_last", **quiet)
+    field.typed.select(typing.typed, library, field.typed, trigger_mode="multiple", **quiet)
     gr.on([field.prompt.change, library.change], None, None, None, js=CHANGED, **quiet)
     surprise.click(typing.surprise, None, field.prompt, **quiet)
