@@ -32,26 +32,26 @@ def shared(browser, url) -> Iterator[sync_api.Page]:  # noqa: F811
 def page(shared) -> sync_api.Page:
     """The page with an empty field that has the focus."""
     shared.fill(FIELD, "")
-    shared.wait_for_selector(".ir-thing", state="detached")
+    shared.wait_for_selector("#ir-typed .ir-thing", state="detached")
     shared.focus(FIELD)
     return shared
 
 
 def test_what_is_typed_is_read_while_it_is_typed(page):
     page.keyboard.type("a dog and a tolbox")
-    page.wait_for_selector('.ir-thing[data-thing="toolbox"]')
-    assert "the generator draws it" in page.inner_text('.ir-thing[data-thing="dog"]')
-    assert "taken for toolbox" in page.inner_text('.ir-thing[data-thing="toolbox"]')
+    page.wait_for_selector('#ir-typed .ir-thing[data-thing="toolbox"]')
+    assert "the generator draws it" in page.inner_text('#ir-typed .ir-thing[data-thing="dog"]')
+    assert "taken for toolbox" in page.inner_text('#ir-typed .ir-thing[data-thing="toolbox"]')
     assert page.input_value(FIELD) == "a dog and a tolbox"
     page.fill(FIELD, "")
-    page.wait_for_selector(".ir-thing", state="detached")
+    page.wait_for_selector("#ir-typed .ir-thing", state="detached")
 
 
 def test_it_is_read_while_a_run_goes(page):
     run(page, "slow a dog")
     page.wait_for_selector('.ir-stage-initial [data-status="running"]')
     page.fill(FIELD, "a toolbox")
-    page.wait_for_selector('.ir-thing[data-thing="toolbox"]')
+    page.wait_for_selector('#ir-typed .ir-thing[data-thing="toolbox"]')
     assert status(page, "initial") == "running"
     page.click("#ir-stop")
     wait_for(page, "stopped")
@@ -69,7 +69,7 @@ def test_a_name_is_completed_by_the_keyboard_alone(page, key):
     page.keyboard.press(key)
     assert page.input_value(FIELD) == f"a dog and a {name}"
     assert not page.query_selector_all(OPTIONS) and page.get_attribute(FIELD, "aria-activedescendant") is None
-    page.wait_for_selector(f'.ir-thing[data-thing="{name}"]')
+    page.wait_for_selector(f'#ir-typed .ir-thing[data-thing="{name}"]')
     assert page.evaluate("document.activeElement.closest('#ir-prompt') !== null")
 
 
@@ -96,7 +96,7 @@ def test_enter_runs_where_no_name_is_marked(page):
 
 def test_a_surprise_fills_the_field_and_is_read(page):
     page.click("#ir-surprise")
-    page.wait_for_selector(".ir-thing[data-known=known]")
+    page.wait_for_selector("#ir-typed .ir-thing[data-known=known]")
     assert page.input_value(FIELD) and not page.query_selector_all(OPTIONS)
 
 
