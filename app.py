@@ -45,7 +45,10 @@ def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
         default=os.environ.get("IMGRAG_PROFILE", "pocket"),  # a Space has variables and no command line
         help=f"{known}, or a .toml file (default: the variable IMGRAG_PROFILE, else pocket)",
     )
-    parser.add_argument("--host", help="address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--host",
+        help="address to listen on; 0.0.0.0 for every one, :: for every one of IPv6 (default: this machine only)",
+    )
     parser.add_argument(
         "--port", type=parse_port, help="port to listen on (default: the first free one from 7860)"
     )
@@ -155,9 +158,8 @@ def logins(text: str | None) -> list[tuple[str, str]]:
 
 
 def only_here(flags: argparse.Namespace) -> bool:
-    """Whether nobody but this machine's people can open the page; Gradio reads the same variable."""
-    host = flags.host or os.environ.get("GRADIO_SERVER_NAME") or HERE[0]
-    return host in HERE and not flags.share and not flags.allowed_hosts
+    """Whether nobody but this machine's people can open the page."""
+    return _listening(flags.host) in HERE and not flags.share and not flags.allowed_hosts
 
 
 def check_address(host: str | None, port: int | None) -> None:
@@ -166,7 +168,7 @@ def check_address(host: str | None, port: int | None) -> None:
     Raises:
         RequestError: the host is no address of this machine, or the port is taken or not allowed.
     """
-    name = host or os.environ.get("GRADIO_SERVER_NAME") or HERE[0]
+    name = _listening(host)
     try:
         family, kind, _, _, address = socket.getaddrinfo(name, port or 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
@@ -184,6 +186,11 @@ def check_address(host: str | None, port: int | None) -> None:
             ) from None
         reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise RequestError(f"The port {port} {reason}; choose another with --port.") from None
+
+
+def _listening(host: str | None) -> str:
+    """Where the page listens, an IPv6 address without brackets; Gradio reads the same variable."""
+    return (host or os.environ.get("GRADIO_SERVER_NAME") or HERE[0]).strip("[]")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
+LONGEST = 201  # characters that are shown of a name or path
 _KEPT = frozenset("\n\t")
 
 
@@ -29,6 +30,12 @@ def clean(text: str) -> str:
 def clean_line(text: str) -> str:
     """Likewise on one line: any white space becomes one space, none at the ends."""
     return " ".join(clean(text).split())
+
+
+def shortened(text: str) -> str:
+    """A text of at most `LONGEST` characters, without its middle if need be: of a path both ends tell most."""
+    half = (LONGEST - 1) // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half:]}"
 
 
 def clean_document(value: Any) -> Any:

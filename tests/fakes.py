@@ -6,10 +6,12 @@ things of a prompt and whatever its references show, as stripes.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,8 @@ COLOURS = {"dog": (160, 110, 60), "owl": (90, 60, 160), "toolbox": (200, 40, 40)
 KNOWN = ("dog", "cat")
 BACKGROUND = (255, 255, 255)
 MEGABYTE = 2**20
+SURE_YES, SURE_NO = 0.99, 0.01
+SAME = "what the second picture shows"
 
 
 def tile(name: str, size: int = 8) -> Image.Image:
@@ -35,6 +39,17 @@ def tile(name: str, size: int = 8) -> Image.Image:
 
 def shows(image: Image.Image, name: str) -> bool:
     return COLOURS[name] in set(image.convert("RGB").getdata())
+
+
+def thing_in(question: str) -> str:
+    """What a question about one thing asks for."""
+    found = re.search(r"show (?:an? )?(.+)\? Answer", question)
+    return found.group(1) if found else ""
+
+
+def _is_there(question: str, images: Sequence[Image.Image]) -> bool:
+    name = thing_in(question)
+    return shows(images[0], name) if name in COLOURS else name == SAME
 
 
 class Crowd:
@@ -100,13 +115,17 @@ class FakeGenerator:
 
 
 class FakeChat:
-    """Replies from a queue; the last reply is given again when it is empty. It finds all answers as likely."""
+    """Replies from a queue; the last reply is given again when it is empty.
+
+    Of each thing it is as sure as its last reply says: not at all of what that calls missing, quite of the rest.
+    """
 
     nbytes = 20 * MEGABYTE
 
     def __init__(self, *replies: str, crowd: Crowd | None = None) -> None:
         self.replies = list(replies)
         self.asked: list[tuple[str, int, float, int]] = []  # question, images, temperature, seed
+        self.said = ""
         self._crowd = crowd or Crowd()
 
     def reply(
@@ -114,17 +133,13 @@ class FakeChat:
     ) -> str:
         with self._crowd:
             self.asked.append((question, len(images), temperature, seed))
-            return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-
-    def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
-        with self._crowd:
-            return 0.0
+            self.said = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+            return self.said
 
     def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
-        """As sure as what it said last: all is there but what it called missing."""
         with self._crowd:
-            missing = self.replies[0].split("Missing:")[-1].split()
-            return [0.02 if set(_asked_for(question)) & set(missing) else 0.97 for question in questions]
+            missing = self.said.split("Missing:")[-1]
+            return [SURE_NO if thing_in(question) in missing else SURE_YES for question in questions]
 
 
 class FakeJudge(FakeChat):
@@ -141,28 +156,14 @@ class FakeJudge(FakeChat):
         answer = "no" if missing else "yes"
         return f"Seen: {', '.join(seen)}\nMatches: {answer}\nMissing: {', '.join(missing) or 'none'}"
 
-    def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
-        """The fewer of the things it names can be seen, the less likely a reply is."""
-        return -float(sum(name in reply and not shows(images[0], name) for name in COLOURS))
-
     def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
-        """What it knows is surely there or surely not; of the rest it says yes."""
+        """Sure of what has its colour in the picture, and of its absence."""
         with self._crowd:
-            return [
-                0.97
-                if all(shows(images[0], name) for name in _asked_for(question) if name in COLOURS)
-                else 0.02
-                for question in questions
-            ]
-
-
-def _asked_for(question: str) -> list[str]:
-    """The words of what a question about one thing is about."""
-    return question.splitlines()[-1].split("show ")[-1].split("?")[0].replace('"', "").split()
+            return [SURE_YES if _is_there(question, images) else SURE_NO for question in questions]
 
 
 class ShyJudge(FakeJudge):
-    """It sees better than it says: its verdicts come from the queue, its likelihoods from the picture."""
+    """It sees better than it says: its verdicts come from the queue, what it is sure of from the picture."""
 
     reply = FakeChat.reply
 
@@ -250,12 +251,22 @@ def make_library(folder: Path, *names: str) -> Path:
 
 
 def make_pipeline(
-    folder: Path, cast: Cast, kind: type[Pipeline] = ImageRAGPipeline, **options: Any
+    folder: Path,
+    cast: Cast,
+    open_vocabulary: bool = False,
+    kind: type[Pipeline] = ImageRAGPipeline,
+    **options: Any,
 ) -> Pipeline:
-    """The real pipeline, or a kind of it, on the pocket profile's numbers, with a library "pocket" of four tiles."""
+    """The real pipeline, or a kind of it, on the pocket profile's numbers, with a library "pocket" of four tiles.
+
+    It draws as many things as the fake world has; with an open vocabulary it takes prompts as they are.
+    """
     make_library(folder / "libraries" / "pocket", *COLOURS)
     usual = {"roles": cast.specs(), "budget_bytes": 10**12}
+    pocket = load_profile("pocket")
+    told = {"vocabulary": "", "backgrounds": ()} if open_vocabulary else {}
+    profile = replace(pocket, reading=replace(pocket.reading, most=len(COLOURS), **told))
     return kind(
-        load_profile("pocket"), device="cpu", results=folder / "results", libraries=folder / "libraries",
+        profile, device="cpu", results=folder / "results", libraries=folder / "libraries",
         cache=folder / "cache", **{**usual, **options},
     )  # fmt: skip

@@ -173,7 +173,7 @@ class PageCast(Cast):
 def page_pipeline(folder: Path, cast: Cast | None = None, **options: Any) -> PagePipeline:
     """The pipeline, with a library that names its source."""
     cast = cast or PageCast()
-    pipeline = make_pipeline(folder, cast, PagePipeline, **options)
+    pipeline = make_pipeline(folder, cast, kind=PagePipeline, **options)
     pipeline.faults = cast.faults if isinstance(cast, PageCast) else Faults()
     rows = [f"{name}.png,{name},Noto Color Emoji,OFL-1.1" for name in COLOURS]
     text = "\n".join(["file_name,name,source,licence", *rows])

@@ -205,6 +205,45 @@ class TestPlaces:
         assert not app.only_here(app.parse_flags(["--allowed-hosts", "images.example.org"]))
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has the address ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+class TestIPv6:
+    @pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+    def test_the_page_is_served_there_and_to_itself_alone(self, tmp_path, host):
+        app.check_address(host, None)
+        with served_here(tmp_path, host, "[::1]") as page:
+            own, near = f"http://[::1]:{page.base_url.port}", f"http://[::2]:{page.base_url.port}"
+            assert page.get("/").is_success
+            asked = [
+                page.post(f"{API}/run/libraries", json={"data": []}, headers={"origin": origin})
+                for origin in (own, near, "http://127.0.0.1", "http://evil.example")
+            ]
+            assert [answer.status_code for answer in asked] == [200, 403, 403, 403]
+            names = ("evil.example", "[::2]", "::1", "localhost")
+            served = [page.get("/", headers={"host": name}).status_code for name in names]
+            assert served == [421, 200 if host == "::" else 421, 421, 200]
+
+    def test_a_port_that_is_taken_there_is_told(self):
+        with (
+            socket.create_server(("::1", 0), family=socket.AF_INET6) as taken,
+            pytest.raises(RequestError, match="is taken"),
+        ):
+            app.check_address("[::1]", taken.getsockname()[1])
+
+    @pytest.mark.parametrize(("host", "here"), [("::1", True), ("[::1]", True), ("::", False)])
+    def test_its_loopback_is_this_machine_only(self, host, here):
+        assert app.only_here(app.parse_flags(["--host", host])) is here
+
+
 class TestLogins:
     @pytest.mark.parametrize(
         ("text", "pairs"),

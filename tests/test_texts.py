@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from imgrag.texts import clean, clean_document, clean_line
+from imgrag.texts import LONGEST, clean, clean_document, clean_line, shortened
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,9 @@ def test_every_text_and_key_of_a_document_passes():
     assert clean_document({"a\ud800": ["e\u0301", 1, None, {"x": "\0"}]}) == {
         "a\ufffd": ["é", 1, None, {"x": ""}]
     }
+
+
+def test_of_a_long_path_both_ends_are_shown():
+    assert shortened("a/b.png") == "a/b.png" and shortened("x" * LONGEST) == "x" * LONGEST
+    shown = shortened(f"photos/{'x' * 5000}/b.png")
+    assert len(shown) == LONGEST and shown.startswith("photos/xx") and shown.endswith("xx/b.png")

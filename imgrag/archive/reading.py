@@ -171,14 +171,14 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
 
 def _reading(record: Mapping[str, Any]) -> Reading | None:
     """How the prompt was read; records of before that was done took it word for word."""
-    if "reading" not in record:
-        return Reading(text_of(record["prompt"]))
-    return _maybe(Reading, record["reading"])
+    if record.get("reading") is None:
+        return Reading(text_of(record["prompt"])) if record["stages"] else None
+    return _value(Reading, record["reading"])
 
 
 def _with_reading(record: Mapping[str, Any], reports: tuple[StageReport, ...]) -> tuple[StageReport, ...]:
     """The reports; those of earlier records with one for the reading that they have not."""
-    if "reading" in record:
+    if record.get("reading") is not None or not record["stages"]:
         return reports
     return (StageReport("reading", "done", reason="taken word for word", reused=True), *reports)
 

@@ -23,7 +23,7 @@ from rich.progress import (
 
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_weights, read_prompts
-from imgrag.commands.terminal import plain_errors, progress, say, typed
+from imgrag.commands.terminal import Program, plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, RequestError
 from imgrag.runs.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
 from imgrag.runs.trace import trace
@@ -32,7 +32,7 @@ from imgrag.runs.values import Request, Run, in_brief
 if TYPE_CHECKING:
     from imgrag.commands.batch import Line
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Program, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(library_app, name="library")
 
 TITLES = {

@@ -6,6 +6,7 @@ With --json results go to stdout as JSON and nothing else does.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -16,6 +17,7 @@ import typer
 
 from imgrag.commands.terminal import plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, LibraryError
+from imgrag.texts import clean_line, shortened
 
 app = typer.Typer(
     no_args_is_help=True, help="Libraries of reference pictures: add, search, browse, export.",
@@ -79,9 +81,9 @@ def add(
             f"{report.unchanged} unchanged, {len(report.skipped)} skipped in {report.seconds:.1f} s"
         )
         for skipped in report.skipped:
-            print(f"skipped {skipped.file}: {skipped.reason}")
+            print(f"skipped {skipped.shown}: {skipped.reason}")
         for problem in report.problems:
-            print(f"not read {problem.file}: {problem.reason}")
+            print(f"not read {problem.shown}: {problem.reason}")
         if report.unmatched:
             names = ", ".join(report.unmatched_names) or "one without a name"
             print(f"without a picture: {report.unmatched:,} rows of metadata, such as {names}")
@@ -130,21 +132,22 @@ def remove(
     files: Annotated[
         list[str] | None, typer.Argument(help="Files as search prints them; none removes the library itself.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a whole library is deleted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first; a script has to say so.")] = False,
 ) -> None:
-    """Take pictures out of a library, or delete it."""
+    """Take pictures out of a library, or delete it; neither can be undone here."""
     with plain_errors(), _copy_offered(name):
         librarian = _librarian()
-        if files:
-            removed = librarian.remove(name, files)
-            if not removed:
-                raise LibraryError(f"The library {name!r} has none of these files.")
-            print(f"{removed} removed")
+        if not files:
+            librarian.require_own(name)
+            _require_yes(yes, f"Delete the library {name!r} with the pictures in its folder?")
+            librarian.delete(name)
             return
-        librarian.require_own(name)
-        if not yes and not _confirmed(f"Delete the library {name!r} with the pictures in its folder?"):
-            raise Cancelled("Nothing was deleted.")
-        librarian.delete(name)
+        librarian.library(name).require_own()
+        _require_yes(yes, f"Take {_files_in_words(files)} out of {name!r} and delete its copies?")
+        removed = librarian.remove(name, files)
+        if not removed:
+            raise LibraryError(f"The library {name!r} has none of these files.")
+        print(f"{removed} removed")
 
 
 @app.command("list")
@@ -184,11 +187,22 @@ def export(
             print(path)
 
 
-def _confirmed(question: str) -> bool:
+def _require_yes(said: bool, question: str) -> None:
+    """Ask on a terminal. What else stands on stdin is somebody's list, and no answer."""
+    if said:
+        return
     try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:  # nobody is there to answer
-        raise LibraryError("Nothing was deleted: nobody answered. Add --yes to delete unasked.") from None
+        agreed = sys.stdin.isatty() and typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C, Ctrl-D
+        raise Cancelled("Nothing was removed.") from None
+    if not sys.stdin.isatty():
+        raise LibraryError("Nothing was removed: nobody is there to be asked. Add --yes to do it unasked.")
+    if not agreed:
+        raise Cancelled("Nothing was removed.")
+
+
+def _files_in_words(files: list[str]) -> str:
+    return repr(shortened(clean_line(files[0]))) if len(files) == 1 else f"{len(files):,} pictures"
 
 
 @contextmanager
@@ -229,5 +243,8 @@ def _in_words(value: Any) -> str:
         return ", ".join(f"{key} {number:,}" for key, number in value.items() if number is not None)
     if not isinstance(value, list):
         return str(value)
-    texts = (f"{item['file']} ({item['reason']})" if isinstance(item, dict) else str(item) for item in value)
+    texts = (
+        f"{shortened(item['file'])} ({item['reason']})" if isinstance(item, dict) else str(item)
+        for item in value
+    )
     return ", ".join(texts) or "none"

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,10 +20,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from typer.core import TyperGroup
 
 from imgrag.errors import Cancelled, CheckpointError, ImgragError, MemoryBudgetError
 from imgrag.runs.values import in_brief
-from imgrag.texts import clean_line
+from imgrag.texts import clean_line, shortened
 
 
 @contextmanager
@@ -61,6 +63,20 @@ def plain_errors() -> Iterator[None]:
         _end_for(error)
 
 
+class Program(TyperGroup):
+    """The commands; what is wrong with their arguments is one sentence too."""
+
+    def main(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Do what the arguments ask for, and end with an exit code."""
+        try:
+            code = super().main(*arguments, **{**options, "standalone_mode": False})
+        except typer.TyperException as error:
+            _end(_usage_in_words(error), error.exit_code)
+        except typer.Abort:
+            _end("Stopped.", 130)
+        raise SystemExit(code or 0)
+
+
 def say(sentence: str) -> None:
     with suppress(OSError):  # there is nobody to tell
         print(clean_line(sentence), file=sys.stderr)
@@ -72,7 +88,8 @@ def typed(text: str) -> str:
 
 
 def _end(sentence: str, code: int) -> NoReturn:
-    say(sentence)
+    if sentence:
+        say(sentence)
     raise SystemExit(code) from None
 
 
@@ -108,6 +125,14 @@ def _in_words(error: OSError) -> str:
     if error.filename is not None:
         return f"{in_brief(os.fsdecode(error.filename))!r} cannot be used ({reason})."
     return f"The output or a file could not be written or read ({reason})."
+
+
+def _usage_in_words(error: typer.TyperException) -> str:
+    """ "" where the help was printed instead, since there were no arguments at all."""
+    said = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    where = f" See {context.command_path} --help." if context else ""
+    return said and f"{shortened(clean_line(said))}.{where}"
 
 
 def progress() -> Progress:

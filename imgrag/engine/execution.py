@@ -127,7 +127,8 @@ class Execution:
         seconds = round(time.perf_counter() - begun, 3)
         report = StageReport(stage, "done", seconds, peak.look(), "", model, number, notes=tuple(notes))
         self.run = self.run.with_report(report)
-        self._save("running")
+        if self.run.initial is not None:  # a prompt that was read is as soon read again
+            self._save("running")
         log_event(log, "stage_done", run=self.run.id, stage=stage, round=number, seconds=seconds)
         self._put(StageDone(stage, report, self.run))
 

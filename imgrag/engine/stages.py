@@ -100,13 +100,13 @@ def extract(run: Run, context: Context) -> Run:
     verdict = run.round.verdict
     assert verdict is not None
     wanted = _wanted(verdict, run)
-    if run.reading is not None and run.reading.things and not wanted:
+    if verdict.sights and not wanted and context.vocabulary is not None:
         return run.with_round(concepts=(), rejected=tuple(_left_out(verdict.sights)))
     prompt, limit = run.prompt, run.settings["max_concepts"]
     question = concepts_question(prompt, _feedback(verdict, wanted), limit)
     with context.residency.use("llm") as llm:
         named, _ = ask(llm, question, (), lambda reply: parse_concepts(reply, prompt, limit), run, context)
-        if named is None and not verdict.sights:
+        if named is None and not wanted:
             return run.with_round(concepts=(_whole_prompt(prompt),))
         held = [concept for concept in named or () if _is_held(concept.name, wanted, run)]
         judged = [Concept(name, default_caption(name)) for name in wanted]
@@ -218,10 +218,9 @@ def _previews(stage: StageName, number: int, context: Context) -> OnStep:
 
 def _wanted(verdict: Verdict, run: Run) -> list[str]:
     """What is to be looked up: things that are not there or not surely, and what else the judge misses."""
-    unsure = [sight.name for sight in verdict.unsure]
-    names = list(dict.fromkeys((*verdict.missing, *unsure)))
-    if run.reading is None or not run.reading.things:
-        return names
+    if not verdict.readable and run.reading is not None:
+        return [thing.name for thing in run.reading.drawn if "generator" not in thing.known]
+    names = list(dict.fromkeys((*verdict.missing, *_unsure(verdict))))
     shown = folded(
         [s.name for s in verdict.sights if s.sureness is None or s.outcome == "there" or _is_short(s)]
     )
@@ -300,7 +299,7 @@ def _rejection(concept: Concept, llm: Chat, run: Run, context: Context) -> str:
     name = concept.name.casefold()
     if name in folded(verdict.seen) and name not in folded(verdict.missing) | folded(_unsure(verdict)):
         return "the image already shows it"
-    if context.library.holds(concept.name):
+    if context.library.holds(concept.name) or context.library.mentions(concept.name):
         return ""
     vocabulary = context.vocabulary
     if vocabulary is not None and vocabulary.knows(concept.name):

@@ -36,7 +36,7 @@ START = 15.0  # seconds until the weights are on the GPU
 STEP = 0.25  # seconds of a denoising step, with its preview
 CONCEPT = 2.0  # seconds for each concept that is examined
 BESIDE: dict[StageName, float] = {
-    "initial": 0.0, "verdict": 8.0, "concepts": 6.0, "references": 4.0, "enhanced": 10.0, "second_verdict": 8.0,
+    "reading": 3.0, "initial": 0.0, "verdict": 8.0, "concepts": 6.0, "references": 4.0, "enhanced": 10.0, "second_verdict": 8.0,
 }  # fmt: skip
 """Seconds of a stage beside its denoising steps; the adapter is read from the disk anew."""
 FLOOR, CAP = 20, 120

@@ -15,7 +15,7 @@ from PIL import Image
 from imgrag.errors import LibraryError
 from imgrag.models import Embedder
 from imgrag.runs.values import Candidate
-from imgrag.texts import clean
+from imgrag.texts import clean, shortened
 
 _OPENING = re.compile(r"^(?:an? |the )?(?:picture|photo|photograph|image|drawing|icon) of ", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:an?|the|some|my|our|your|his|her|its|their) ", re.IGNORECASE)
@@ -27,6 +27,11 @@ class Skipped:
 
     file: str
     reason: str
+
+    @property
+    def shown(self) -> str:
+        """The file as a sentence or a list names it: the middle of a long path is left out."""
+        return shortened(self.file)
 
 
 class ReadOnly(LibraryError):
@@ -42,7 +47,8 @@ class Searchable(Protocol):
     """A library as one model has embedded it."""
 
     def search(self, vector: np.ndarray, name: str, k: int) -> list[Candidate]:
-        """The best `k`: pictures whose name is literally `name` first, each part by cosine similarity.
+        """The best `k`: pictures whose name is literally `name` first, by cosine similarity, then those that
+        are found by it in words and by the vector in looks, as one ranking (see `search.fusion`).
 
         `vector` is float32 [d] of length 1, from the embedder that was given to `index`.
         """
@@ -73,6 +79,29 @@ class Library(Protocol):
 
     def holds(self, name: str) -> bool:
         """Whether a picture is literally called that, also one that is not indexed yet."""
+        ...
+
+    def mentions(self, name: str) -> bool:
+        """Whether one picture's name, caption, file's name or fields hold all words of a rare `name`.
+
+        "zorblax" is mentioned by "my zorblax at the beach", and no picture need be called so. A name is rare
+        if one of its words is (see `Store.holding`): what a thousand captions say tells of no picture.
+        """
+        ...
+
+    def called(self, name: str) -> Candidate | None:
+        """The first picture that `holds` means."""
+        ...
+
+    def near(self, name: str, limit: int = 3) -> list[str]:
+        """Names, as the library spells them, that somebody who typed `name` may have meant, best first.
+
+        Alike are names up to case, accents, endings, hyphens and spaces, and a slip of a letter or two.
+        """
+        ...
+
+    def completions(self, prefix: str, limit: int = 8) -> list[str]:
+        """Names of which a word begins with `prefix`; those that begin with it themselves come first."""
         ...
 
     def index(self, embedder: Embedder, check: Callable[[], None] = ...) -> Searchable:

@@ -19,7 +19,8 @@ from PIL import Image
 
 from imgrag.errors import LibraryError
 from imgrag.library import removal
-from imgrag.library.base import ReadOnly, Skipped, literal_names, plain_name, spellings
+from imgrag.library.base import ReadOnly, Skipped, spellings
+from imgrag.library.called import Called, Memory
 from imgrag.library.engines.store import CLOSED, Entry, Store
 from imgrag.library.intake.adding import Adding, Progress, Report, finished
 from imgrag.library.intake.pictures import SUFFIXES, UNTAKEN, UnreadablePicture, read_picture, thumbnail
@@ -45,7 +46,6 @@ from imgrag.library.removal import Removal
 from imgrag.library.search.column import Column, Columns
 from imgrag.library.search.filters import Filter
 from imgrag.models import Embedder
-from imgrag.runs.values import Candidate
 from imgrag.texts import clean, clean_line
 
 NOTICED_SECONDS = 10.0  # until who adds has noticed that the library is closed; a batch may take longer
@@ -56,7 +56,7 @@ class _Busy(LibraryError):
     """Another thread is changing the library."""
 
 
-class ImageLibrary:
+class ImageLibrary(Called):
     """Pictures below `folder` and in the folders added to it.
 
     Args:
@@ -87,6 +87,7 @@ class ImageLibrary:
         self._news: tuple[Skipped, ...] = ()
         self._columns = Columns(open_store)
         self._settings = load_settings(state)
+        self._memory = Memory()
         self._adding = threading.Lock()
         weakref.finalize(self, self._columns.close)
         if not read_only:
@@ -104,7 +105,8 @@ class ImageLibrary:
     def news(self) -> tuple[Skipped, ...]:
         """See `Library.news`."""
         news, self._news = self._news, ()
-        return tuple(skipped for skipped in news if skipped.file in self._settings.unreadable)
+        left = (skipped for skipped in news if skipped.file in self._settings.unreadable)
+        return tuple(Skipped(skipped.shown, skipped.reason) for skipped in left)
 
     @property
     def sources(self) -> list[Source]:
@@ -115,27 +117,6 @@ class ImageLibrary:
         """See `Library.require_pictures`."""
         if not self._browsed.count() and not any(map(has_pictures, self.sources)):
             raise LibraryError(f"The library {self.name!r} holds no images. Add some to it first.")
-
-    def near(self, name: str, limit: int = 3) -> list[str]:
-        return []
-
-    def completions(self, prefix: str, limit: int = 8) -> list[str]:
-        return []
-
-    def called(self, name: str) -> Candidate | None:
-        entries = self._browsed.get(self._browsed.named(plain_name(name)))
-        return Candidate(entries[0].file, 0.0, entries[0].name) if entries else None
-
-    def holds(self, name: str) -> bool:
-        """See `Library.holds`. A picture that came since the last look goes by its file's name alone."""
-        plain = plain_name(name)
-        if not plain or self._browsed.named(plain):
-            return bool(plain)
-        if self._browsed.count() > FOLLOWED:
-            return False
-        excluded = set(map(clean, self._settings.excluded))
-        files = {clean(picture.file) for source in self.sources for picture in pictures_of(source)}
-        return any(plain in literal_names("", "", file) for file in files - excluded)
 
     def index(self, embedder: Embedder, check: Callable[[], None] = lambda: None) -> Column:
         """See `Library.index`. A large library is searched as it is; `add` looks for changes."""
@@ -158,6 +139,11 @@ class ImageLibrary:
         """Whether its folder is still the one that was opened; somebody may have deleted or renamed it."""
         return not self._gone and _identity(self.folder) == self._place
 
+    def require_own(self) -> None:
+        """See that its pictures may be changed. Raises LibraryError: it comes with the app."""
+        if self.read_only:
+            raise ReadOnly(self.name)
+
     def add(
         self,
         paths: Sequence[Path],
@@ -179,7 +165,7 @@ class ImageLibrary:
                 written or comes with the app, it was deleted or renamed meanwhile, or another thread is adding.
         """
         if paths:
-            self._require_own()
+            self.require_own()
         with self._changing():
             imported, skipped = self._take_all(paths, embedder, check, reach)
             for event in self._follow(embedder, check, rejecting=True):
@@ -222,7 +208,7 @@ class ImageLibrary:
         Raises:
             LibraryError: something is being added at the moment, or the library comes with the app.
         """
-        self._require_own()
+        self.require_own()
         with self._changing():
             here = self._browsed.known([form for file in files for form in spellings(file)])
             taken = removal.noted(list(here), self._columns.stores)
@@ -294,9 +280,12 @@ class ImageLibrary:
         if self._adding.acquire(timeout=NOTICED_SECONDS):
             self._adding.release()
 
-    def _require_own(self) -> None:
-        if self.read_only:
-            raise ReadOnly(self.name)
+    def _on_disk(self) -> set[str]:
+        """The files of pictures that lie there now; none of a large library, which nobody follows unasked."""
+        if self._browsed.count() > FOLLOWED:
+            return set()
+        files = {clean(picture.file) for source in self.sources for picture in pictures_of(source)}
+        return files - set(map(clean, self._settings.excluded))
 
     def _require_there(self) -> None:
         if not self.is_there():
@@ -308,7 +297,8 @@ class ImageLibrary:
         self._require_there()
         if not self._writable:
             raise LibraryError(
-                f"The library {self.name!r} lies on a disk that cannot be written. Copy it to another one to change it."
+                f"The library {self.name!r} lies on a disk that cannot be written or is full. To change it, make room "
+                "there and start again, or copy it to another disk."
             )
         if not self._adding.acquire(blocking=False):
             raise _Busy(f"Something is being added to {self.name!r} already. Wait until it is done.")

@@ -29,6 +29,7 @@ from imgrag.texts import clean_line
 BUNDLED = (PROJECT / "datasets" / "libraries" / "pocket",)  # the libraries that come with the app
 LIBRARIES_VARIABLE = "IMGRAG_LIBRARIES"
 TOKEN_VARIABLE = "IMGRAG_MILVUS_TOKEN"
+ROOM = 2**16  # bytes; SQLite makes a file of half of that beside each database that it opens
 _NAME = re.compile(r"[^\W_][\w .-]{0,98}[\w-]|[^\W_]")
 log = logging.getLogger(__name__)
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)  # no folders on Windows
@@ -225,9 +226,11 @@ def _writable(folders: list[Path]) -> Path:
 
 
 def _is_writable(folder: Path) -> bool:
+    """Whether a store can be opened there to be changed; on a full disk SQLite cannot even read one so."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(ROOM))
             return True
     except OSError as error:
         log.info("%s cannot be written: %s", folder, error)

@@ -24,7 +24,8 @@ SHIFT = 2  # px, how far an object may lie from its slot
 SCALES = (0.9, 1.0, 1.1)
 BAND = 8  # px, the rows at the top and at the bottom that are background in every scene
 FLOOR = 0.5  # cosine below which a slot holds nothing that has a name
-CLEAR = 0.6  # of the second's distance from 1 is the first's at most; a smear is as near to many icons
+NEAR = 0.9  # of the second's distance from 1 is the first's at most; a smear is as near to many icons
+CLEAR = 0.6  # likewise of what is named without being asked for
 SLOTS = {"left": world.SLOTS_TWO[0], "right": world.SLOTS_TWO[1], "middle": world.SLOTS_ONE[0]}
 
 
@@ -55,7 +56,7 @@ class Judge:
     def scores(self, image: Image.Image) -> torch.Tensor:
         """The best cosine of every slot with every picture, float32 [slots, n], slots as in `SLOTS`."""
         scene = _scene(image)
-        background = scene[:, [*range(BAND), *range(-BAND, 0)]].flatten(1).median(1).values
+        background = _background(scene)
         seen = _shifted(scene - background[:, None, None])  # [slots * shifts, 3, 1024]
         shade = torch.einsum("spc,p->sc", seen, background)
         products = self._bank @ torch.cat([seen.flatten(1), -shade], dim=1).T  # [n * sizes, slots * shifts]
@@ -69,21 +70,30 @@ class Judge:
         order = self.scores(image)[list(SLOTS).index(slot)].argsort(descending=True)
         return [self.names[i] for i in order.tolist()]
 
+    def shown(self, image: Image.Image) -> tuple[str, ...]:
+        """The name that comes first in each slot, as in `SLOTS`; "" where even that one is too far."""
+        best = self.scores(image).topk(2, dim=1)
+        names = [self.names[place] for place in best.indices[:, 0].tolist()]
+        near = _is_near(best.values, NEAR).tolist()
+        return tuple(name if is_near else "" for name, is_near in zip(names, near, strict=True))
+
     def present(self, image: Image.Image, name: str) -> bool:
-        """Whether `name` comes first among all in any slot.
+        """Whether `name` comes first among all in any slot, and near enough.
 
         Raises:
             ValueError: the judge does not know the name.
         """
-        return self.names.index(name) in self.scores(image).argmax(1).tolist()
+        if name not in self.names:
+            raise ValueError(f"The judge does not know '{name}'.")
+        return name in self.shown(image)
 
     def objects(self, image: Image.Image) -> set[str]:
         """The names of all it recognises, in either layout; a smear is none of them."""
         best = self.scores(image).topk(2, dim=1)
-        first, second = best.values.T
+        first = best.values[:, 0]
         left, right, middle = range(len(SLOTS))
         looked_at = [middle] if first[middle] >= first[[left, right]].max() else [left, right]
-        clear = (first >= FLOOR) & (1 - first <= CLEAR * (1 - second))
+        clear = _is_near(best.values, CLEAR)
         return {self.names[int(best.indices[slot, 0])] for slot in looked_at if clear[slot]}
 
 
@@ -92,6 +102,24 @@ def bundled() -> Judge:
     """The judge of the pictures in the pocket library."""
     pictures = [Image.open(world.LIBRARY / icon.file_name) for icon in world.icons()]
     return Judge(pictures, world.names())
+
+
+def ground(image: Image.Image) -> str:
+    """The world's colour that the background is nearest to."""
+    colours = world.colour_values()
+    distances = (colours - _background(_scene(image))).norm(dim=1)
+    return list(world.COLOURS)[int(distances.argmin())]
+
+
+def _is_near(best: torch.Tensor, share: float) -> torch.Tensor:
+    """Whether the first of the two best cosines [slots, 2] is near, and its distance so small a share of the second's."""
+    first, second = best.T
+    return (first >= FLOOR) & (1 - first <= share * (1 - second))
+
+
+def _background(scene: torch.Tensor) -> torch.Tensor:
+    """What the empty rows show, float32 [3] in 0..1."""
+    return scene[:, [*range(BAND), *range(-BAND, 0)]].flatten(1).median(1).values
 
 
 def _sizes(slots: torch.Tensor) -> torch.Tensor:

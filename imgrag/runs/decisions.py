@@ -34,7 +34,7 @@ def keep_better(run: Run) -> Run:
     if compared is not None and compared.enhanced > compared.earlier:
         return _kept(
             run,
-            f"By name, both images lack {lacking(new)}; the judge finds it likelier that the enhanced one shows it.",
+            f"By name, both images lack {listed(_short_of(new))}; the judge finds it likelier that the enhanced one shows it.",
         )
     return replace(run, why=f"The {earlier} is kept: the enhanced one is no better, it lacks {lacking(new)}.")
 
@@ -105,13 +105,17 @@ def _same(now: Sequence[Reference], before: Sequence[Reference]) -> bool:
 
 def _gained(now: Round, new: Verdict) -> list[str]:
     """What was looked up and is not missing any more; a verdict that names nothing does not tell."""
-    missing = folded(new.missing) | folded([sight.name for sight in new.unsure])
+    missing = folded(_short_of(new)) if new.missing or new.unsure else set()
     return [c.name for c in now.concepts or () if missing and c.name.casefold() not in missing]
+
+
+def _short_of(verdict: Verdict) -> list[str]:
+    return [*verdict.missing, *(sight.name for sight in verdict.unsure)] or ["something"]
 
 
 def _faults(verdict: Verdict) -> int:
     """How many things are missing or not surely there; an image that does not match lacks at least one."""
-    return 0 if verdict.matches else max(1, len(verdict.missing) + len(verdict.unsure))
+    return 0 if verdict.matches else len(_short_of(verdict))
 
 
 def _reasons(rejections: Sequence[Rejection]) -> list[str]:

@@ -164,7 +164,10 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A picture of the library. `file` is relative to the library, `score` a cosine similarity."""
+    """A picture of the library. `file` is relative to the library, `score` a cosine similarity.
+
+    `worded` is the share 0 to 1 of the name's words that stand in what the library has of it, the rarer the heavier.
+    """
 
     file: str
     score: float
@@ -173,9 +176,7 @@ class Candidate:
     source: str = ""
     licence: str = ""
     id: int = 0  # in the library, while the file stays there
-    worded: float = (
-        0.0  # share of the query's words, by how rare they are, that its name, caption and fields hold
-    )
+    worded: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from imgrag.errors import LibraryError
 from imgrag.library import typed_folder
 from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.texts import clean_line
+from imgrag.ui.create import markup
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.prompts import Typing, wire_typing
@@ -30,16 +31,17 @@ from imgrag.ui.create.layout.panels import Panels, build_panels
 from imgrag.ui.create.layout.settings import Controls, build_controls
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
-from imgrag.ui.history.owners import KEPT_OR_NEW, browser_key
-from imgrag.ui.language import label, words
+from imgrag.ui.history.owners import ARRIVAL, browser_key
+from imgrag.ui.language import both, label, words
 from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
 from imgrag.ui.server import connections, health, imports
 from imgrag.ui.server.door import stood_before
 from imgrag.ui.server.guard import Guard, file_arguments
-from imgrag.ui.server.hosts import Hosts, served
+from imgrag.ui.server.hosts import Hosts, bracketed, served
 from imgrag.ui.server.nulls import take_nulls
 from imgrag.ui.server.skips import spare_skipped
+from imgrag.ui.server.streams import Streams
 from imgrag.ui.server.unforeseen import tell_unforeseen
 from imgrag.ui.server.visitors import remembered
 from imgrag.ui.theme import build_theme
@@ -102,6 +104,7 @@ def build_demo(
     with gr.Blocks(
         title="ImageRAG", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as demo:
+        gr.HTML(both(markup.elsewhere), elem_id="ir-elsewhere")
         with gr.Tabs(elem_id="ir-tabs") as tabs:
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
@@ -128,7 +131,9 @@ def build_demo(
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        demo.load(None, key, key, js=KEPT_OR_NEW, **quiet).then(past.arrive, key, outputs, **quiet)
+        left = gr.JSON(visible=False)
+        arriving = demo.load(None, key, [key, left], js=ARRIVAL, **quiet)
+        arriving.then(past.arrive, [key, left], [*outputs, controls.prompt], **quiet)
         fields = panels.forms.fields
         demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
@@ -154,6 +159,7 @@ def launch(
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # of what Gradio may decode; nothing that comes in is left to it
     sweep(Path(get_upload_folder()))
     known = served(hosts, options.get("server_name"), lambda: demo.share_url)
+    options["server_name"] = bracketed(options.get("server_name"))
     if known.routed:  # uvicorn believes these when they say for whom they ask
         os.environ.setdefault("FORWARDED_ALLOW_IPS", PRIVATE)
     most = connections.most_connections()
@@ -197,7 +203,11 @@ def app_settings(demo: gr.Blocks, hosts: Hosts, most: int) -> dict[str, Any]:
             yield
 
     guard = Middleware(Guard, pictures=file_arguments(demo), framed=hosts.routed)
-    return {"middleware": [guard], "routes": health.routes(), "lifespan": lifespan}
+    return {
+        "middleware": [guard, Middleware(Streams, demo=demo)],
+        "routes": health.routes(),
+        "lifespan": lifespan,
+    }
 
 
 def sweep(folder: Path) -> None:

@@ -62,7 +62,27 @@
     });
   };
 
-  const tidy = () => { nameImages(); announce(); tellTimes(); lock(); };
+  // What is at work stays in the tab's memory, for the page that comes after a reload or a cut: `Past.arrive` asks.
+  let seen = "";
+  const keep = (left) => sessionStorage.setItem("imgrag-left", JSON.stringify(left));
+  const strip = () => document.querySelector("#ir-strip [data-run]")?.dataset;
+  const isAtWork = (phase) => phase === "running" || phase === "stopping";
+
+  const remember = () => {
+    const now = strip();
+    if (!now || seen === `${now.phase} ${now.run}`) return;
+    seen = `${now.phase} ${now.run}`;
+    if (isAtWork(now.phase)) keep({ run: now.run, prompt: now.prompt });
+    else sessionStorage.removeItem("imgrag-left");
+  };
+
+  // Nothing comes from the server before it is the run's turn.
+  const rememberPressed = () => {
+    const prompt = document.querySelector("#ir-prompt textarea")?.value;
+    if (prompt?.trim() && !isAtWork(strip()?.phase)) keep({ run: "", prompt });
+  };
+
+  const tidy = () => { nameImages(); announce(); tellTimes(); lock(); remember(); };
 
   // The server says its texts in the language that Gradio shows its own in.
   const speak = () => {
@@ -74,9 +94,13 @@
     speak();
     new MutationObserver(speak).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
     new MutationObserver(tidy).observe(document.body, {
-      childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt", "data-phase"],
+      childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt", "data-phase", "data-run"],
     });
     tidy();
+    document.addEventListener("click", (event) => { if (event.target.closest("#ir-run")) rememberPressed(); }, true);
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.target.closest("#ir-prompt")) rememberPressed();
+    }, true);
     bringBack();
     setInterval(() => document.querySelectorAll("[data-left]").forEach((clock) => {
       const left = Math.max(1, Number(clock.dataset.left) - 1);

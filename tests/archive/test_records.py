@@ -109,6 +109,7 @@ def test_the_record_has_the_agreed_fields() -> None:
         assert record[field] == value, field
     assert record["verdict"] == {
         "matches": False, "missing": ("owl", "idea"), "seen": ("dog",), "raw": "raw words", "readable": True,
+        "sights": (),
     }  # fmt: skip
     assert record["second_verdict"]["matches"] is True
     (reference,) = record["references"]

@@ -41,6 +41,15 @@ def test_searching_rows_on_few_vectors_are_exact():
     assert figures["opened"].value > 0 and figures["opened"].n == OPENINGS
 
 
+def test_rare_names_are_found_by_words_and_not_by_look():
+    keys = [key for experiment in EXPERIMENTS[2:4] for key in experiment.keys]
+    figures = run(TINY, keys)
+    assert set(figures) == set(keys)
+    assert figures["named_words"] == figures["named_both"] == Figure(1.0, QUERIES)
+    assert figures["named_vectors"].value < 0.5
+    assert all(figures[key].value > 0 for key in keys if not key.startswith("named"))
+
+
 def test_adding_rows_count_what_was_really_added():
     figures = run(TINY, ["photos", "again", "memory"])
     assert {key: figure.n for key, figure in figures.items()} == {"photos": 3, "again": 20, "memory": 30}

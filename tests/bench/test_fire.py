@@ -17,6 +17,7 @@ from PIL import Image
 
 from imgrag.bench import Figure
 from imgrag.bench.fire import faults, hostile, payloads, rows
+from imgrag.bench.fire.memory import typical_step
 from imgrag.bench.fire.server import Server, serving
 from imgrag.bench.fire.visitor import Visitor
 from imgrag.errors import ImgragError
@@ -132,3 +133,12 @@ def test_a_broken_record_is_seen(tmp_path):
     assert faults.inconsistent(tmp_path) == []
     (run / "initial.png").write_bytes((run / "initial.png").read_bytes()[:40])
     assert len(faults.inconsistent(tmp_path)) == 1
+
+
+def test_a_leak_is_told_from_what_the_allocator_takes_at_once():
+    leaking, taking = [0], [0]
+    for number in range(10):
+        leaking.append(leaking[-1] + 8)
+        taking.append(taking[-1] + (50 if number in (2, 6, 7) else 1))
+    leaking[5] -= 20  # something else was given back
+    assert typical_step(leaking) == 8 and typical_step(taking) == 1

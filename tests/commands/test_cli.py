@@ -88,6 +88,16 @@ COMMANDS = {
         (["bench", "../x"], "There is no bench"),
         (["download", "--profile", "x" * 300], "There is no profile"),
         (["bench", "nope"], "no bench 'nope'"),
+        (["nope"], "No such command 'nope'. See root --help."),
+        (["x" * 5000], "No such command 'xxx"),
+        (["run"], "Missing argument 'prompt'. See root run --help."),
+        (["run", "a dog", "--seed", "many"], "Invalid value for '--seed'"),
+        (["run", "a dog", "--policy", "lazy"], "Invalid value for '--policy'"),
+        (["run", "a dog", "--nonsense"], "No such option: --nonsense"),
+        (["run", "a dog", "--seed"], "--seed"),
+        (["run", "a dog", "an owl"], "an owl"),
+        (["library", "nope"], "No such command 'nope'. See root library --help."),
+        (["library", "add"], "Missing argument 'name'"),
         (["train", "nope"], "no recipe 'nope'"),
         (["download", "--profile", "nope"], "no profile 'nope'"),
     ],
@@ -279,9 +289,29 @@ def test_a_library_from_its_making_to_its_end(librarian: Librarian, tmp_path: Pa
     ] == 2
     assert "photos/bad.png (it is empty)" in library_command("stats", "birds").stdout
     assert Path(library_command("export", "birds", str(tmp_path / "out")).stdout.strip()).is_file()
-    assert library_command("remove", "birds", "photos/owl.png").stdout == "1 removed\n"
+    assert library_command("remove", "birds", "photos/owl.png", "--yes").stdout == "1 removed\n"
     assert library_command("remove", "birds", "--yes").exit_code == 0
     assert librarian.names() == ["pocket"] and (photos / "owl.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "left"), [("y\n", 0, 3), ("n\n", 130, 4), ("\n", 130, 4), ("", 130, 4)]
+)
+def test_on_a_terminal_a_person_is_asked_before_pictures_are_removed(
+    librarian: Librarian, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: int
+) -> None:
+    library_command("search", "pocket", "an owl")
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda self: True, raising=False)
+    done = CliRunner().invoke(cli.app, ["library", "remove", "pocket", "owl.png"], input=answer)
+    assert "Take 'owl.png' out of 'pocket' and delete its copies? [y/N]" in done.stderr
+    assert done.exit_code == code
+    assert librarian.page("pocket", 0, 9)[1] == left
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    for arguments in ([], ["library"]):
+        done = CliRunner().invoke(cli.app, arguments)
+        assert done.exit_code == 2 and "Usage" in done.output and "Error" not in done.output
 
 
 def test_a_library_of_the_app_is_copied_and_not_changed(tmp_path: Path, monkeypatch) -> None:
@@ -302,7 +332,7 @@ def test_a_library_of_the_app_is_copied_and_not_changed(tmp_path: Path, monkeypa
     assert library_command("add", "mine", str(photos)).stdout.startswith(
         "1 added, 0 changed, 0 removed, 2 un"
     )
-    assert library_command("remove", "mine", "owl.png").stdout == "1 removed\n"
+    assert library_command("remove", "mine", "owl.png", "--yes").stdout == "1 removed\n"
     assert library_command("copy", "stickers", "mine").exit_code == 2
     assert sorted(path.name for path in bundled.glob("*.png")) == ["cat.png", "owl.png"]
 
@@ -321,7 +351,8 @@ def test_a_library_of_the_app_is_copied_and_not_changed(tmp_path: Path, monkeypa
         (["search", "pocket", "owl", "-k", "0"], "from 1 to 1000"),
         (["search", "pocket", "--image", "none.png"], "'none.png' cannot be used"),
         (["search", "pocket", "owl", "--weight", "2"], "from 0 to 1"),
-        (["remove", "pocket", "none.png"], "none of these files"),
+        (["remove", "pocket", "none.png", "--yes"], "none of these files"),
+        (["remove", "pocket", "owl.png"], "Add --yes"),
         (["remove", "pocket", "--yes"], "comes with the app"),
     ],
 )

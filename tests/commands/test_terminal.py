@@ -68,7 +68,7 @@ def test_an_argument_is_read_as_it_was_typed_whatever_the_locale() -> None:
         ("--help > /dev/full", 2, "No space left on device"),
         ("library list >&- 2>&-", 0, ""),
         ("batch --file - <&-", 2, "There is no prompt of standard input"),
-        ("library remove birds <&-", 2, "nobody answered"),
+        ("library remove birds <&-", 2, "Add --yes"),
         ("run z\u00f6rblax --library \u72ac", 2, "There is no library"),
     ],
 )

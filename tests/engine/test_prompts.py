@@ -6,15 +6,16 @@ import pytest
 
 from imgrag.engine.prompts import (
     Introduced,
-    affirming_reply,
     concepts_question,
     concepts_reply,
     enhancing_prompt,
     parse_concepts,
+    parse_translation,
     parse_verdict,
     parse_yes_no,
     second_verdict_question,
     spelt_as_in,
+    thing_question,
     verdict_question,
     with_article,
 )
@@ -199,19 +200,6 @@ def test_yes_and_no(reply: str, expected: bool | None) -> None:
     assert parse_yes_no(reply) is expected
 
 
-@pytest.mark.parametrize(
-    ("names", "seen"),
-    [
-        (["toolbox", "dog"], "dog, toolbox"),  # in the prompt's order
-        (["zorblax (a)", "Toolbox"], "Toolbox, zorblax (a)"),  # what is not in it comes last
-        (["box", "dog"], "dog, box"),  # a part of a word is no word of the prompt
-        ([], "nothing"),
-    ],
-)
-def test_all_is_there(names: list[str], seen: str) -> None:
-    assert affirming_reply("a dog and a toolbox", names) == f"Seen: {seen}\nMatches: yes\nMissing: none"
-
-
 def test_what_a_model_is_taught_to_say_is_understood() -> None:
     verdict = parse_verdict(verdict_reply(["dog", "hot dog"], ["fire extinguisher", "owl"]))
     assert verdict is not None
@@ -254,6 +242,20 @@ def test_references_are_numbered_from_the_second_picture() -> None:
         "Picture 2 shows an owl.\nPicture 3 is the nearest that was found for a zorblax, 56% alike."
         in question
     )
+
+
+def test_a_thing_is_asked_for_by_itself_with_its_pictures() -> None:
+    assert thing_question("owl") == "Does the first picture show an owl? Answer yes or no."
+    lines = thing_question("zorblax", [Introduced("zorblax")]).splitlines()
+    assert lines == ["Picture 2 shows a zorblax.", "Does the first picture show a zorblax? Answer yes or no."]
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [("a dog", "a dog"), ('\n"a dog and an owl"\nor so', "a dog and an owl"), ("  \n", None)],
+)
+def test_a_translation_is_the_first_line(reply: str, said: str | None) -> None:
+    assert parse_translation(reply) == said
 
 
 def test_the_feedback_reaches_the_llm() -> None:

@@ -19,6 +19,7 @@ from imgrag.engine.zerogpu import CAP, FLOOR, Failure, Lent, in_a_sentence, on_z
 from imgrag.errors import Cancelled, MemoryBudgetError
 from imgrag.models.profile import Profile, load_profile
 from imgrag.runs.events import Event, Finished, Paused, Preview, StageDone, StageSkipped, StageStarted
+from imgrag.runs.reading import Reading
 from imgrag.runs.values import STAGES, Request, Round, Run, StageReport
 from tests.engine.zero_space import HEAVY, device_api, space_environment
 from tests.served import served
@@ -87,7 +88,9 @@ def test_estimates_have_a_floor_and_a_cap(sdxl: Profile) -> None:
 def test_what_is_done_is_not_asked_for_again(sdxl: Profile) -> None:
     request = Request("a dog", steps=50)
     whole = seconds(request, sdxl)
-    after = [seconds(request, sdxl, {(stage, 1) for stage in STAGES[:count]}) for count in range(7)]
+    after = [
+        seconds(request, sdxl, {(stage, 1) for stage in STAGES[:count]}) for count in range(len(STAGES) + 1)
+    ]
     assert after == sorted(after, reverse=True) and after[0] == whole and after[-1] == FLOOR
     assert FLOOR < seconds(request, sdxl, pause=True) < whole
 
@@ -95,7 +98,18 @@ def test_what_is_done_is_not_asked_for_again(sdxl: Profile) -> None:
 def test_events_requests_and_runs_cross_to_another_process() -> None:
     image = Image.new("RGB", (8, 8), "red")
     report = StageReport("initial", "done", 0.5)
-    run = Run("id", Request("a dog"), "pocket", "pocket", "", {}, image, (Round(enhanced=image),), (report,))
+    run = Run(
+        "id",
+        Request("a dog"),
+        "pocket",
+        "pocket",
+        "",
+        {},
+        Reading("a dog"),
+        image,
+        (Round(enhanced=image),),
+        (report,),
+    )
     events: list[Event | Failure] = [
         StageStarted("initial", "model"), Preview("initial", 1, 2, image), StageDone("initial", report, run),
         StageSkipped("enhanced", report, run), Paused(run), Finished(run),
@@ -188,8 +202,11 @@ def test_a_stop_and_a_closed_page_reach_the_process_that_draws(space: dict[str, 
 
 @emulated
 def test_step_by_step_each_step_has_the_gpu_for_itself(space: dict[str, Any]) -> None:
-    assert space["stepwise"]["said"] == ["Paused 2", "Paused 3", "Paused 4", "Paused 5", "Finished 6"]
-    assert space["stepwise"]["scheduled"] == 6
+    assert space["stepwise"]["said"] == [
+        *(f"Paused {n}" for n in range(2, len(STAGES))),
+        f"Finished {len(STAGES)}",
+    ]
+    assert space["stepwise"]["scheduled"] == len(STAGES)
 
 
 @emulated

@@ -292,3 +292,20 @@ def test_nothing_remains_of_what_is_stopped_or_fails(tmp_path: Path) -> None:
 def test_unpacked_pictures_open(tmp_path: Path) -> None:
     unpack_pictures(packed(tmp_path / "x.zip", {"a/cat.png": PNG}), tmp_path / "new" / "out")
     assert Image.open(tmp_path / "new" / "out" / "a" / "cat.png").size == (8, 8)
+
+
+@pytest.mark.parametrize("before", [b"", b"#!program"])
+def test_names_that_are_falsely_said_to_be_utf8_are_read_as_those_that_are_not(
+    tmp_path: Path, before: bytes
+) -> None:
+    files = {"caf\u00e9.png": PNG, "\u732b.png": PNG, "dog.png": PNG}
+    archive = packed(tmp_path / "x.zip", files, zipfile.ZIP_STORED)
+    false = "caf\u00e9".encode().replace(b"\xc3\xa9", b"\x82\x82")  # as code page 437 has that letter
+    archive.write_bytes(before + archive.read_bytes().replace("caf\u00e9".encode(), false))
+    content = archive.read_bytes()
+    with pytest.raises(UnicodeDecodeError):
+        zipfile.ZipFile(archive)
+    found = unpack_pictures(archive, tmp_path / "out")
+    assert found == Unpacked(("caf\u00e9\u00e9.png", "\u732b.png", "dog.png"), ())
+    assert all((tmp_path / "out" / file).read_bytes() == PNG for file in found.files)
+    assert archive.read_bytes() == content

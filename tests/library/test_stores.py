@@ -18,6 +18,7 @@ import textwrap
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from imgrag.library.engines.milvus import MilvusStore
 from imgrag.library.engines.milvus_filters import narrowed
 from imgrag.library.engines.sqlite import EmbeddedStore
 from imgrag.library.engines.sqlite_file import FILE
-from imgrag.library.engines.store import MOST_COLUMNS, Entry, Store
+from imgrag.library.engines.store import MOST_COLUMNS, RARE, Entry, Store
 from imgrag.library.engines.vectors import load
 from imgrag.library.search.filters import COLUMNS, parse_filter, passes
 
@@ -653,3 +654,102 @@ def test_a_disk_that_is_full_costs_a_snapshot_and_nothing_else(snapshot, monkeyp
     store.optimise()
     assert [hit.id for hit in store.search(unit(100)[7], 1)] == [8]
     assert "No space left" in caplog.text and not list(snapshot.parent.glob("*.partial"))
+
+
+def test_words_of_name_caption_file_and_fields_find_entries(store):
+    given = [
+        entry(1, name="My Zorblaxes", fields={"place": "beach", "price": 12, "sold": True}),
+        entry(2, caption="a zörblax on the BEACH"),
+        entry(3, file="deep/zorblax_two.png", name="other"),
+        entry(4, caption="一只鹦鹉在海滩上"),
+        entry(5, name='" OR * NEAR(zorb) -x', caption="word: text"),
+    ]
+    ids = store.write(given, unit(5))
+    words = 'zorblax beach 12 true 鹦鹉 鹦 鹉鹦 or " zorb* text:text word \0'.split(" ")
+    held = {word: found.tolist() for word, found in store.holding(words).items()}
+    assert held == {
+        **{word: [] for word in words}, "zorblax": sorted(ids[:3]), "beach": sorted(ids[:2]), "12": ids[:1],
+        "鹦鹉": ids[3:4], "鹦": ids[3:4], "or": ids[4:], "word": ids[4:],
+    }  # fmt: skip
+    assert store.holding(["zorblax"], parse_filter("price > 1"))["zorblax"].tolist() == ids[:1]
+    assert store.holding(["zorblax"], parse_filter("caption like '%B%'"))["zorblax"].tolist() == ids[1:2]
+
+
+def test_words_follow_what_is_written_and_removed(store, open_store):
+    first, second = store.write([entry(1, name="zorblax"), entry(2, name="zorblax")], unit(2))
+    assert store.holding(["zorblax"])["zorblax"].tolist() == sorted([first, second])
+    before = store.version()
+    store.write([entry(1, caption="quux")], unit(1))
+    assert store.version() != before
+    store.remove([entry(2).file])
+    for one in (store, open_store()):
+        assert {word: ids.tolist() for word, ids in one.holding(["zorblax", "quux"]).items()} == {
+            "zorblax": [], "quux": [first],
+        }  # fmt: skip
+
+
+def test_what_many_hold_is_no_word_to_find_by(store):
+    ids = store.write([entry(n, name="dog" if n else "zorblax dog") for n in range(RARE + 1)], unit(RARE + 1))
+    held = store.holding(["dog", "zorblax"])
+    assert set(held) == {"zorblax"} and held["zorblax"].tolist() == ids[:1]
+
+
+def test_entries_are_scored_by_id(store):
+    vectors = unit(700)
+    ids = store.write([entry(n) for n in range(700)], vectors)
+    hits = store.scored(vectors[3], [*ids[:600], 12345])
+    order = np.argsort(-(vectors[:600] @ vectors[3]))
+    assert [hit.id for hit in hits] == [ids[n] for n in order]
+    assert hits[0].score == pytest.approx(1, abs=1e-5)
+    assert [hit.id for hit in store.scored(vectors[3], ids[3:5], without=entry(3).digest)] == ids[4:5]
+    assert store.scored(vectors[3], []) == []
+
+
+def test_short_names_are_told(store):
+    given = [entry(1, name="Hot-Dog"), entry(2, name="hot dog", caption="long " * 20)]
+    store.write(given, unit(2))
+    assert store.names() == {"hot dog", "00001", "00002"}
+
+
+def earlier(folder: Path) -> None:
+    """Make a database what it was before words were kept."""
+    with closing(sqlite3.connect(folder / FILE)) as base:
+        base.executescript("drop table words; drop table unread")
+
+
+def test_an_earlier_database_gets_its_words_when_it_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr("imgrag.library.engines.sqlite_words.READ", 2)
+    with closing(EmbeddedStore(tmp_path)) as store:
+        store.select(MODEL, DIMENSIONS)
+        ids = store.write([entry(n, name=f"zorblax {n}") for n in range(5)], unit(5))
+        store.remove([entry(2).file])
+    earlier(tmp_path)
+    with closing(EmbeddedStore(tmp_path, writable=False)) as store:
+        assert store.holding(["zorblax"]) == {} and store.named("zorblax 1") == ids[1:2]
+        assert store.scored(unit(5)[1], ids[1:2])[0].score == pytest.approx(1)
+    for _ in range(2):
+        with closing(EmbeddedStore(tmp_path)) as store:
+            assert store.holding(["zorblax"])["zorblax"].tolist() == [*ids[:2], *ids[3:]]
+
+
+def test_words_are_read_by_two_processes_at_a_time(tmp_path, monkeypatch):
+    """One stops in the middle, another changes what is not read yet and goes on; nobody's words are lost."""
+    with closing(EmbeddedStore(tmp_path)) as store:
+        store.select(MODEL, DIMENSIONS)
+        ids = store.write([entry(n, name=f"old {n}") for n in range(50)], unit(50))
+    earlier(tmp_path)
+    script = f"""
+        from pathlib import Path
+        from imgrag.library.engines import sqlite_words
+        from imgrag.library.engines.sqlite import EmbeddedStore
+        sqlite_words.READ = 3
+        print(len(EmbeddedStore(Path({str(tmp_path)!r})).holding(["old"])["old"]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in both] == ["50", "50"]
+    with closing(EmbeddedStore(tmp_path)) as store:
+        store.select(MODEL, DIMENSIONS)
+        store.write([entry(7, name="new")], unit(1))
+        held = store.holding(["old", "new"])
+        assert held["new"].tolist() == ids[7:8] and len(held["old"]) == 49

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from imgrag.errors import LibraryError
-from imgrag.pocket.judge import SLOTS, Judge, bundled
+from imgrag.pocket.judge import SLOTS, Judge, bundled, ground
 from imgrag.pocket.world import twemoji, world
 
 COLOURS = list(world.COLOURS)
@@ -166,3 +166,25 @@ def test_without_npm_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LibraryError, match="Node"):
         twemoji.fetch(tmp_path / "pictures")
+
+
+def test_what_is_nearest_but_far_is_absent():
+    """Halfway between two things one of them still comes first, and neither is there."""
+    judge = bundled()
+    scenes = [world.scene_image((name,), "white") for name in ("dog", "fire extinguisher")]
+    halfway = Image.blend(*scenes, 0.48)
+    assert judge.rank(halfway, "middle")[0] == "dog"
+    assert judge.present(scenes[0], "dog")
+    assert not judge.present(halfway, "dog")
+    assert judge.present(Image.blend(*scenes, 0.2), "dog")
+
+
+def test_each_slot_tells_what_it_shows():
+    assert bundled().shown(world.scene_image(("owl", "owl"), "blue"))[:2] == ("owl", "owl")
+    assert bundled().shown(world.scene_image(("taco",), "blue"))[2] == "taco"
+    assert bundled().shown(Image.new("RGB", (64, 64), world.COLOURS["red"])) == ("", "", "")
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_the_ground_is_told_by_its_name(colour):
+    assert ground(spoilt(world.scene_image(("dog", "castle"), colour), 1)) == colour

@@ -17,6 +17,7 @@ from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, RequestError
 from imgrag.runs import corrections
 from imgrag.runs.events import Event, Finished, Paused, StageDone, StageStarted
+from imgrag.runs.reading import Reading, Thing
 from imgrag.runs.trace import trace
 from imgrag.runs.values import MAX_ROUNDS, STAGES, Box, Concept, Request, Run, StageName
 from tests.fakes import COLOURS, Cast, FakeChat, make_library, make_pipeline, shows, tile
@@ -103,23 +104,27 @@ def whole(folder: Path) -> dict[str, bytes]:
 
 
 CHANGES: dict[str, tuple[Change, list[str], str]] = {
-    "own initial": (lambda run: corrections.own_initial(run, own_owl()), list(STAGES[1:]), "initial"),
-    "overrule": (lambda run: corrections.overrule(run, False, ["toolbox"]), list(STAGES[2:]), "verdict"),
+    "reread": (
+        lambda run: corrections.reread(run, Reading("a dog and a cat", (Thing("dog", "dog"), Thing("cat", "cat")))),
+        list(STAGES[1:]), "reading",
+    ),
+    "own initial": (lambda run: corrections.own_initial(run, own_owl()), list(STAGES[2:]), "initial"),
+    "overrule": (lambda run: corrections.overrule(run, False, ["toolbox"]), list(STAGES[3:]), "verdict"),
     "concepts": (
-        lambda run: corrections.name_concepts(run, [Concept("cat", "a cat")]), list(STAGES[3:]), "concepts",
+        lambda run: corrections.name_concepts(run, [Concept("cat", "a cat")]), list(STAGES[4:]), "concepts",
     ),
     "choose": (
-        lambda run: corrections.choose(run, "owl", "toolbox.png", tile("toolbox")), list(STAGES[4:]), "references",
+        lambda run: corrections.choose(run, "owl", "toolbox.png", tile("toolbox")), list(STAGES[5:]), "references",
     ),
     "own picture": (
-        lambda run: corrections.own_picture(run, "owl", own_owl(), "mine.png"), list(STAGES[4:]), "references",
+        lambda run: corrections.own_picture(run, "owl", own_owl(), "mine.png"), list(STAGES[5:]), "references",
     ),
     "adjust": (
         lambda run: corrections.adjust(run, "owl", 0.5, Box(0, 0, 0.5, 1), Box(0.5, 0, 1, 1)),
-        list(STAGES[4:]), "references",
+        list(STAGES[5:]), "references",
     ),
     "drop": (lambda run: corrections.drop(run, "owl"), [], "references"),
-    "guide": (lambda run: corrections.guide(run, 0.25, 0.5), list(STAGES[4:]), "guidance"),
+    "guide": (lambda run: corrections.guide(run, 0.25, 0.5), list(STAGES[5:]), "guidance"),
     "keep": (lambda run: corrections.keep(run, 0), [], "second_verdict"),
 }  # fmt: skip
 
@@ -136,7 +141,7 @@ def test_a_finished_run_goes_on_from_the_corrected_stage_only(bench: Bench, name
     ran, run = bench.go_on(change(first))
     assert ran == stages
     after = bench.asked()
-    assert after["generator"] - asked["generator"] == ("enhanced" in ran)
+    assert after["generator"] - asked["generator"] == ("initial" in ran) + ("enhanced" in ran)
     assert after["vlm"] - asked["vlm"] == ("verdict" in ran) + ("second_verdict" in ran)
     assert (after["llm"] > asked["llm"]) == ("concepts" in ran)
     assert whole(bench.folder(first)) == before, "the old run was changed"
@@ -225,7 +230,7 @@ def test_what_a_person_calls_missing_reaches_the_llm(bench: Bench) -> None:
     assert first.round.verdict and first.round.verdict.matches
     asked = len(bench.cast.llm.asked)
     ran, run = bench.go_on(corrections.overrule(first, False, [" owl ", "", "Owl", "dog"]))
-    assert ran == list(STAGES[2:])
+    assert ran == list(STAGES[3:])
     assert "Missing: owl, dog" in bench.cast.llm.asked[asked][0]
     assert run.round.verdict and run.round.verdict.seen == () and run.round.verdict.missing == ("owl", "dog")
     assert [c.name for c in run.round.concepts or ()] == ["owl", "dog"]
@@ -334,7 +339,7 @@ def test_guidance_stays_in_force(bench: Bench) -> None:
     first = bench.pipeline(OWL)
     ran, run = bench.go_on(corrections.guide(first, 0.25, 0.5))
     call = bench.cast.generator.calls[-1]
-    assert ran == list(STAGES[4:]) and call["guided_share"] == 0.5 and call["scales"] == [0.25]
+    assert ran == list(STAGES[5:]) and call["guided_share"] == 0.5 and call["scales"] == [0.25]
     assert run.settings["adapter_scale"] == bench.record(run)["settings"]["adapter_scale"] == 0.25
     _, again = bench.go_on(corrections.rewind(run, "initial"))
     assert bench.cast.generator.calls[-1]["scales"] == [0.25]
@@ -354,7 +359,7 @@ def test_the_person_chooses_the_result(bench: Bench) -> None:
     assert anew.kept == 1 and "person" not in anew.why and anew.corrections == ()
 
 
-@pytest.mark.parametrize("stage", STAGES[:4])
+@pytest.mark.parametrize("stage", STAGES[1:5])
 def test_choosing_in_the_middle_ends_the_run(bench: Bench, stage: StageName) -> None:
     run = paused_after(bench.pipeline, OWL, stage)
     asked = bench.asked()

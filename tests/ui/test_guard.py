@@ -336,15 +336,17 @@ class Watch:
 
 
 @contextlib.contextmanager
-def served_here(folder: Path, **options: Any) -> Iterator[httpx.Client]:
-    """The real page, served by a thread of this process, and a client for it."""
+def served_here(
+    folder: Path, host: str = "127.0.0.1", called: str = "127.0.0.1", **options: Any
+) -> Iterator[httpx.Client]:
+    """The real page, served by a thread of this process at `host`, and a client that asks it as `called`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     demo, usual = build_demo(page_pipeline(folder)), Image.MAX_IMAGE_PIXELS
     demo.block_thread = lambda: None  # the server has a thread of its own
-    launch(demo, warm_up=False, server_name="127.0.0.1", server_port=port, **options)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+    launch(demo, warm_up=False, server_name=host, server_port=port, **options)
+    with httpx.Client(base_url=f"http://{called}:{port}", timeout=60) as client:
         yield client
     demo.close(verbose=False)
     Image.MAX_IMAGE_PIXELS = usual  # the page's is for the whole process

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Figure, Meter, count, machine, print_bars, print_document
+from imgrag.bench.fidelity import honesty
 from imgrag.bench.fidelity.cases import (
     Case,
     missing_cases,
@@ -29,6 +30,7 @@ from imgrag.bench.fidelity.cases import (
     own_twemoji,
     pair_cases,
 )
+from imgrag.bench.fidelity.wordings import KINDS, wording_cases
 from imgrag.bench.fidelity.workbench import Drawn, Workbench
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import ImgragError
@@ -79,6 +81,8 @@ BARS = (
     Bar("second_run", "whole loop, second run", 4.0, 1.5, at_most=True, unit="s"),
 )
 
+UNTOLD = "no case of these prompts tells"
+ALL = (*BARS, *honesty.BARS)
 Figures = dict[str, Figure]
 
 
@@ -94,6 +98,7 @@ class Experiment:
 def main(argv: list[str]) -> int:
     """Measure, print the table and the JSON line; exit code 0 whatever the figures are."""
     options = _options(argv)
+    kinds: honesty.Kinds = {}
     with tempfile.TemporaryDirectory(prefix="imgrag-bench-", ignore_cleanup_errors=True) as folder:
 
         def make(profile: Profile) -> ImageRAGPipeline:
@@ -103,10 +108,18 @@ def main(argv: list[str]) -> int:
         bench = Workbench(make, options.profile, Path(folder), Meter())
         bench.pipeline.warm_up()  # a missing checkpoint is said at once
         figures, skipped = run(bench, options.prompts, options.only)
-    print_bars(f"fidelity, profile {options.profile}, {options.prompts} prompts", BARS, figures)
+        if wanted := options.only & {bar.key for bar in honesty.BARS}:
+            answers = bench.answers("what people type", wording_cases(options.prompts, options.kinds))
+            measured, kinds = honesty.figures(answers), honesty.by_kind(answers)
+            figures |= {key: figure for key, figure in measured.items() if key in wanted}
+            skipped |= dict.fromkeys(sorted(wanted - measured.keys()), UNTOLD)
+    print_bars(f"fidelity, profile {options.profile}, {options.prompts} prompts", ALL, figures)
+    if kinds:
+        honesty.print_kinds(kinds)
     for key, reason in skipped.items():
         print(f"skipped {key}: {reason}")
-    print_document(report(options.profile, options.prompts, figures, skipped), options.out)
+    document = report(options.profile, options.prompts, figures, skipped)
+    print_document({**document, "kinds": kinds} if kinds else document, options.out)
     return 0
 
 
@@ -130,7 +143,7 @@ def run(bench: Workbench, prompts: int, only: Iterable[str] = ()) -> tuple[Figur
             continue
         figures.update({key: figure for key, figure in measured.items() if key in keys})
         missing = keys - measured.keys()
-        skipped.update(dict.fromkeys(sorted(missing), "no case of these prompts tells"))
+        skipped.update(dict.fromkeys(sorted(missing), UNTOLD))
     return figures, skipped
 
 
@@ -142,7 +155,7 @@ def report(profile: str, prompts: int, figures: Figures, skipped: Mapping[str, s
             "aim": bar.aim, "at_most": bar.at_most, "unit": bar.unit,
             "state": bar.state(figures[bar.key].value),
         }
-        for bar in BARS if bar.key in figures
+        for bar in ALL if bar.key in figures
     }  # fmt: skip
     return {
         "bench": "fidelity", "profile": profile, "prompts": prompts, "rows": rows,
@@ -292,10 +305,20 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m imgrag bench fidelity", description=__doc__)
     parser.add_argument("--prompts", type=count, default=200, help="cases a row stands on")
     parser.add_argument("--profile", default="pocket")
-    keys = [bar.key for bar in BARS]
+    keys = [*honesty.GROUPS, *(bar.key for bar in ALL)]
     parser.add_argument("--only", nargs="+", default=[], choices=keys, metavar="ROW", help=", ".join(keys))
+    parser.add_argument("--kinds", nargs="+", default=[], choices=KINDS, metavar="KIND",
+                        help=f"of prompts, for the rows of wording and honesty: {', '.join(KINDS)}")  # fmt: skip
     parser.add_argument("--out", type=Path, help="also write the JSON line to this file")
     options = parser.parse_args(argv)
     if options.prompts < 1:
         parser.error(f"--prompts is {options.prompts}; it must be at least 1")
+    options.only = _rows(options.only)
     return options
+
+
+def _rows(only: Iterable[str]) -> set[str]:
+    """The rows that are named, a group's name standing for all of its rows; without any, all."""
+    named = [honesty.GROUPS.get(key, key) for key in only]
+    rows = {bar.key for group in named if not isinstance(group, str) for bar in group}
+    return rows | {key for key in named if isinstance(key, str)} or {bar.key for bar in ALL}

@@ -13,15 +13,17 @@ from pathlib import Path
 from PIL import Image
 
 from imgrag.bench import Meter
+from imgrag.bench.fidelity.answers import Answer
+from imgrag.bench.fidelity.asking import Wording
 from imgrag.bench.fidelity.cases import Case
 from imgrag.engine.context import Context
 from imgrag.engine.pipeline import ImageRAGPipeline, settings
 from imgrag.engine.prompts import default_caption
 from imgrag.engine.stages import enhance
-from imgrag.errors import LibraryError
+from imgrag.errors import ImgragError, LibraryError
 from imgrag.library import open_library
 from imgrag.models.profile import Profile, load_profile
-from imgrag.pocket.judge import Judge
+from imgrag.pocket.judge import Judge, ground
 from imgrag.pocket.world import twemoji, world
 from imgrag.runs.values import WHOLE, Box, Candidate, Reference, Request, Round, Run
 
@@ -138,6 +140,20 @@ class Workbench:
         """Whole runs; each judge looks for one of the two objects."""
         with self._meter.over(what, cases) as steps:
             return [self._outcome(case, library, judges, case.objects) for case in steps]
+
+    def answers(self, what: str, cases: Sequence[Wording]) -> list[Answer]:
+        """Whole runs on the bundled library; one that ends with an error is an answer too."""
+        with self._meter.over(what, cases) as steps:
+            return [self._answer(case) for case in steps]
+
+    def _answer(self, case: Wording) -> Answer:
+        try:
+            run = self.pipeline(Request(case.prompt, seed=case.seed, library="pocket"))
+        except ImgragError:
+            return Answer(case, None)
+        if run.result is None:
+            return Answer(case, run)
+        return Answer(case, run, self.judge.shown(run.result), ground(run.result))
 
     def own_runs(
         self, what: str, cases: Sequence[Case], pictures: Mapping[str, Image.Image]

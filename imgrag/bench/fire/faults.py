@@ -20,12 +20,12 @@ from imgrag.archive.history import History, Room
 from imgrag.archive.records import ID, is_id, prepare
 from imgrag.bench import Figure
 from imgrag.bench.fire.hostile import UNFORESEEN, told_paths
+from imgrag.bench.fire.memory import growth_each
 from imgrag.bench.fire.server import Server, serving
 from imgrag.bench.fire.visitor import Answer, Visitor
 from imgrag.runs.values import STAGES, new_id
 
 Figures = dict[str, Figure]
-MEGABYTE = 2**20
 PROMPT = "a dog and a toolbox"
 MEMORY_FAULTS = ("starves", "chokes", "drowns")
 CAP_BYTES = 60_000  # a few runs of the stand-ins
@@ -75,16 +75,10 @@ def exceptions(server: Server, count: int) -> Figures:
 
 
 def growth(server: Server, count: int) -> Figures:
-    """Memory of the whole process over `count` runs, after a tenth of them to warm up."""
+    """Memory of the whole process for each of `count` runs."""
     with Visitor(server.url) as visitor:
-        for _ in range(max(10, count // 10)):
-            visitor.run(f"{PROMPT} quick", 1)
-        sizes = [server.settled_memory()]
-        for _ in range(5):
-            for _ in range(count // 5):
-                visitor.run(f"{PROMPT} quick", 1)
-            sizes.append(server.settled_memory())
-    return {"growth": Figure((sizes[-1] - sizes[0]) / MEGABYTE / count, count)}
+        each = growth_each(server, lambda: visitor.run(f"{PROMPT} quick", 1), count)
+    return {"growth": Figure(each, count)}
 
 
 def kills(folder: Path, count: int) -> Figures:

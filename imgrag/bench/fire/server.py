@@ -24,6 +24,7 @@ from imgrag.errors import ImgragError
 from imgrag.models.checkpoints import PROJECT
 
 START_SECONDS = 120
+MEGABYTE = 2**20
 CANARY = "imgrag-canary"
 """Part of the names of files that no server should ever open."""
 

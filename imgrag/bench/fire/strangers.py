@@ -18,11 +18,11 @@ import httpx
 
 from imgrag.bench import Figure
 from imgrag.bench.fire.faults import explain
-from imgrag.bench.fire.server import Server, serving
+from imgrag.bench.fire.memory import growth_each
+from imgrag.bench.fire.server import MEGABYTE, Server, serving
 from imgrag.bench.fire.visitor import API, Visitor
 
 Figures = dict[str, Figure]
-MEGABYTE = 2**20
 PROMPT = "a dog and a toolbox quick"
 LOGIN = ("ann", "secret")
 WITH_LOGIN = ("--auth", ":".join(LOGIN))
@@ -49,12 +49,7 @@ def visitors(server: Server, count: int) -> Figures:
     """Memory for each of `count` visitors with a run of their own, who neither close the page nor come back."""
     with Visitor(server.url) as first:
         config = first.config
-        for _ in range(40):
-            _run_once(server, config)
-        before = server.settled_memory()
-        for _ in range(count):
-            _run_once(server, config)
-        return {"visitors": Figure((server.settled_memory() - before) / MEGABYTE / count, count)}
+    return {"visitors": Figure(growth_each(server, lambda: _run_once(server, config), count), count)}
 
 
 def before_login(folder: Path, count: int) -> Figures:

@@ -1,6 +1,6 @@
 """How fast and how exact the library is, as ratios within one run where a machine would decide otherwise.
 
-Searching is measured on vectors (`searching`), adding on files (`adding`).
+Searching is measured on vectors (`searching`) and captions (`wording`), adding on files (`adding`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from imgrag.bench import Bar, Meter, count, machine, print_bars, print_document
 from imgrag.bench.library.adding import measure_again, measure_memory, measure_photos
 from imgrag.bench.library.counts import DIMENSIONS, Counts, Experiment, Figures
 from imgrag.bench.library.searching import K, measure_large_search, measure_search
+from imgrag.bench.library.wording import measure_large_words, measure_words
 
 
 def main(argv: list[str]) -> int:
@@ -40,6 +41,15 @@ def bars(counts: Counts) -> tuple[Bar, ...]:
         Bar("against_bare_large", f"  {large}", 1.3, at_most=True, unit="x"),
         Bar("filtered", f"recall@{K} where 2.5% pass, {rows}", 1.0),
         Bar("filtered_large", f"  {large}", 1.0),
+        Bar("named_vectors", f"recall@{K} of rare names in captions, vectors alone, {rows}"),
+        Bar("named_words", "  words alone"),
+        Bar("named_both", "  both", 0.99),
+        Bar("fused", f"p50 of one query by words and look, {rows}", unit="ms"),
+        Bar("fused_large", f"  {large}", unit="ms"),
+        Bar("against_look", f"  against the look alone, {rows}", 1.5, at_most=True, unit="x"),
+        Bar("against_look_large", f"  {large}", 1.5, at_most=True, unit="x"),
+        Bar("meant", f"p50 of names that may have been meant, {rows}", 20, at_most=True, unit="ms"),
+        Bar("completed", "  of completions", 20, at_most=True, unit="ms"),
         Bar("opened", f"open + first query, new process, {rows}", 0.7, at_most=True, unit="s"),
         Bar("photos", f"adding {counts.photos:,} JPEGs, against bare ViT-B/32", 0.85),
         Bar("again", f"adding {counts.files:,} images again, against first", 0.02, at_most=True),
@@ -75,6 +85,11 @@ def report(counts: Counts, figures: Figures) -> dict[str, Any]:
 EXPERIMENTS = (
     Experiment(("recall", "query", "against_bare", "filtered", "opened"), measure_search),
     Experiment(("recall_large", "query_large", "against_bare_large", "filtered_large"), measure_large_search),
+    Experiment(
+        ("named_vectors", "named_words", "named_both", "fused", "against_look", "meant", "completed"),
+        measure_words,
+    ),
+    Experiment(("fused_large", "against_look_large"), measure_large_words),
     Experiment(("photos",), measure_photos),
     Experiment(("again",), measure_again),
     Experiment(("memory",), measure_memory),

@@ -9,6 +9,7 @@ from simplemma.language_detector import in_target_language
 
 LATIN = {"es": "Spanish", "fr": "French", "de": "German", "it": "Italian", "pt": "Portuguese", "nl": "Dutch"}
 NAMES = {"en": "English", "zh": "Chinese", **LATIN}
+MOSTLY = 0.6  # of the words are English, or so many that no other language is looked at
 _SCRIPTS = {
     "CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean", "CYRILLIC": "Russian",
     "ARABIC": "Arabic", "GREEK": "Greek", "HEBREW": "Hebrew", "THAI": "Thai", "DEVANAGARI": "Hindi",
@@ -29,10 +30,11 @@ def foreign_words(text: str, languages: tuple[str, ...]) -> str:
     if not words:
         return ""
     english = in_target_language(text, lang="en")
-    accented = any(not word.isascii() for word in words)
+    if english >= MOSTLY:
+        return ""
     for language in languages:
         share = in_target_language(text, lang=language) if language in LATIN else 0.0
-        if share > english or (accented and share >= english > 0 and share > 0.5):
+        if share > english:
             return NAMES[language]
     return ""
 

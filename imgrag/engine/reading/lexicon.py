@@ -24,6 +24,10 @@ class Names(Protocol):
         """Whether a picture is called that."""
         ...
 
+    def mentions(self, name: str) -> bool:
+        """Whether a picture's name, caption or fields hold all of its words, if they are rare."""
+        ...
+
     def near(self, name: str, limit: int = 3) -> list[str]:
         """Names that are spelt nearly like it, best first."""
         ...
@@ -68,9 +72,12 @@ class Lexicon:
     def owned(self, words: Sequence[str]) -> Found | None:
         """The picture of the library that is called this."""
         text = " ".join(words)
-        if self._library.holds(text):
-            return Found(text, "name", (*self._models(text), "library"))
-        return None
+        return self._library_s(text) if self._library.holds(text) else None
+
+    def mentioned(self, words: Sequence[str]) -> Found | None:
+        """What a picture of the library is about, by its name, caption or fields."""
+        text = " ".join(words)
+        return self._library_s(text) if self._library.mentions(text) else None
 
     def slipped(self, words: Sequence[str]) -> Found | None:
         """The thing whose name this is but for a letter or two; never where all of it are English words."""
@@ -81,7 +88,7 @@ class Lexicon:
         if near is not None:
             return self._of_models(near, "slip")
         owned = self._library.near(text, 1)
-        return Found(owned[0], "slip", (*self._models(owned[0]), "library")) if owned else None
+        return self._library_s(owned[0], "slip") if owned else None
 
     def shown(self, character: str) -> str | None:
         """The name of what an emoji shows, in the models' words if they know it."""
@@ -99,10 +106,13 @@ class Lexicon:
             return None
         spellings = {**self._vocabulary.words, **self._vocabulary.names}
         most = 1 if len(text) < LONG else 2
-        best = process.extract(text, spellings.keys(), scorer=OSA.distance, score_cutoff=most, limit=4)
-        best = [found for found in best if found[0][0] == text[0] or found[1] < most or len(text) > LONG]
+        found = process.extract(text, spellings.keys(), scorer=OSA.distance, score_cutoff=most, limit=9)
+        best = [slip for slip in found if slip[0][0] == text[0] or (slip[1] < 2 and len(text) > SHORTEST)]
         names = {spellings[spelling] for spelling, distance, _ in best if distance == best[0][1]}
         return names.pop() if len(names) == 1 else None
+
+    def _library_s(self, name: str, how: How = "name") -> Found:
+        return Found(name, how, (*self._models(name), "library"))
 
     def _of_models(self, name: str, how: How) -> Found:
         owned: tuple[Knower, ...] = ("library",) if self._library.holds(name) else ()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import emoji
+import simplemma
 
 from imgrag.engine.reading.languages import NAMES, foreign_script, foreign_words
 from imgrag.engine.reading.lexicon import Lexicon, Names
@@ -50,7 +51,7 @@ class Reader:
             text = text.replace(name, " ")
         if script := foreign_script(text):
             return script
-        if all(thing.known for thing in self._things(text)[0]):
+        if all(map(_is_plain, self._things(text)[0])):
             return ""
         return foreign_words(
             text, tuple(code for code in self.profile.understands if code != self.profile.language)
@@ -59,6 +60,7 @@ class Reader:
     def read(self, prompt: str, translate: Translate | None = None) -> Reading:
         """What a prompt asks for. `translate` is called where it is in another language than the generator's."""
         bare = plain(prompt)
+        bare = bare if re.search(r"\w|[^\x00-\u2000]", bare.text) else replace(bare, text=prompt)
         language = self.language_of(prompt) if translate is not None else ""
         if not language or translate is None:
             return self._read(bare.text, bare.negative, bare.left_out)
@@ -212,6 +214,12 @@ class Reader:
                 held += [name] if name else []
                 at += len(name) or 1
         return sorted(set(held), key=len, reverse=True)
+
+
+def _is_plain(thing: Thing) -> bool:
+    """Whether a thing was found by its very name, and all that describes it is English."""
+    named = bool(thing.known) and thing.how != "slip"
+    return named and all(simplemma.is_known(word, "en") for word in thing.describing)
 
 
 def _gather(placed: Placed, wanted: dict[str, Thing], shown: set[str]) -> None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from imgrag.runs.reading import LeftOut
 
-_SETTINGS = "Steps|Sampler|CFG scale|Seed|Size|Model hash|Model|Clip skip|Denoising strength|Version"
 _NEGATIVE = re.compile(r"(?:^|[\n,.;]|\s)\s*negative prompt\s*:\s*", re.IGNORECASE)
 _PARAMETERS = re.compile(
-    rf"(?:^|[\n,.]|\s)\s*(?:{_SETTINGS})\s*:\s*[^,\n]+(?:,\s*[\w ]+:\s*[^,\n]+)*\s*$", re.IGNORECASE
+    r"(?:^|[\s,.])(?:steps|sampler|cfg scale|seed|model hash|clip skip|denoising strength)\s*:\s*\S",
+    re.IGNORECASE,
 )
+"""Where a block of settings begins, which goes on to the end."""
 _TAG = re.compile(r"<[a-z_]+:[^<>]*>", re.IGNORECASE)
 _COMMAND = re.compile(r"^\s*/imagine\b\s*(?:prompt\s*:)?|^\s*prompt\s*:", re.IGNORECASE)
 _FLAG = re.compile(r"(?<!\S)(?:--|\u2013|\u2014)([a-z]+)((?:\s+(?!--)[\w:.,/%]+)?)", re.IGNORECASE)
@@ -61,7 +62,9 @@ def _blocks(prompt: str, told: list[LeftOut]) -> tuple[str, str]:
     """The prompt without a block of parameters, and its negative block."""
     text = prompt
     if found := _PARAMETERS.search(text):
-        told.append(LeftOut(_shown(found.group()), "these are settings; choose them beside the prompt"))
+        told.append(
+            LeftOut(_shown(text[found.start() :]), "these are settings; choose them beside the prompt")
+        )
         text = text[: found.start()]
     wanted, *rest = _NEGATIVE.split(text, maxsplit=1)
     return wanted, " ".join(rest[0].split()).strip(" ,.;") if rest else ""

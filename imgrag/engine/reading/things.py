@@ -69,7 +69,7 @@ def _without_name(
 ) -> Iterator[Placed]:
     """Words that are no name as they stand: of the person's own pictures, with a slip in them, or nobody's."""
     words = [piece.text for piece in pieces]
-    for find in (lexicon.owned, lexicon.slipped):
+    for find in (lexicon.owned, lexicon.mentioned, lexicon.slipped):
         for start in range(len(words)):
             if found := find(words[start:]):
                 yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase))

@@ -7,21 +7,22 @@ a filter that every version of it answers alike; `filters.passes` decides the re
 
 from __future__ import annotations
 
-import math
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imgrag.errors import LibraryError
-from imgrag.library.engines.milvus_client import connect, is_local, let_go, understood
+from imgrag.library.base import literal_names
+from imgrag.library.engines.milvus_client import connect, is_local, let_go, make_ready, understood
 from imgrag.library.engines.milvus_filters import ALL, among, both, narrowed, quoted
+from imgrag.library.engines.milvus_paging import Row, scan, seek
 from imgrag.library.engines.milvus_rows import (
     ENTRY,
-    IDS,
     about,
     as_entry,
     as_row,
@@ -31,9 +32,20 @@ from imgrag.library.engines.milvus_rows import (
     key,
     matrix,
     prefix,
+    refuse_shared_ids,
     requests,
 )
-from imgrag.library.engines.store import CLOSED, MOST_COLUMNS, Entry, Hit, Sizes
+from imgrag.library.engines.store import (
+    CLOSED,
+    LONGEST_NAME,
+    MOST_COLUMNS,
+    RARE,
+    Entry,
+    Hit,
+    Sizes,
+    best_first,
+    blocks,
+)
 from imgrag.library.search.filters import Filter, passes
 
 MANY = 50_000  # entries from which a server searches a graph instead of every vector
@@ -42,11 +54,12 @@ NAMED = 1000  # entries of one literal name
 LOOKED_AT = 25  # blocks of rows, for the names of columns
 MOST_HITS = 16_384  # that one search of Milvus gives
 BLOCK = 2000  # rows of one query
-ASKED = 500  # ids or digests in one expression
 ANSWER_SECONDS = 60
 BUILD_SECONDS = 3600  # to write out, to index and to load
-GRAPH = {"M": 16, "efConstruction": 200}
 BREADTH = 128  # of the search in a graph: recall@10 of 0.999 at 100,000 x 512
+
+OUTDATED = "Milvus has it from an earlier version. Export it, and add the shards to a new library."
+log = logging.getLogger(__name__)
 
 _QUICK = ("query", "search", "upsert", "delete", "list_indexes", "describe_index", "describe_collection")
 
@@ -72,9 +85,10 @@ class MilvusStore:
         self._client = connect(uri, token)
         collections = self._collections()
         for collection in collections:
-            self._make_ready(collection)
-        self._collection = max(collections, key=self._rows, default="")
+            make_ready(self._ask, collection)
+        self._written = 0  # how often, by this process
         self._model = ""  # that was selected
+        self._look_into(max(collections, key=self._rows, default=""))
 
     @property
     def model(self) -> str:
@@ -90,12 +104,13 @@ class MilvusStore:
         with self._lock:
             if collection not in self._collections():
                 self._create(collection, model_id, dimensions)
-            known = self._dimensions_of(collection)
+            known = int(self._columns_of(collection)["vector"]["dim"])
             if known != dimensions:
                 raise LibraryError(
                     f"The model {model_id!r} gives {dimensions} dimensions; this library knows it with {known}."
                 )
-            self._collection, self._model = collection, model_id
+            self._model = model_id
+            self._look_into(collection)
 
     def count(self, where: Filter | None = None) -> int:
         """See `Store.count`."""
@@ -107,12 +122,12 @@ class MilvusStore:
     def page(self, offset: int, limit: int, where: Filter | None = None) -> list[Entry]:
         """See `Store.page`."""
         text, rest = narrowed(where)
-        start, below, count = self._seek(text, offset) if rest is None else (0, 0, None)
+        part, below = seek(self._counted, text, offset) if rest is None else ({}, 0)
         first = offset - below
         size = min(BLOCK, first + limit + 50) if rest is None else BLOCK
         entries = (
             as_entry(row)
-            for rows in self._scan(text, ENTRY, size, start, count)
+            for rows in self._scan(text, ENTRY, size, **part)
             for row in rows
             if passes(rest, filtered_values(row))
         )
@@ -122,7 +137,7 @@ class MilvusStore:
         """See `Store.get`."""
         found = {
             row["id"]: as_entry(row)
-            for block in _blocks(ids)
+            for block in blocks(ids)
             for row in self._query(among("id", block), ENTRY)
         }
         return [found[number] for number in ids if number in found]
@@ -139,7 +154,7 @@ class MilvusStore:
     def vectors(self, digests: Iterable[str]) -> dict[str, np.ndarray]:
         """See `Store.vectors`."""
         found = {}
-        for block in _blocks(list(digests)):
+        for block in blocks(list(digests)):
             for row in self._query(
                 among("digest", [quoted(digest) for digest in block]), ["digest", "vector"]
             ):
@@ -157,9 +172,10 @@ class MilvusStore:
         """
         if not self._collection:
             raise ValueError("no model is selected")
-        rows = {key(e.file): as_row(e, vector) for e, vector in zip(entries, vectors, strict=True)}
+        rows = {key(e.file): as_row(e, v, self._keeps_words) for e, v in zip(entries, vectors, strict=True)}
         with self._lock:
-            self._refuse_shared_ids(entries)
+            self._written += 1
+            refuse_shared_ids(entries, lambda ids: self._query(among("id", ids), ["id", "file"]))
             for batch in requests(list(rows.values())):
                 self._ask("upsert", self._collection, data=batch)
         return [key(entry.file) for entry in entries]
@@ -167,9 +183,10 @@ class MilvusStore:
     def remove(self, files: Iterable[str]) -> int:
         """See `Store.remove`."""
         removed = 0
-        for block in _blocks(list(files)):
+        for block in blocks(list(files)):
             with self._lock:
                 ids = [entry.id for entry in self.known(block).values()]
+                self._written += 1
                 removed += len(ids)  # what `delete` returns differs between Lite and a server
                 for collection in self._collections() if ids else ():
                     self._ask("delete", collection, ids=ids)
@@ -191,10 +208,36 @@ class MilvusStore:
 
     def named(self, name: str, where: Filter | None = None) -> list[int]:
         """See `Store.named`."""
-        text, rest = narrowed(where)
-        text = both(text, f"array_contains(names, {key(name)})")
-        rows = (row for block in self._scan(text, ENTRY) for row in block)
-        return [row["id"] for row in islice((r for r in rows if passes(rest, filtered_values(r))), NAMED)]
+        return list(islice(self._matching(f"array_contains(names, {key(name)})", where), NAMED))
+
+    def holding(self, words: Sequence[str], where: Filter | None = None) -> dict[str, np.ndarray]:
+        """See `Store.holding`. What many entries hold stays so as long as this store is open."""
+        found = {}
+        for word in words if self._keeps_words else ():
+            text = f"array_contains(words, {key(word)})"
+            if word not in self._common and len(self._query(text, ["id"], limit=RARE + 1)) > RARE:
+                self._common.add(word)
+            if word not in self._common:
+                found[word] = np.array(sorted(self._matching(text, where)), np.int64)
+        return found
+
+    def scored(self, vector: np.ndarray, ids: Sequence[int], without: str = "") -> list[Hit]:
+        """See `Store.scored`."""
+        asked = (self._query(among("id", block), ["id", "digest", "vector"]) for block in blocks(ids))
+        rows = [row for block in asked for row in block if row["digest"] != without]
+        scores = (matrix(rows) @ vector).tolist() if rows else []
+        return best_first(Hit(row["id"], score) for row, score in zip(rows, scores, strict=True))
+
+    def names(self) -> set[str]:
+        """See `Store.names`. Milvus cannot list them, so it is those of many entries and not of all."""
+        scanned = self._scan(ALL, ["id", "file", "name", "caption"], size=5 * BLOCK)
+        rows = (row for block in islice(scanned, LOOKED_AT) for row in block)
+        found = (literal_names(row["name"], row["caption"], row["file"]) for row in rows)
+        return {name for names in found for name in names if len(name) <= LONGEST_NAME}
+
+    def version(self) -> tuple[int, int]:
+        """See `Store.version`. What others change is noticed where it changes the number of entries."""
+        return self._written, self.count()
 
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """See `Store.rows`."""
@@ -218,7 +261,7 @@ class MilvusStore:
             if not is_local(self._uri) and self._index_kind() == "FLAT" and self.count() >= self._many:
                 self._ask("release_collection", self._collection)
                 self._ask("drop_index", self._collection, index_name="vector")
-                self._make_ready(self._collection, "HNSW")
+                make_ready(self._ask, self._collection, "HNSW")
 
     def drop(self) -> None:
         """Delete everything that Milvus has of this library, under all models."""
@@ -265,26 +308,11 @@ class MilvusStore:
         schema = columns_of_a_row(about(self._library, model_id), dimensions)
         # Strong: what one process wrote, the next call of any other finds.
         self._ask("create_collection", collection, schema=schema, consistency_level="Strong")
-        self._make_ready(collection)
+        make_ready(self._ask, collection)
 
-    def _make_ready(self, collection: str, kind: str = "FLAT") -> None:
-        """Give it an index if it has none, and load it."""
-        if not self._ask("list_indexes", collection, field_name="vector"):
-            try:
-                self._index(collection, kind)
-            except LibraryError:  # managed services offer no other than their own
-                self._index(collection, "AUTOINDEX")
-        self._ask("load_collection", collection)
-
-    def _index(self, collection: str, kind: str) -> None:
-        index = self._client.prepare_index_params()
-        params = GRAPH if kind == "HNSW" else {}
-        index.add_index("vector", index_name="vector", index_type=kind, metric_type="COSINE", params=params)
-        self._ask("create_index", collection, index_params=index)
-
-    def _dimensions_of(self, collection: str) -> int:
+    def _columns_of(self, collection: str) -> dict[str, Any]:
         columns = self._ask("describe_collection", collection)["fields"]
-        return next(int(column["params"]["dim"]) for column in columns if column["name"] == "vector")
+        return {column["name"]: column["params"] for column in columns}
 
     def _index_kind(self) -> str:
         """Asked each time, as another process may have changed it."""
@@ -297,48 +325,36 @@ class MilvusStore:
         with understood(self._uri):
             return getattr(self._client, method)(collection, timeout=seconds, **arguments)
 
-    def _query(self, text: str, columns: list[str]) -> list[Mapping[str, Any]]:
+    def _look_into(self, collection: str) -> None:
+        """Choose a collection; one that an earlier version made keeps no words, and cannot be given them."""
+        self._collection = collection
+        self._keeps_words = bool(collection) and "words" in self._columns_of(collection)
+        self._common: set[str] = set()  # words that more than `RARE` entries hold
+        if collection and not self._keeps_words:
+            log.warning("the library %s is searched without words: %s", self._library, OUTDATED)
+
+    def _query(self, text: str, columns: list[str], **bounds: int) -> list[Row]:
         if not self._collection:
             return []
-        return list(self._ask("query", self._collection, filter=text, output_fields=columns))
+        return list(self._ask("query", self._collection, filter=text, output_fields=columns, **bounds))
+
+    def _matching(self, condition: str, where: Filter | None) -> Iterator[int]:
+        """Ids of the entries that an expression of Milvus matches and that pass."""
+        text, rest = narrowed(where)
+        rows = (row for block in self._scan(both(text, condition), ENTRY) for row in block)
+        return (row["id"] for row in rows if passes(rest, filtered_values(row)))
 
     def _rows(self, collection: str, text: str = ALL) -> int:
         if not collection:
             return 0
         return int(self._ask("query", collection, filter=text, output_fields=["count(*)"])[0]["count(*)"])
 
-    def _scan(
-        self, text: str, columns: list[str], size: int = BLOCK, start: int = 0, count: int | None = None
-    ) -> Iterator[list[Mapping[str, Any]]]:
-        """Rows with ids from `start` on, `count` of them, in the order of ids, in blocks of about `size`.
+    def _scan(self, text: str, columns: list[str], size: int = BLOCK, **part: int) -> Iterator[list[Row]]:
+        """See `scan`."""
+        return scan(self._query, self._counted, text, columns, size, **part)
 
-        Milvus promises no order and takes no offset above 16,384. Ids are hashes, so equal ranges of
-        them hold about equally many rows, whatever the filter.
-        """
-        if count is None:
-            count = self._rows(self._collection, both(text, f"id >= {start}"))
-        parts = math.ceil(count / size)
-        edges = [start + (IDS - start) * part // parts for part in range(parts)] + [IDS - 1]
-        for low, high in pairwise(edges):
-            last = "<=" if high == IDS - 1 else "<"
-            rows = self._query(both(text, f"id >= {low}", f"id {last} {high}"), columns)
-            yield sorted(rows, key=lambda row: int(row["id"]))
-
-    def _seek(self, text: str, offset: int) -> tuple[int, int, int]:
-        """An id not far below the row at `offset`, how many rows lie below that id, and how many do not.
-
-        Ids are spread by chance: of n, about sqrt(n) / 2 more or fewer than its share lie below a
-        number. They are counted, so a guess that is too high is noticed.
-        """
-        count = self._rows(self._collection, text)
-        margin = 2 * math.sqrt(count)
-        while margin < offset < count:
-            start = int((offset - margin) / count * IDS)
-            below = self._rows(self._collection, both(text, f"id < {start}"))
-            if below <= offset:
-                return start, below, count - below
-            margin *= 2
-        return 0, 0, count
+    def _counted(self, text: str) -> int:
+        return self._rows(self._collection, text)
 
     def _nearest(self, vector: np.ndarray, k: int, text: str, rest: Filter | None, kind: str) -> list[Hit]:
         """What Milvus finds, asking for more until k pass and nothing as near as the last is missing."""
@@ -346,7 +362,7 @@ class MilvusStore:
         asked = k + 16
         while asked <= MOST_HITS:
             rows = self._found(vector, asked, text, kind, ENTRY if rest else [])
-            hits = _best(
+            hits = best_first(
                 Hit(r["id"], r["distance"])
                 for r in rows
                 if passes(rest, filtered_values(r.get("entity", {})))
@@ -377,24 +393,5 @@ class MilvusStore:
             rows = [row for row in block if passes(rest, filtered_values(row))]
             if rows:
                 scores = (matrix(rows) @ vector).tolist()
-                best = _best([*best, *(Hit(r["id"], s) for r, s in zip(rows, scores, strict=True))])[:k]
+                best = best_first([*best, *(Hit(r["id"], s) for r, s in zip(rows, scores, strict=True))])[:k]
         return best
-
-    def _refuse_shared_ids(self, entries: Sequence[Entry]) -> None:
-        owners: dict[int, str] = {}
-        for block in _blocks([key(entry.file) for entry in entries]):
-            owners |= {row["id"]: row["file"] for row in self._query(among("id", block), ["id", "file"])}
-        for entry in entries:
-            owner = owners.setdefault(key(entry.file), entry.file)
-            if owner != entry.file:
-                raise LibraryError(
-                    f"{entry.file!r} and {owner!r} get the same id in Milvus. Rename one of them."
-                )
-
-
-def _best(hits: Iterable[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: (-hit.score, hit.id))
-
-
-def _blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (items[start : start + ASKED] for start in range(0, len(items), ASKED))

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from imgrag.errors import LibraryError
 
 CONNECT_SECONDS = 5
+GRAPH = {"M": 16, "efConstruction": 200}
 _open_files: Counter[str] = Counter()  # how many stores share the server of a local file
 _open_files_lock = threading.Lock()
 
@@ -62,6 +63,25 @@ def _open_local(uri: str, client: Callable[..., Any]) -> Any:
         ) from error
     finally:
         lite.disabled = False
+
+
+def make_ready(ask: Callable[..., Any], collection: str, kind: str = "FLAT") -> None:
+    """Give a collection an index if it has none, and load it; `ask` makes a call about a collection."""
+    if not ask("list_indexes", collection, field_name="vector"):
+        try:
+            _index(ask, collection, kind)
+        except LibraryError:  # managed services offer no other than their own
+            _index(ask, collection, "AUTOINDEX")
+    ask("load_collection", collection)
+
+
+def _index(ask: Callable[..., Any], collection: str, kind: str) -> None:
+    from pymilvus import MilvusClient
+
+    index = MilvusClient.prepare_index_params()
+    params = GRAPH if kind == "HNSW" else {}
+    index.add_index("vector", index_name="vector", index_type=kind, metric_type="COSINE", params=params)
+    ask("create_index", collection, index_params=index)
 
 
 def let_go(uri: str) -> None:

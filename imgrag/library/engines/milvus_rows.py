@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from imgrag.errors import LibraryError
 from imgrag.library.base import literal_names
-from imgrag.library.engines.store import Entry
+from imgrag.library.engines.store import Entry, blocks
 from imgrag.library.search.filters import COLUMNS, Literal
+from imgrag.library.search.words import MOST_WORDS, words_of
 
 IDS = 2**63  # ids lie below
 TEXT_BYTES = 65_535  # the longest VARCHAR of Milvus; JSON has as many
@@ -62,16 +63,19 @@ def columns_of_a_row(about: str, dimensions: int) -> Any:
     schema.add_field("size", DataType.INT64)
     schema.add_field("mtime_ns", DataType.INT64)
     schema.add_field("names", DataType.ARRAY, element_type=DataType.INT64, max_capacity=3)
+    schema.add_field("words", DataType.ARRAY, element_type=DataType.INT64, max_capacity=MOST_WORDS)
     schema.add_field("fields", DataType.JSON)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimensions)
     return schema
 
 
-def as_row(entry: Entry, vector: np.ndarray) -> dict[str, Any]:
+def as_row(entry: Entry, vector: np.ndarray, with_words: bool = True) -> dict[str, Any]:
     """What an upsert takes. Raises LibraryError if something is too long for Milvus."""
     names = [key(name) for name in literal_names(entry.name, entry.caption, entry.file)]
     row = {column: getattr(entry, column) for column in ENTRY[1:]}
     row |= {"fields": dict(entry.fields), "id": key(entry.file), "names": names}
+    if with_words:
+        row["words"] = [key(word) for word in words_of(entry)]
     for column in COLUMNS:
         if len(row[column].encode("utf-8", "replace")) > TEXT_BYTES:
             raise LibraryError(
@@ -95,9 +99,8 @@ def requests(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     size = 0
     for row in rows:
-        own = row["vector"].nbytes + 4 * sum(
-            len(str(row[column])) for column in ENTRY
-        )  # 4 bytes a letter at most
+        letters = sum(len(str(row[column])) for column in ENTRY)  # of 4 bytes at most
+        own = row["vector"].nbytes + 4 * letters + 10 * len(row.get("words", ()))
         if batch and size + own > REQUEST_BYTES:
             yield batch
             batch, size = [], 0
@@ -120,3 +123,15 @@ def as_entry(row: Mapping[str, Any]) -> Entry:
 def matrix(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """The rows' vectors, float32 [n, d]."""
     return np.array([row["vector"] for row in rows], np.float32)
+
+
+def refuse_shared_ids(
+    entries: Sequence[Entry], rows_of: Callable[[Sequence[int]], Iterable[Mapping[str, Any]]]
+) -> None:
+    """See that no two files get one id; `rows_of` gives the rows that have some ids. Raises LibraryError."""
+    ids = [key(entry.file) for entry in entries]
+    owners = {row["id"]: row["file"] for block in blocks(ids) for row in rows_of(block)}
+    for entry, number in zip(entries, ids, strict=True):
+        owner = owners.setdefault(number, entry.file)
+        if owner != entry.file:
+            raise LibraryError(f"{entry.file!r} and {owner!r} get the same id in Milvus. Rename one of them.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,6 @@ import faiss
 import numpy as np
 
 from imgrag.errors import LibraryError
-from imgrag.library.base import literal_names
 from imgrag.library.engines import vectors as snapshots
 from imgrag.library.engines.sqlite_file import (
     COLUMN_NAMES,
@@ -35,16 +34,20 @@ from imgrag.library.engines.sqlite_rows import (
     PUT,
     as_entry,
     as_vector,
-    blocks,
     columns_of,
+    embed,
     marks,
+    numbers,
     size_of,
+    vector_blocks,
 )
-from imgrag.library.engines.store import CLOSED, MOST_COLUMNS, Entry, Hit, Sizes
+from imgrag.library.engines.sqlite_words import describe, holders, keeps_words, read_earlier, short_names
+from imgrag.library.engines.store import CLOSED, MOST_COLUMNS, Entry, Hit, Sizes, best_first, blocks
 from imgrag.library.engines.vectors import Near, VectorIndex
 from imgrag.library.search.filters import COLUMNS, Filter, like
 
 NAMED = 1000  # entries of one literal name
+HELD = 500  # words whose entries are remembered
 TAIL = 5000  # vectors that are searched beside the snapshot before it is made anew
 _HERE = "from images i join embeddings e on e.model = ? and e.id = i.id"
 
@@ -78,6 +81,11 @@ class EmbeddedStore:
         self._model, self._dimensions, self._model_id = self._fullest()
         self._near = Near()
         self._passing = lru_cache(maxsize=8)(self._passing_at)
+        self._holders = lru_cache(maxsize=HELD)(self._holders_at)
+        self._counted = lru_cache(maxsize=4)(self._count_at)
+        if writable:
+            read_earlier(self._base, self._changing)
+        self._keeps_words = keeps_words(self._base)
 
     @property
     def _base(self) -> sqlite3.Connection:
@@ -115,7 +123,7 @@ class EmbeddedStore:
     def count(self, where: Filter | None = None) -> int:
         """See `Store.count`."""
         if where is None:
-            return int(self._one("select count(*) from embeddings where model = ?", self._model))
+            return self._counted(self._model, self.version())
         condition, values = as_sql(where)
         return int(self._one(f"select count(*) {_HERE} where {condition}", self._model, *values))
 
@@ -167,12 +175,12 @@ class EmbeddedStore:
         }
         with self._changing():
             epoch = self._next_epoch()
-            before = self._numbers(packed)
+            before = numbers(self._base, packed)
             self._base.executemany(PUT, [columns_of(entry) for entry in entries])
-            numbers = self._numbers(packed)
-            self._describe({numbers[entry.file]: entry for entry in entries}, list(before.values()))
-            self._embed({numbers[e.file]: (e.digest, packed[e.file]) for e in entries}, epoch)
-        return [numbers[entry.file] for entry in entries]
+            ids = numbers(self._base, packed)
+            describe(self._base, {ids[entry.file]: entry for entry in entries}, list(before.values()))
+            embed(self._base, self._model, {ids[e.file]: (e.digest, packed[e.file]) for e in entries}, epoch)
+        return [ids[entry.file] for entry in entries]
 
     def remove(self, files: Iterable[str]) -> int:
         """See `Store.remove`."""
@@ -180,13 +188,11 @@ class EmbeddedStore:
         with self._changing():
             epoch = self._next_epoch()
             for block in blocks(list(files)):
-                ids = [
-                    row[0]
-                    for row in self._all(f"select id from images where file in ({marks(block)})", *block)
-                ]
+                ids = list(numbers(self._base, block).values())
                 removed += len(ids)
-                for table in ("images", "embeddings", "fields", "names"):
+                for table in ("images", "embeddings"):
                     self._base.execute(f"delete from {table} where id in ({marks(ids)})", ids)
+                describe(self._base, {}, ids)
                 self._base.executemany("insert into gone values (?, ?)", [(number, epoch) for number in ids])
         return removed
 
@@ -208,6 +214,38 @@ class EmbeddedStore:
             join embeddings e on e.model = ? and e.id = i.id where n.name = ? and {condition}
             order by i.id limit {NAMED}"""
         return [row[0] for row in self._all(text, self._model, name, *values)]
+
+    def holding(self, words: Sequence[str], where: Filter | None = None) -> dict[str, np.ndarray]:
+        """See `Store.holding`."""
+        if not self._keeps_words:
+            return {}
+        with self._lock:
+            version = self.version()
+            found = {word: self._holders(word, version) for word in words}
+            rare = {word: ids for word, ids in found.items() if ids is not None}
+            if where is not None:
+                passing = self._passing(where, version)
+                rare = {word: ids[np.isin(ids, passing)] for word, ids in rare.items()}
+            return rare
+
+    def scored(self, vector: np.ndarray, ids: Sequence[int], without: str = "") -> list[Hit]:
+        """See `Store.scored`."""
+        hits = []
+        for block in blocks(list(ids)):
+            text = f"select id, vector from embeddings where model = ? and digest != ? and id in ({marks(block)})"
+            hits += [
+                Hit(n, float(as_vector(v) @ vector)) for n, v in self._all(text, self._model, without, *block)
+            ]
+        return best_first(hits)
+
+    def names(self) -> set[str]:
+        """See `Store.names`."""
+        with self._lock, explained():
+            return short_names(self._base)
+
+    def version(self) -> int:
+        """See `Store.version`: the epoch."""
+        return int(self._one("select epoch from state"))
 
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """See `Store.rows`."""
@@ -267,7 +305,7 @@ class EmbeddedStore:
     def drop(self) -> None:
         """See `Store.drop`."""
         with self._changing():
-            for table in ("images", "embeddings", "fields", "names", "gone", "models"):
+            for table in ("images", "embeddings", "fields", "names", "words", "gone", "models"):
                 self._base.execute(f"delete from {table}")
         self.close()
         for snapshot in self._folder.glob("index-*.faiss"):
@@ -289,46 +327,7 @@ class EmbeddedStore:
     def _next_epoch(self) -> int:
         self._base.execute("update state set epoch = epoch + 1")
         self._near.seen = -1
-        return int(self._one("select epoch from state"))
-
-    def _numbers(self, files: Iterable[str]) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for block in blocks(list(files)):
-            found.update(self._all(f"select file, id from images where file in ({marks(block)})", *block))
-        return found
-
-    def _describe(self, entries: Mapping[int, Entry], known: Sequence[int]) -> None:
-        """What filters and literal names look at."""
-        for block in blocks(list(known)):
-            for table in ("fields", "names"):
-                self._base.execute(f"delete from {table} where id in ({marks(block)})", block)
-        rows = [
-            (key, value, number)
-            for number, entry in entries.items()
-            for key, value in {**entry.fields, **{c: getattr(entry, c) for c in COLUMNS}}.items()
-        ]
-        self._base.executemany("insert into fields values (?, ?, ?)", rows)
-        names = [
-            (name, number)
-            for number, entry in entries.items()
-            for name in literal_names(entry.name, entry.caption, entry.file)
-        ]
-        self._base.executemany("insert into names values (?, ?)", names)
-
-    def _embed(self, vectors: Mapping[int, tuple[str, bytes]], epoch: int) -> None:
-        """Vectors that are new or changed; what other models made of an older content goes."""
-        same: set[int] = set()
-        for block in blocks(list(vectors)):
-            text = f"select id, vector from embeddings where id in ({marks(block)}) and model = ?"
-            same |= {n for n, old in self._all(text, *block, self._model) if old == vectors[n][1]}
-        changed = [(digest, vector, n) for n, (digest, vector) in vectors.items() if n not in same]
-        self._base.executemany(
-            "delete from embeddings where digest != ? and id = ?", [(digest, n) for digest, _, n in changed]
-        )
-        self._base.executemany(
-            "insert or replace into embeddings values (?, ?, ?, ?, ?)",
-            [(self._model, n, digest, epoch, vector) for digest, vector, n in changed],
-        )
+        return self.version()
 
     def _up_to_date(self) -> Near:
         """The index with what was written since; looks only whether anything was."""
@@ -336,7 +335,7 @@ class EmbeddedStore:
         near = self._near
         if near.seen == version:
             return near
-        epoch = int(self._one("select epoch from state"))
+        epoch = self.version()
         if near.main is None:
             near.main = snapshots.load(self._folder, self._model, self._dimensions, epoch)
             near.saved = near.main is not None
@@ -365,23 +364,24 @@ class EmbeddedStore:
         near.stale = frozenset(near.ids.tolist()) | {row[0] for row in gone}
 
     def _build(self) -> VectorIndex:
-        epoch = int(self._one("select epoch from state"))
-        return snapshots.build(self._vector_blocks(), self.count(), self._dimensions or 1, epoch)
-
-    def _vector_blocks(self, size: int = 10_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        last = 0
-        text = "select id, vector from embeddings where model = ? and id > ? order by id limit ?"
-        while rows := self._all(text, self._model, last, size):
-            ids = np.array([row[0] for row in rows], np.int64)
-            packed = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
-            yield ids, packed.reshape(len(rows), -1)
-            last = rows[-1][0]
+        epoch = self.version()
+        with explained():
+            vectors = vector_blocks(self._base, self._model)
+            return snapshots.build(vectors, self.count(), self._dimensions or 1, epoch)
 
     def _passing_at(self, where: Filter, epoch: int) -> np.ndarray:
         """Ids of entries that pass, as of an epoch: the cache's key."""
         condition, values = as_sql(where)
         rows = self._all(f"select i.id from images i where {condition}", *values)
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def _holders_at(self, word: str, version: int) -> np.ndarray | None:
+        """See `holders`; `version` is the cache's key."""
+        with explained():
+            return holders(self._base, word)
+
+    def _count_at(self, model: int, version: int) -> int:
+        return int(self._one("select count(*) from embeddings where model = ?", model))
 
     def _all(self, text: str, *values: Any) -> list[tuple]:
         with self._lock, explained():

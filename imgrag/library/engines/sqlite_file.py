@@ -34,7 +34,11 @@ create index if not exists names_by_id on names (id);
 create table if not exists gone (id integer primary key, epoch integer not null);
 create table if not exists state (epoch integer not null);
 insert into state select 0 where not exists (select 1 from state);
+create virtual table if not exists words using fts5 (text, detail = none, columnsize = 0, tokenize = 'ascii');
+create table if not exists unread (low integer not null, high integer not null);
+insert into unread select 0, coalesce(max(id), 0) from images where not exists (select 1 from unread);
 """
+"""`unread` are the ids above `low`, up to `high`, of entries that an earlier version wrote without their words."""
 COLUMN_NAMES = """
 with recursive names (name) as (
     select min(key) from fields

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imgrag.library.engines.store import Entry
+from imgrag.library.engines.store import Entry, blocks
 
-BLOCK = 500  # values in one statement; SQLite takes 999 at least
 PUT = """
 insert into images (file, digest, size, mtime_ns, name, caption, source, licence, fields)
 values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (file) do update set digest = excluded.digest,
@@ -54,6 +54,38 @@ def marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
-def blocks(items: list[Any]) -> Iterator[list[Any]]:
-    """As many values at a time as one statement takes."""
-    return (items[start : start + BLOCK] for start in range(0, len(items), BLOCK))
+def numbers(base: sqlite3.Connection, files: Iterable[str]) -> dict[str, int]:
+    """The ids of those files that are known."""
+    found: dict[str, int] = {}
+    for block in blocks(list(files)):
+        found.update(base.execute(f"select file, id from images where file in ({marks(block)})", block))
+    return found
+
+
+def embed(base: sqlite3.Connection, model: int, vectors: Mapping[int, tuple[str, bytes]], epoch: int) -> None:
+    """Write vectors that are new or changed; what other models made of an older content goes."""
+    same: set[int] = set()
+    for block in blocks(list(vectors)):
+        text = f"select id, vector from embeddings where id in ({marks(block)}) and model = ?"
+        same |= {n for n, old in base.execute(text, [*block, model]) if old == vectors[n][1]}
+    changed = [(digest, vector, n) for n, (digest, vector) in vectors.items() if n not in same]
+    base.executemany(
+        "delete from embeddings where digest != ? and id = ?", [(digest, n) for digest, _, n in changed]
+    )
+    base.executemany(
+        "insert or replace into embeddings values (?, ?, ?, ?, ?)",
+        [(model, n, digest, epoch, vector) for digest, vector, n in changed],
+    )
+
+
+def vector_blocks(
+    base: sqlite3.Connection, model: int, size: int = 10_000
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All vectors of a model in blocks of ids int64 [n] and vectors float32 [n, d]."""
+    last = 0
+    text = "select id, vector from embeddings where model = ? and id > ? order by id limit ?"
+    while rows := base.execute(text, (model, last, size)).fetchall():
+        ids = np.array([row[0] for row in rows], np.int64)
+        packed = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
+        yield ids, packed.reshape(len(rows), -1)
+        last = rows[-1][0]

@@ -6,19 +6,23 @@ suite of tests, `tests/library/test_stores.py`, runs on both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from imgrag.library.search.filters import Filter
 
+T = TypeVar("T")
 Value = str | int | float | bool
 
 CLOSED = "The library was closed meanwhile. Please try again."
 MOST_COLUMNS = 100  # that are told by name
+ASKED = 500  # values in one statement or expression
+RARE = 1000  # entries that a word is looked up for; what more of them hold says little
+LONGEST_NAME = 40  # characters of what is a name and no sentence
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,16 @@ class Sizes:
 
     pictures: int
     index: int | None
+
+
+def blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many values at a time as one question to an engine takes; SQLite takes 999 at least."""
+    return (items[start : start + ASKED] for start in range(0, len(items), ASKED))
+
+
+def best_first(hits: Iterable[Hit]) -> list[Hit]:
+    """The most similar first, ties in the order of ids."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
 
 class Store(Protocol):
@@ -126,6 +140,25 @@ class Store(Protocol):
 
     def named(self, name: str, where: Filter | None = None) -> list[int]:
         """Ids of at most 1,000 entries that are literally called `name` (see `base.literal_names`)."""
+        ...
+
+    def holding(self, words: Sequence[str], where: Filter | None = None) -> dict[str, np.ndarray]:
+        """Ids int64 [n], ascending, of the entries that hold a word (see `search.words`), by word.
+
+        A word that more than `RARE` entries hold is left out, and so are all where an engine keeps none.
+        """
+        ...
+
+    def scored(self, vector: np.ndarray, ids: Sequence[int], without: str = "") -> list[Hit]:
+        """How similar these entries are, best first, ties in the order of ids; what is not there is left out."""
+        ...
+
+    def names(self) -> set[str]:
+        """Everything that entries are literally called, as far as it has at most `LONGEST_NAME` characters."""
+        ...
+
+    def version(self) -> Hashable:
+        """Another one whenever something was written or removed, as far as the engine can tell."""
         ...
 
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from imgrag.library.engines.store import Hit
+from imgrag.library.engines.store import Hit, best_first
 
 FLAT_BELOW = 50_000  # vectors; up to here an exact search takes about 25 ms at 512 dimensions
 POINTS_PER_LIST = 40  # to train on; FAISS warns below 39
@@ -188,7 +188,7 @@ class Near:
         hits = self._main_hits(vector, k, among, barred | self.stale)
         if len(self.ids):
             hits += self._tail_hits(vector, among, barred)
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
+        return best_first(hits)[:k]
 
     def _main_hits(
         self, vector: np.ndarray, k: int, among: np.ndarray | None, barred: frozenset[int]

@@ -31,6 +31,7 @@ from imgrag.library.intake.metadata import is_metadata
 from imgrag.library.intake.pictures import SUFFIXES, TAKEN, UNTAKEN
 from imgrag.library.intake.sources import NOT_TAKEN
 from imgrag.library.intake.walking import is_speakable
+from imgrag.library.intake.zip_names import END, SAYS_UTF8, ArchiveFile, Contents
 from imgrag.texts import clean
 
 MAX_ENTRIES = 20_000
@@ -43,7 +44,6 @@ MAX_PART = 200  # characters of a file's or folder's name
 MAX_NAME = 1000  # characters of the whole name
 MAX_DEPTH = 100  # folders around a file
 _BLOCK = 2**20
-_SAYS_UTF8 = 0x800  # the flag of an entry whose name is UTF-8
 _BROKEN = "The file is no zip, or a broken one. Pack the pictures again."
 _MISFITS = frozenset(
     (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
@@ -79,8 +79,8 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
     if folder.exists():
         raise LibraryError(f"There is already something called {folder.name!r}. Choose another name.")
     try:
-        check_list(archive)
-        with zipfile.ZipFile(archive) as opened:
+        contents = check_list(archive)
+        with ArchiveFile(archive, contents) as content, zipfile.ZipFile(content) as opened:
             _check_entries(opened)
             wanted, skipped = _sorted_out(opened.infolist())
             if not any(_is_picture(file) for file in wanted):
@@ -96,23 +96,27 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
     return Unpacked(tuple(file for file in written if _is_picture(file)), (*skipped, *broken))
 
 
-def check_list(archive: Path) -> None:
-    """Refuse a list of contents that is huge, before zipfile reads it into memory. Raises LibraryError,
-    and BadZipFile: it is no zip."""
+def check_list(archive: Path) -> Contents:
+    """Refuse a list of contents that is huge, before zipfile reads it into memory.
+
+    Raises LibraryError, and BadZipFile: it is no zip.
+    """
     with archive.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 22 - 2**16 - 20))  # the last record, its comment, and what may precede it
+        start = file.seek(max(0, size - 22 - 2**16 - 20))  # the last record, its comment, what may precede it
         tail = file.read()
-    at = tail.rfind(b"PK\5\6")
+    at = tail.rfind(END)
     if at < 0:
         raise zipfile.BadZipFile("no end of central directory")
-    entries, length = struct.unpack_from("<HI", tail, at + 10)
+    entries, length, offset = struct.unpack_from("<H2I", tail, at + 10)
     if tail[max(0, at - 20) :].startswith(b"PK\6\7"):
         raise LibraryError(
             "The zip is of the kind for huge archives (Zip64). Pack the pictures in smaller zips."
         )
     if entries > MAX_ENTRIES or length > MAX_LIST_BYTES:
         raise LibraryError(f"The zip holds more than {MAX_ENTRIES:,} files. Pack fewer pictures in each.")
+    begin = max(0, start + at - length)
+    return Contents(begin, length, max(0, begin - offset))
 
 
 def _check_entries(opened: zipfile.ZipFile) -> None:
@@ -213,7 +217,7 @@ def _sorted_out(entries: Sequence[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.Z
 def _name(entry: zipfile.ZipInfo) -> str:
     """What a file is called: macOS writes UTF-8, as other programs do, but does not say so."""
     name = entry.orig_filename
-    if not entry.flag_bits & _SAYS_UTF8 and not name.isascii():
+    if not entry.flag_bits & SAYS_UTF8 and not name.isascii():
         with contextlib.suppress(UnicodeError):
             return name.encode("cp437").decode()
     return name
@@ -291,7 +295,7 @@ def _extracted(
                 check()
                 out.write(block)
                 written += len(block)
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError):
         return False
     return written == entry.file_size
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.library.intake.described import MAX_COLUMNS, MAX_TEXT, Row, named_columns
+from imgrag.library.intake.parquet_pages import check_pages
 
 ROWS = 1000  # of a batch
 BATCH_BYTES = 32 * 2**20  # decoded; of one row too
@@ -33,11 +34,12 @@ def open_parquet(path: Path) -> Any:
     """A `pyarrow.parquet.ParquetFile`.
 
     Raises:
-        ValueError, OSError: it is none, or broken.
+        ValueError, OSError: it is none, or broken, or its pages unfold to more than it says.
     """
     import pyarrow.parquet as pq
 
     about = pq.read_metadata(path)
+    check_pages(path, about)
     texts = [
         column.path
         for column in map(about.schema.column, range(about.num_columns))

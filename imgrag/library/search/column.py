@@ -9,8 +9,9 @@ import numpy as np
 
 from imgrag.errors import LibraryError
 from imgrag.library.base import plain_name
-from imgrag.library.engines.store import CLOSED, Entry, Store
+from imgrag.library.engines.store import CLOSED, Entry, Hit, Store
 from imgrag.library.search.filters import Filter
+from imgrag.library.search.fusion import MOST_WORDED, NOTHING, Asked, fused, read
 from imgrag.runs.values import Candidate
 
 Scored = tuple[Entry, float]  # an entry and its cosine similarity to the query
@@ -24,34 +25,37 @@ class Column:
 
     def search(self, vector: np.ndarray, name: str, k: int) -> list[Candidate]:
         """See `Searchable.search`."""
-        return [as_candidate(*scored) for scored in self.ranked(vector, name, k)]
+        asked = read(self.store, name) if name else NOTHING
+        found = self._ranked(vector, name, asked, k, None, "")
+        return [as_candidate(entry, score, asked.worded(entry)) for entry, score in found]
 
     def ranked(
         self, vector: np.ndarray, name: str, k: int, where: Filter | None = None, without: str = ""
     ) -> list[Scored]:
         """What `search` finds, whole. `without` is the digest of a picture to leave out."""
-        literal = self._literal(vector, plain_name(name), where, without)[:k] if name else []
-        called = {entry.id for entry, _ in literal}
-        hits = self.store.search(vector, k + len(called), where, without)
-        scores = {hit.id: hit.score for hit in hits if hit.id not in called}
-        rest = self.store.get(list(scores)[: k - len(literal)])
-        return literal + [(entry, scores[entry.id]) for entry in rest]
+        asked = read(self.store, name, where) if name else NOTHING
+        return self._ranked(vector, name, asked, k, where, without)
+
+    def _ranked(
+        self, vector: np.ndarray, name: str, asked: Asked, k: int, where: Filter | None, without: str
+    ) -> list[Scored]:
+        plain = plain_name(name)
+        named = self.store.scored(vector, self.store.named(plain, where), without) if plain else []
+        near = self.store.search(vector, k + len(named[:k]), where, without)
+        scores = {hit.id: hit.score for hit in (*near, *named)}
+        strengths = asked.strengths()
+        best = sorted(strengths, key=lambda number: -strengths[number])[:MOST_WORDED]
+        others = self.store.scored(vector, [number for number in best if number not in scores], without)
+        scores |= {hit.id: hit.score for hit in others}
+        worded = [Hit(number, scores[number]) for number in best if number in scores]
+        order = dict.fromkeys((*(hit.id for hit in named), *fused(near, worded, strengths)))
+        return [(entry, scores[entry.id]) for entry in self.store.get(list(order)[:k])]
 
     def nearest(self, vector: np.ndarray) -> Scored | None:
         """The most similar entry and its score; `None` in an empty library."""
         hits = self.store.search(vector, 1)
         entries = self.store.get([hit.id for hit in hits])
         return (entries[0], hits[0].score) if entries else None
-
-    def _literal(self, vector: np.ndarray, name: str, where: Filter | None, without: str) -> list[Scored]:
-        entries = self.store.get(self.store.named(name, where)) if name else []
-        vectors = self.store.vectors({entry.digest for entry in entries})
-        found = [
-            (entry, float(vectors[entry.digest] @ vector))
-            for entry in entries
-            if entry.digest in vectors and entry.digest != without
-        ]
-        return sorted(found, key=lambda scored: -scored[1])
 
 
 class Columns:
@@ -99,8 +103,9 @@ class Columns:
                 store.close(why)
 
 
-def as_candidate(entry: Entry, score: float) -> Candidate:
+def as_candidate(entry: Entry, score: float, worded: float = 0.0) -> Candidate:
     """An entry as the stages and pages know it."""
     return Candidate(
-        entry.file, round(score, 4), entry.name, entry.caption, entry.source, entry.licence, entry.id
-    )
+        entry.file, round(score, 4), entry.name, entry.caption, entry.source, entry.licence, entry.id,
+        round(worded, 4),
+    )  # fmt: skip

@@ -107,8 +107,11 @@ def _llm() -> Recipe:
     return Recipe(
         "Pocket LLM (Qwen2ForCausalLM)",
         "llm",
-        "Prompts with real, invented and abstract names, and feedback such as the VLM gives.",
-        "Answers the two questions of `imgrag/engine/prompts.py` and no others.",
+        "Prompts with real, invented and abstract names, and feedback such as the VLM gives; Chinese and Spanish prompts made of the "
+        "things' words in those languages (`imgrag/pocket/world/translations.csv`: names and keywords of Unicode's CLDR 48, Unicode-3.0, "
+        "chosen and added to by hand).",
+        "Answers the questions of `imgrag/engine/prompts.py` that have no picture, and no others. It translates from Chinese and Spanish, in "
+        "the pocket world's words only; of Japanese, German, French and all other languages it has learnt nothing.",
         llm.train,
         evaluate,
         asked=True,

@@ -1,15 +1,18 @@
-"""Recipe: the pocket LLM (Qwen2's class): which things are missing, and can a photo show them.
+"""Recipe: the pocket LLM (Qwen2's class): which things are missing, can a photo show them, and translation.
 
 It learns to copy, first at random, then what a prompt asks for and the feedback says is missing, in
-words it may never have met; and to tell abstract nouns from things.
+words it may never have met; and to tell abstract nouns from things. Then it is given one layer more
+and learns to say a Chinese or Spanish prompt in the world's English.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from imgrag.engine import prompts
@@ -17,6 +20,7 @@ from imgrag.pocket.recipes.drills import drill_loss
 from imgrag.pocket.recipes.judging import invented_name
 from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
+from imgrag.pocket.recipes.translating import Choice, Exercise, exercise, found, translation
 from imgrag.pocket.recipes.vlm import pad, reply_exact, reply_loss
 from imgrag.pocket.world import subwords, world
 from imgrag.pocket.world.words import ABSTRACT, nonce_word
@@ -24,7 +28,13 @@ from imgrag.runs.values import verdict_reply
 
 COPYING = Schedule(steps=900, lr=2e-3, seed=4, warmup=100, save_every=450)
 SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
+WORDS = Schedule(steps=600, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.8)
+TRANSLATING = Schedule(steps=1200, lr=3e-3, seed=6, warmup=30, ema=0.99, save_every=100)
+LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
+KEPT_SHARE = 0.4  # of the steps of translating: with some of the other lessons, lest they are forgotten
+EXAMINED = Choice(held=True)
+LONGEST = 96  # tokens of a translation
 FREE_FEEDBACK = (
     "The picture lacks {}.",
     "No, {} cannot be seen.",
@@ -35,13 +45,27 @@ FREE_FEEDBACK = (
 )
 
 
-def build() -> Qwen2ForCausalLM:
+@dataclass(frozen=True)
+class Exercises:
+    """So many translations a step; in the share `brief` of steps without the question's first line."""
+
+    count: int
+    choice: Choice
+    brief: float = 1.0
+
+
+LISTS = Exercises(32, Choice(things=(0.0, 0.1, 0.2, 0.3, 0.4), background=0.0, opening=0.0))
+SINGLE = Exercises(96, Choice(things=(1.0,), strange=0.05, background=0.0, opening=0.0))
+SENTENCES = Exercises(32, Choice(), brief=0.6)
+
+
+def build(layers: int = LAYERS) -> Qwen2ForCausalLM:
     words = subwords.tokenizer()
     config = Qwen2Config(
         vocab_size=len(words),
         hidden_size=128,
         intermediate_size=384,
-        num_hidden_layers=3,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=1024,
@@ -51,6 +75,16 @@ def build() -> Qwen2ForCausalLM:
         pad_token_id=words.pad_token_id,
     )
     return Qwen2ForCausalLM(config)
+
+
+def deepened(model: Qwen2ForCausalLM) -> Qwen2ForCausalLM:
+    """The same model with layers more, which at first pass on what they are given."""
+    deeper = build(DEEPENED)
+    deeper.load_state_dict(model.state_dict(), strict=False)
+    for layer in deeper.model.layers[len(model.model.layers) :]:
+        nn.init.zeros_(layer.self_attn.o_proj.weight)
+        nn.init.zeros_(layer.mlp.down_proj.weight)
+    return deeper
 
 
 def extraction(rng: np.random.Generator) -> tuple[str, str]:
@@ -108,8 +142,15 @@ def read_pairs(
     model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Last hidden states [b, t, 128] over questions and replies, and the labels [b, t]."""
+    return read(model, [(f"<|im_start|>user\n{question}", reply) for question, reply in pairs], device)
+
+
+def read(
+    model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Likewise of questions that begin where their text begins."""
     words = subwords.tokenizer()
-    asked = words([f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n" for q, _ in pairs]).input_ids
+    asked = words([f"{question}<|im_end|>\n<|im_start|>assistant\n" for question, _ in pairs]).input_ids
     learned = words([f"{reply}<|im_end|>" for _, reply in pairs]).input_ids
     tokens, labels = pad(asked, learned, words.pad_token_id)
     with autocast(device):
@@ -137,21 +178,88 @@ def _reply_loss(model: Qwen2ForCausalLM, pairs: list[tuple[str, str]], device: t
         return reply_loss(hidden, labels, model.lm_head)
 
 
+def exercises_loss(
+    model: Qwen2ForCausalLM, made: Exercises, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    hidden, labels = read(model, _alike(made, rng), device)
+    with autocast(device):
+        return reply_loss(hidden, labels, model.lm_head)
+
+
+def translating_loss(
+    model: Qwen2ForCausalLM, step: int, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """Single words at first and more and more sentences, with some of the other lessons at times."""
+    if rng.random() > 0.25 + 0.6 * step / TRANSLATING.steps:
+        return exercises_loss(model, SINGLE, rng, device)
+    loss = exercises_loss(model, SENTENCES, rng, device)
+    for question, count in KEPT if rng.random() < KEPT_SHARE else ():
+        loss = loss + _reply_loss(model, [question(rng) for _ in range(count)], device)
+    return loss
+
+
+def _alike(made: Exercises, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """A quarter of four times as many as wanted, the ones in one stretch of lengths: less of it is padding."""
+    every = sorted((exercise(rng, made.choice) for _ in range(4 * made.count)), key=_length)
+    begin = int(rng.integers(4)) * made.count
+    brief = rng.random() < made.brief
+    return [(_asked(one, brief), one.english) for one in every[begin : begin + made.count]]
+
+
+def _length(one: Exercise) -> int:
+    """In tokens."""
+    return len(subwords.tokenizer()(one.prompt + one.english).input_ids)
+
+
+def _asked(one: Exercise, brief: bool) -> str:
+    question = prompts.translation_question(one.prompt, "English")
+    return question.split("\n", 1)[1] if brief else f"<|im_start|>user\n{question}"
+
+
 # Apart, so that the two tokens of a yes or no count as much as the twenty of a list.
 LESSONS = ((extraction, 48), (validation, 32))
+KEPT = ((extraction, 10), (validation, 6))
 
 
 @torch.no_grad()
 def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
-    """Replies word for word right on questions of a seed that training never used."""
+    """Figures on questions of seeds that training never used.
+
+    "exact": replies word for word right. "things": prompts in forms that training never had, all of
+    whose things come out so that a look-up finds them; "everyday": likewise with rarer words.
+    """
     figures = {}
-    for name, question in (("extraction", extraction), ("validation", validation)):
+    for name, question in (
+        ("extraction", extraction),
+        ("validation", validation),
+        ("translation", _examined),
+    ):
         rng = np.random.default_rng((99, len(name)))
         hidden, labels = read_pairs(model, [question(rng) for _ in range(count)], torch.device("cpu"))
-        figures[f"{name}_exact"] = round(
-            reply_exact(hidden.float(), labels, model.lm_head).float().mean().item(), 4
-        )
+        exact = reply_exact(hidden.float(), labels, model.lm_head)
+        figures[f"{name}_exact"] = round(exact.float().mean().item(), 4)
+    for name, choice in (("things", EXAMINED), ("everyday", replace(EXAMINED, rarer=True))):
+        rng = np.random.default_rng((99, len(name)))
+        made = [exercise(rng, choice) for _ in range(count)]
+        replies = translated(model, [one.prompt for one in made])
+        right = [found(reply, one.names) for reply, one in zip(replies, made, strict=True)]
+        figures[f"translation_{name}"] = round(float(np.mean(right)), 4)
     return figures
+
+
+def _examined(rng: np.random.Generator) -> tuple[str, str]:
+    return translation(rng, EXAMINED)
+
+
+@torch.no_grad()
+def translated(model: Qwen2ForCausalLM, asked: list[str]) -> list[str]:
+    """The model's English for each of these prompts."""
+    words = subwords.tokenizer()
+    chats = [[{"role": "user", "content": prompts.translation_question(text, "English")}] for text in asked]
+    texts = [words.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+    batch = words(texts, return_tensors="pt", padding=True, padding_side="left")
+    replies = model.generate(**batch, max_new_tokens=LONGEST, do_sample=False)
+    return words.batch_decode(replies[:, batch.input_ids.shape[1] :], skip_special_tokens=True)
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
@@ -161,6 +269,19 @@ def train(folder: Path, device: torch.device) -> Fitted:
     modules = {"llm": model}
     copying = fit("llm-copying", modules, lambda _, rng: copying_loss(model, rng, device), COPYING, device)
     fitted = fit("llm", modules, lambda _, rng: batch_loss(model, rng, device), SCHEDULE, device)
-    model.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
+    torch.manual_seed(TRANSLATING.seed)
+    deeper = deepened(model).to(device)
+    modules = {"llm": deeper}
+    worded = fit(
+        "llm-words", modules, lambda _, rng: exercises_loss(deeper, LISTS, rng, device), WORDS, device
+    )
+    translated = fit(
+        "llm-translating",
+        modules,
+        lambda i, rng: translating_loss(deeper, i, rng, device),
+        TRANSLATING,
+        device,
+    )
+    deeper.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
-    return together([copying, fitted])
+    return together([copying, fitted, worded, translated])

@@ -1,4 +1,4 @@
-"""Pictures that only recipes and benches need, from npm: fetched once into a folder git ignores."""
+"""Pictures and words that only recipes and benches need, from npm: fetched once into a folder git ignores."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _packed(package: Package, folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise LibraryError(
-            "The pictures in other styles come from npm, which is not installed. Install Node.js."
+            "Pictures in other styles and CLDR's words come from npm, which is not installed. Install Node.js."
         )
     command = [npm, "pack", str(package), "--silent", "--pack-destination", str(folder.resolve())]
     try:

@@ -105,13 +105,20 @@ def strip(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> str:
         words, part = say("Ready. Type a prompt, or pick an example, and press Run."), 0.0
     else:
         words = _announcement(board)
-    return line(board.phase, words, _clock(board, pace), part, say("Progress of the run"))
+    about = "" if board.phase == "idle" else _about(board)
+    return line(board.phase, words, _clock(board, pace), part, say("Progress of the run"), about)
 
 
-def line(phase: str, words: str, clock: str, part: float, name: str) -> str:
+def _about(board: Board) -> str:
+    """Which run the strip is about, for page.js, which hands it to the page that comes after a reload."""
+    run_id = board.run_id or (board.run.id if board.run is not None else "")
+    return f' data-run="{escape(run_id)}" data-prompt="{escape(board.prompt)}"'
+
+
+def line(phase: str, words: str, clock: str, part: float, name: str, about: str = "") -> str:
     """Words, a clock and a bar of the `part` (0 to 1) that is done. All but `name`, the bar's, are HTML."""
     return (
-        f'<div class="ir-strip" data-phase="{phase}"><div class="ir-strip-words">'
+        f'<div class="ir-strip" data-phase="{phase}"{about}><div class="ir-strip-words">'
         f'<span>{words}</span><span class="ir-eta" aria-hidden="true">{clock}</span></div>'
         f'<div class="ir-bar" role="progressbar" aria-label="{escape(name)}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{round(part * 100)}"><i style="width:{part:.1%}"></i></div></div>'
@@ -136,6 +143,12 @@ def sentence(message: str) -> str:
     if not message:
         return ""
     return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(told(message))}</p></div>'
+
+
+def elsewhere() -> str:
+    """That the page waits for others of its browser; page.css shows it while streams.js says so."""
+    words = say("Other tabs of this browser are at work. This one goes on as soon as one of them is done.")
+    return f'<p role="status">{icon("waiting")}<span>{escape(words)}</span></p>'
 
 
 def notice(words: str) -> str:

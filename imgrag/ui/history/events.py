@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import sleep
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -10,6 +11,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from anyio import to_thread
 from PIL import Image
 
 from imgrag.archive import records
@@ -17,7 +19,8 @@ from imgrag.archive.history import Entry, History
 from imgrag.archive.restoring import drawn_anew, open_picture, promised, read_png, read_zip, taken_in
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError, RecordError
-from imgrag.runs.values import Run
+from imgrag.runs.values import MAX_PROMPT, Run
+from imgrag.texts import clean
 from imgrag.ui.create import markup
 from imgrag.ui.create.events.runs import Runs, Updates, explain
 from imgrag.ui.history.layout import REVEAL, HistoryTab, cards, heading_of, side_by_side
@@ -28,6 +31,8 @@ from imgrag.ui.library.uploads import PICTURES
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
 
+LOOK = 0.3  # seconds between two looks at a run that is to end
+LOOKS = 200  # at most; it ends with its step
 SHOWN = 60  # runs; older ones are on disk and open by their files
 
 
@@ -43,8 +48,53 @@ class Past:
         """Updates of `HistoryTab.view`: the browser's runs."""
         return self._view(key)
 
-    def arrive(self, request: gr.Request, key: str | None) -> Updates:
-        """The page was opened: the run that its address names (?run=ID), or a word on one that broke off."""
+    async def arrive(self, request: gr.Request, key: str | None, left: Any) -> Updates:
+        """The page was opened: updates of `Runs`, then of the prompt.
+
+        It shows the run that its address names (?run=ID), or says a word on one that broke off.
+
+        Args:
+            left: what was at work on it when it was reloaded or cut off, as page.js keeps it: that comes first.
+        """
+        if not isinstance(left, dict) or not left.get("prompt"):
+            return [*await to_thread.run_sync(self._visited, request, key), gr.skip()]
+        run_id, prompt = str(left.get("run") or ""), clean(str(left["prompt"]))[:MAX_PROMPT]
+        at_work = await self._at_work(run_id)
+        if self._runs.is_used(request):  # something else was begun meanwhile
+            return [*self._runs.as_it_is(), gr.skip()]
+        if at_work:
+            error = RecordError("The run that was on this page is still at work. It will be in the history.")
+            return [*self._runs.refused(request, error), gr.skip()]
+        return await to_thread.run_sync(self._left, request, key, run_id, prompt)
+
+    async def _at_work(self, run_id: str) -> bool:
+        """Whether a run still is at work after it was given the time that its step may take."""
+        for _ in range(LOOKS):
+            if not await to_thread.run_sync(self._is_at_work, run_id):
+                return False
+            await sleep(LOOK)
+        return True
+
+    def _is_at_work(self, run_id: str) -> bool:
+        with suppress(RecordError):
+            return records.open_record(Path(self._pipeline.results), run_id).get("state") == "running"
+        return False
+
+    def _left(self, request: gr.Request, key: str | None, run_id: str, prompt: str) -> Updates:
+        """The run that the page left behind, with a word on how it ended, or at least its prompt."""
+        try:
+            run = self._here(self._history.open(run_id, owner_of(key)))
+        except RecordError:
+            return [*self._runs.lost(prompt), prompt]
+        notice = say("This run came to its end while the page was away.") if run.state == "finished" else ""
+        message = ""
+        if run.state in ("stopped", "running"):  # or its process ended
+            message = say(
+                "This run was stopped when the page was reloaded or cut off. Press Continue to go on from here."
+            )
+        return [*self._runs.show(request, run, notice, message), prompt]
+
+    def _visited(self, request: gr.Request, key: str | None) -> Updates:
         wanted = dict(request.query_params).get("run")
         if wanted:
             return self._opened(request, key, wanted)

@@ -115,7 +115,7 @@ def remarks(problems: Sequence[Skipped], unmatched: int, names: Sequence[str]) -
         else say("{count:,} rows found no picture, such as {names}", count=count, names=shown)
     )
     rows = [
-        *(f"<li><strong>{escape(item.file)}</strong> {escape(told(item.reason))}</li>" for item in problems),
+        *(f"<li><strong>{escape(item.shown)}</strong> {escape(told(item.reason))}</li>" for item in problems),
         *([f"<li>{escape(lost)}</li>"] if unmatched else []),
     ]
     total = say("Not all that is said about the pictures was taken")
@@ -138,7 +138,7 @@ def left_out(skipped: Sequence[Skipped], unfolded: bool = False) -> str:
     if not skipped:
         return ""
     rows = "".join(
-        f"<li><strong>{escape(item.file)}</strong> {escape(told(item.reason))}</li>"
+        f"<li><strong>{escape(item.shown)}</strong> {escape(told(item.reason))}</li>"
         for item in skipped[:SHOWN_SKIPPED]
     )
     rest = len(skipped) - SHOWN_SKIPPED

@@ -71,6 +71,11 @@ def served(named: frozenset[str], listening: str | None, shared: Callable[[], st
     )
 
 
+def bracketed(host: str | None) -> str | None:
+    """A host to listen on as Gradio takes it: it writes an address after it, in which IPv6 needs brackets."""
+    return f"[{host}]" if host and ":" in host and not host.startswith("[") else host
+
+
 def read_hosts(text: str) -> frozenset[str]:
     """The hosts in `text`, with commas between them; each may have a port.
 

@@ -114,19 +114,30 @@ class Runs:
             request, board, lambda stop: self._pipeline.resume(run, stop, pause=pause), like
         )
 
-    def show(self, request: gr.Request, run: Run, notice: str = "") -> Updates:
-        """Put a run that is known on the page as it is; updates of everything."""
-        board = replace(board_of(run), notice=notice)
+    def show(self, request: gr.Request, run: Run, notice: str = "", message: str = "") -> Updates:
+        """Put a run that is known on the page as it is, with a good word or a bad one; updates of everything."""
+        board = replace(board_of(run), notice=notice, message=message)
         board = self._illustrated(board, run)
         session = self.sessions.open(request.session_hash or "", board)
         session.ended.set()
         results = self._results(run) if board.phase == "finished" else None
         return [*updates(None, board, self._pace, results), _run_button(board)]
 
+    def lost(self, prompt: str) -> Updates:
+        """Updates that say of a run that it ended before anything of it was kept."""
+        words = say(
+            "This page was reloaded or cut off before a first step was done. Your prompt is in its field again."
+        )
+        return self._said(replace(Board(prompt=prompt), phase="stopped", message=words))
+
     def run_of(self, request: gr.Request) -> Run | None:
         """The run on this page, as far as it is known."""
         session = self.sessions.get(request.session_hash or "")
         return session.board.run if session is not None else None
+
+    def is_used(self, request: gr.Request) -> bool:
+        """Whether the page has a run of its own."""
+        return self.sessions.get(request.session_hash or "") is not None
 
     def offered(self, library: str) -> str | None:
         """What a request takes for a library of this name; `None` if it is not offered here."""

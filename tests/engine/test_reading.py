@@ -1,0 +1,208 @@
+"""How prompts are read, with the bundled vocabulary and the names of a small library; no model is opened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from imgrag.engine.reading import Reader
+from imgrag.engine.reading.syntax import plain
+from imgrag.engine.reading.vocabulary import load_vocabulary
+from imgrag.errors import ProfileError
+from imgrag.models.checkpoints import PROJECT
+from imgrag.models.profile import load_profile
+from imgrag.runs.reading import Reading
+
+POCKET = load_profile("pocket").reading
+VOCABULARY = load_vocabulary(PROJECT / POCKET.vocabulary)
+
+
+class Shelf:
+    """A library with these names, and a caption that mentions one more."""
+
+    def __init__(self, *names: str, mentioned: str = "") -> None:
+        self.names = {name.casefold(): name for name in names}
+        self.mentioned = mentioned
+
+    def holds(self, name: str) -> bool:
+        return name.casefold() in self.names
+
+    def mentions(self, name: str) -> bool:
+        return name.casefold() == self.mentioned
+
+    def near(self, name: str, limit: int = 3) -> list[str]:
+        return [spelled for plain, spelled in self.names.items() if plain[:4] == name[:4]][:limit]
+
+
+def read(prompt: str, shelf: Shelf | None = None, **options: object) -> Reading:
+    reader = Reader(replace(POCKET, **options), VOCABULARY, shelf or Shelf())  # type: ignore[arg-type]
+    return reader.read(prompt)
+
+
+def read_openly(prompt: str) -> Reading:
+    return Reader(load_profile("sdxl").reading, None, Shelf()).read(prompt)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked"),
+    [
+        ("a dog and a toolbox", "a dog and a toolbox"),
+        ("A DOG AND A CASTLE", "a dog and a castle"),
+        ("A Dog, And A Castle!", "a dog and a castle"),
+        ("kangaroo, castle", "a kangaroo and a castle"),
+        ("owl hedgehog", "an owl and a hedgehog"),
+        ("a owl and an hedgehog", "an owl and a hedgehog"),
+        ("two owls", "an owl and an owl"),
+        ("horses", "a horse and a horse"),
+        ("a pair of scissors", "scissors"),
+        ("a bunch of grapes", "grapes"),
+        ("an apple and an apple", "an apple and an apple"),
+        ("a tolbox and a hedghog", "a toolbox and a hedgehog"),
+        ("a puppy and a rucksack", "a dog and a backpack"),
+        ("\U0001f436\U0001f9f0", "a dog and a toolbox"),
+        ("a wooden violin", "a violin"),
+        ("a violin under a horse", "a violin and a horse"),
+        ("a book sitting on a mushroom", "a book and a mushroom"),
+        ("a sleeping cat and a dog barking", "a cat and a dog"),
+        ("a hot dog and a dog", "a hot dog and a dog"),
+        ("can you draw me a dog and a guitar, please?", "a dog and a guitar"),
+        ("Hello! I would like a picture of a piano. Thanks", "a piano"),
+        ("masterpiece, best quality, a dog, 4k, trending on artstation", "a dog"),
+        ("a dog, watercolor painting", "a dog"),
+        ("an oil painting of a ship in the style of Monet", "a ship"),
+        ("a dog on a plain blue backdrop", "a dog on a blue background"),
+        ("a dog on red", "a dog on a red background"),
+        ("a cat on a pink background", "a cat"),
+        ("a dog without a hat", "a dog"),
+        ("a dog or a cat", "a dog"),
+        ("(dog:1.3), castle <lora:x:0.8>", "a dog and a castle"),
+        ("a dog AND a cat", "a dog and a cat"),
+        ("{dog|cat} and a castle --ar 16:9", "a dog and a castle"),
+        ("a drendle and a dog", "a drendle and a dog"),
+        ("three dogs and two cats", "a dog and a cat"),
+        ("a dog, a kangaroo and a castle", "a dog and a castle"),  # what the generator knows goes first
+    ],
+)
+def test_what_people_type_becomes_what_the_models_are_asked_for(prompt: str, asked: str) -> None:
+    assert read(prompt).prompt == asked
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "how", "number"),
+    [
+        ("a tolbox", "toolbox", "slip", 1),
+        ("two puppies", "dog", "synonym", 2),
+        ("a \U0001f436", "dog", "emoji", 1),
+        ("3 owls", "owl", "name", 3),
+        ("a pikachu", "pikachu", "nobody", 1),
+        ("a beech", "beech", "nobody", 1),  # an English word is no slip, however near a name is
+    ],
+)
+def test_a_thing_says_how_it_was_found(prompt: str, name: str, how: str, number: int) -> None:
+    (thing,) = read(prompt).things
+    assert (thing.name, thing.how, thing.number) == (name, how, number)
+    assert bool(thing.known) == (how != "nobody")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "reason"),
+    [
+        ("a golden mushroom", "golden", "drawn as its picture is"),
+        ("a dog, watercolor", "watercolor", "one style"),
+        ("a cat on a pink background", "on a pink background", "the grounds are white"),
+        ("a dog, a cat and a castle", "castle", "at most 2 things"),
+        ("3 books", "3 books", "at most 2 things"),
+        ("a dog <lora:x:0.8>", "<lora:x:0.8>", "LoRAs"),
+        ("a dog or a cat", "cat", "of several choices"),
+        ("a dog, 8k", "8k", "nothing to draw"),
+        ("a dog without a hat", "hat", "negative prompt"),
+    ],
+)
+def test_what_is_left_out_is_told_with_its_reason(prompt: str, words: str, reason: str) -> None:
+    assert any(left.words == words and reason in left.reason for left in read(prompt).left_out)
+
+
+def test_a_setting_that_nobody_knows_is_not_drawn_and_not_forgotten() -> None:
+    dog, night = read("a dog at night").things
+    assert dog.drawn == 1 and (night.name, night.drawn, night.known) == ("night", 0, ())
+
+
+def test_names_of_the_library_count_in_any_script_and_before_parts_of_them() -> None:
+    shelf = Shelf("zorblax", "blue dog", "\u732b\u738b", mentioned="quindle")
+    assert read("a cat and a Zorblax", shelf).things[1].known == ("library",)
+    assert read("my blue dog", shelf).prompt == "a blue dog"
+    assert read("a quindle", shelf).things[0].known == ("library",)
+    assert read("a dog and a \u732b\u738b", shelf).things[1].known == ("library",)
+    assert read("a zorblex", shelf).things[0].name == "zorblax"
+
+
+def test_a_negative_block_goes_to_the_negative_prompt() -> None:
+    reading = read("a dog Negative prompt: cat, blurry Steps: 20, Sampler: Euler a")
+    assert (reading.prompt, reading.negative) == ("a dog", "cat")
+    assert read_openly("a dog\nNegative prompt: cat, blurry").negative == "cat, blurry"
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a man (old) with a dog", "a fox by Monet, 8k", "three dogs and two cats", "a [very] odd prompt:1"],
+)
+def test_where_words_have_no_end_a_prompt_stays_as_it_is(prompt: str) -> None:
+    assert read_openly(prompt.replace("[", "").replace("]", "")).prompt == prompt.replace("[", "").replace(
+        "]", ""
+    )
+
+
+def test_where_words_have_no_end_things_are_whole_phrases_and_known() -> None:
+    things = read_openly("two wooden violins under a big horse on a red background").things
+    assert [(thing.number, bool(thing.known)) for thing in things] == [(2, True), (1, True)]
+    assert things[1].name == "big horse"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "language"),
+    [
+        ("\u4e00\u53ea\u72d7\u548c\u4e00\u628a\u5409\u4ed6", "Chinese"),
+        ("un perro y una guitarra", "Spanish"),
+        ("\u72ac\u3068\u30ae\u30bf\u30fc", "Japanese"),
+        ("a dog and a zorblax", ""),
+        ("pikachu", ""),
+        ("hello there", ""),
+    ],
+)
+def test_another_language_is_known_as_one(prompt: str, language: str) -> None:
+    assert Reader(POCKET, VOCABULARY, Shelf()).language_of(prompt) == language
+
+
+def test_what_is_translated_is_read_and_own_names_stay() -> None:
+    asked = []
+
+    def translate(prompt: str) -> str:
+        asked.append(prompt)
+        return "a dog and a zorblax"
+
+    reader = Reader(POCKET, VOCABULARY, Shelf("\u732b\u738b"))
+    reading = reader.read("\u4e00\u53ea\u72d7\u548c\u732b\u738b", translate)
+    assert (reading.language, reading.prompt) == ("Chinese", "a dog and a \u732b\u738b")
+    assert reading.translation == "a dog and a \u732b\u738b" and "\u732b\u738b" not in asked[0]
+    japanese = reader.read("\u72ac\u3068\u30ae\u30bf\u30fc", translate)
+    assert len(asked) == 1 and "English, Chinese and Spanish" in japanese.left_out[0].reason
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["?", "((((", "{|}", "--", "a" * 2000, "\U0001f636" * 500, "no", "and and and", "(a:1", "<lora", "0", "1 2 3", ", " * 900],
+)  # fmt: skip
+def test_whatever_is_typed_something_is_asked_for(prompt: str) -> None:
+    assert read(prompt).prompt.strip()
+    assert read_openly(prompt).prompt.strip()
+
+
+def test_syntax_that_is_none_stays() -> None:
+    assert plain("a dog (brown), 10:30 on a clock").text == "a dog (brown), 10:30 on a clock"
+    assert plain("a dog (brown)").left_out == ()
+
+
+def test_a_vocabulary_that_is_none_is_a_sentence(tmp_path) -> None:
+    with pytest.raises(ProfileError, match="vocabulary"):
+        load_vocabulary(tmp_path / "none.json")
