@@ -33,7 +33,17 @@ from imgrag.engine.reading import Names, Reader
 from imgrag.engine.reading.reader import Translate
 from imgrag.models import OnStep
 from imgrag.runs.reading import Reading
-from tests.fakes import COLOURS, Cast, FakeEmbedder, FakeGenerator, FakeJudge, FakeListener, make_pipeline
+from tests.fakes import (
+    COLOURS,
+    SURE_YES,
+    Cast,
+    FakeEmbedder,
+    FakeGenerator,
+    FakeJudge,
+    FakeListener,
+    make_pipeline,
+    thing_in,
+)
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -129,6 +139,12 @@ class PageJudge(FakeJudge):
     def reply(self, question: str, images: Sequence[Image.Image] = (), **settings: Any) -> str:
         _meet(self.faults, "verdict" if len(images) == 1 else "second_verdict", self._crowd)
         return super().reply(question, images, **settings)
+
+    def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
+        """What the fakes have no colour for counts as there, as in its replies."""
+        sure = super().sureness(questions, images)
+        strange = [thing_in(question) not in (*COLOURS, "") for question in questions]
+        return [SURE_YES if is_strange else value for value, is_strange in zip(sure, strange, strict=True)]
 
 
 class PageListener(FakeListener):

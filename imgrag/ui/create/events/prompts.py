@@ -14,6 +14,7 @@ from imgrag.engine.prompts import with_article
 from imgrag.engine.reading import Reader
 from imgrag.engine.reading.languages import NAMES
 from imgrag.engine.reading.vocabulary import Vocabulary, key
+from imgrag.engine.reading.words import DETERMINERS, RELATIONS
 from imgrag.errors import LibraryError, RequestError
 from imgrag.library import ImageLibrary
 from imgrag.runs.values import MAX_PROMPT
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_NAMES = 8
 SHORTEST = 2  # Latin letters from which on a name is looked for
+_SMALL = DETERMINERS | RELATIONS  # no name begins with one of these
 _LAST_WORDS = re.compile(r"[\w'’&+/-]+(?: [\w'’&+/-]+){0,3}$")
 WRITTEN = (
     "a hedgehog reading a map by candlelight, watercolor",
@@ -92,8 +94,8 @@ def completions(before: str, vocabulary: Vocabulary | None, library: ImageLibrar
     found: dict[str, int] = {}
     for word in re.finditer(r"\S+", last.group()) if last else ():
         prefix = last.group()[word.start() :] if last else ""
-        if len(prefix) < SHORTEST and prefix.isascii():
-            continue
+        if prefix.split()[0].casefold() in _SMALL or (len(prefix) < SHORTEST and prefix.isascii()):
+            continue  # a library's names are compared without their articles
         names = [*_known(prefix, vocabulary), *library.completions(prefix, MOST_NAMES)]
         for name in names:
             if key(name) != key(prefix):
