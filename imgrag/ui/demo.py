@@ -133,7 +133,7 @@ def build_demo(
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
         left = gr.JSON(visible=False)
         arriving = demo.load(None, key, [key, left], js=ARRIVAL, **quiet)
-        arriving.then(past.arrive, [key, left], [*outputs, controls.prompt], **quiet)
+        arriving.then(past.arrive, [key, left], [*outputs, controls.field.prompt], **quiet)
         fields = panels.forms.fields
         demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
