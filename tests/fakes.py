@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,7 @@ from imgrag.models import Guide, OnStep, weighted_sum
 from imgrag.models.profile import load_profile
 from imgrag.models.residency import ModelSpec
 
+Pipeline = TypeVar("Pipeline", bound=ImageRAGPipeline)
 COLOURS = {"dog": (160, 110, 60), "owl": (90, 60, 160), "toolbox": (200, 40, 40), "cat": (240, 200, 80)}
 KNOWN = ("dog", "cat")
 BACKGROUND = (255, 255, 255)
@@ -250,9 +251,13 @@ def make_library(folder: Path, *names: str) -> Path:
 
 
 def make_pipeline(
-    folder: Path, cast: Cast, open_vocabulary: bool = False, **options: Any
-) -> ImageRAGPipeline:
-    """The real pipeline on the pocket profile's numbers, with a library "pocket" of four tiles.
+    folder: Path,
+    cast: Cast,
+    open_vocabulary: bool = False,
+    kind: type[Pipeline] = ImageRAGPipeline,
+    **options: Any,
+) -> Pipeline:
+    """The real pipeline, or a kind of it, on the pocket profile's numbers, with a library "pocket" of four tiles.
 
     It draws as many things as the fake world has; with an open vocabulary it takes prompts as they are.
     """
@@ -261,7 +266,7 @@ def make_pipeline(
     pocket = load_profile("pocket")
     told = {"vocabulary": "", "backgrounds": ()} if open_vocabulary else {}
     profile = replace(pocket, reading=replace(pocket.reading, most=len(COLOURS), **told))
-    return ImageRAGPipeline(
+    return kind(
         profile, device="cpu", results=folder / "results", libraries=folder / "libraries",
         cache=folder / "cache", **{**usual, **options},
     )  # fmt: skip

@@ -19,6 +19,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +29,28 @@ from PIL import Image
 
 from imgrag import logs
 from imgrag.engine.pipeline import ImageRAGPipeline
+from imgrag.engine.reading import Names, Reader
+from imgrag.engine.reading.reader import Translate
 from imgrag.models import OnStep
-from tests.fakes import COLOURS, Cast, FakeEmbedder, FakeGenerator, FakeJudge, FakeListener, make_pipeline
+from imgrag.runs.reading import Reading
+from tests.fakes import (
+    COLOURS,
+    SURE_YES,
+    Cast,
+    FakeEmbedder,
+    FakeGenerator,
+    FakeJudge,
+    FakeListener,
+    make_pipeline,
+    thing_in,
+)
 
 if TYPE_CHECKING:
     import gradio as gr
 
 ROOT = Path(__file__).parent.parent
 LINGER = 1.0  # seconds; of a step, or of a stage that has none
+PACE = re.compile(r"\b(?:quick|slow|broken)\b")  # words for the fakes alone
 STARVED_BYTES = 32 * 2**20  # what a stage holds while the memory runs out
 
 
@@ -62,12 +77,16 @@ class Faults:
     foresaw, with a path in it; "starves", "chokes" and "drowns" what running out of memory looks like.
     """
 
+    MARKS = re.compile(r"\[(\w+): (\w+)\]")
+
     def __init__(self) -> None:
+        self.prompt = ""
         self._wanted: dict[str, str] = {}
         self._held: list[weakref.ref[np.ndarray]] = []
 
     def read(self, prompt: str) -> None:
-        self._wanted = dict(re.findall(r"\[(\w+): (\w+)\]", prompt))
+        self.prompt = prompt
+        self._wanted = dict(self.MARKS.findall(prompt))
 
     def lingering(self, stage: str) -> bool:
         return self._wanted.get(stage) == "lingers"
@@ -92,13 +111,13 @@ class PageGenerator(FakeGenerator):
         self._faults = faults
 
     def draw(self, prompt: str, *, on_step: OnStep | None = None, **settings: Any) -> Image.Image:
-        if "broken" in prompt:
+        asked = self._faults.prompt or prompt
+        if "broken" in asked:
             raise FAULTS["fails"]()
         stage = "enhanced" if settings.get("guides") or settings.get("references") else "initial"
-        self._faults.read(prompt)
         self._faults.meet(stage)
-        pause = 5.0 if "slow" in prompt else LINGER if self._faults.lingering(stage) else 0.06
-        pause = 0.001 if "quick" in prompt else pause
+        pause = 5.0 if "slow" in asked else LINGER if self._faults.lingering(stage) else 0.06
+        pause = 0.001 if "quick" in asked else pause
 
         def slowly(step: int, steps: int, preview: Callable[[], Image.Image]) -> None:
             time.sleep(pause)
@@ -109,7 +128,7 @@ class PageGenerator(FakeGenerator):
         try:
             return super().draw(prompt, on_step=slowly, **settings)
         finally:
-            self.drawings.append((prompt, begun, time.time()))
+            self.drawings.append((asked, begun, time.time()))
 
 
 class PageJudge(FakeJudge):
@@ -120,6 +139,12 @@ class PageJudge(FakeJudge):
     def reply(self, question: str, images: Sequence[Image.Image] = (), **settings: Any) -> str:
         _meet(self.faults, "verdict" if len(images) == 1 else "second_verdict", self._crowd)
         return super().reply(question, images, **settings)
+
+    def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
+        """What the fakes have no colour for counts as there, as in its replies."""
+        sure = super().sureness(questions, images)
+        strange = [thing_in(question) not in (*COLOURS, "") for question in questions]
+        return [SURE_YES if is_strange else value for value, is_strange in zip(sure, strange, strict=True)]
 
 
 class PageListener(FakeListener):
@@ -161,13 +186,38 @@ class PageCast(Cast):
         self.vlm.faults = self.llm.faults = self.clip.faults = self.faults
 
 
-def page_pipeline(folder: Path, cast: Cast | None = None, **options: Any) -> ImageRAGPipeline:
+def page_pipeline(folder: Path, cast: Cast | None = None, **options: Any) -> PagePipeline:
     """The pipeline, with a library that names its source."""
-    pipeline = make_pipeline(folder, cast or PageCast(), **options)
+    cast = cast or PageCast()
+    pipeline = make_pipeline(folder, cast, kind=PagePipeline, **options)
+    pipeline.faults = cast.faults if isinstance(cast, PageCast) else Faults()
     rows = [f"{name}.png,{name},Noto Color Emoji,OFL-1.1" for name in COLOURS]
     text = "\n".join(["file_name,name,source,licence", *rows])
     (folder / "libraries" / "pocket" / "metadata.csv").write_text(text, encoding="utf-8")
     return pipeline
+
+
+@dataclass(frozen=True)
+class PageReader(Reader):
+    """It keeps from the models what a prompt asks of the fakes, and tells them when a run begins."""
+
+    faults: Faults = field(default_factory=Faults)
+
+    def read(self, prompt: str, translate: Translate | None = None) -> Reading:
+        if translate is not None:
+            self.faults.read(prompt)
+            self.faults.meet("reading")
+        return super().read(PACE.sub("", Faults.MARKS.sub("", prompt)), translate)
+
+
+class PagePipeline(ImageRAGPipeline):
+    """The real one with that reader."""
+
+    faults: Faults
+
+    def reader(self, library: Names) -> Reader:
+        read = super().reader(library)
+        return PageReader(read.profile, read.vocabulary, read.library, self.faults)
 
 
 @contextmanager

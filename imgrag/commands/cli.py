@@ -36,6 +36,7 @@ app = typer.Typer(cls=Program, no_args_is_help=True, add_completion=False, prett
 app.add_typer(library_app, name="library")
 
 TITLES = {
+    "reading": "how the prompt was read",
     "initial": "initial image",
     "verdict": "verdict",
     "concepts": "missing concepts",
@@ -91,7 +92,7 @@ def run(
     policy: PolicyChoice = PolicyName.sequential,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
 ) -> None:
-    """Draw a prompt: draft, verdict, references, enhanced image, second verdict."""
+    """Draw a prompt: reading, draft, verdict, references, enhanced image, second verdict."""
     with plain_errors():
         request = Request(
             typed(prompt), typed(negative_prompt), seed, steps, guidance_scale, adapter_scale, similarity_floor,

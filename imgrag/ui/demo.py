@@ -24,6 +24,7 @@ from imgrag.texts import clean_line
 from imgrag.ui.create import markup
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
+from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
@@ -107,7 +108,10 @@ def build_demo(
         with gr.Tabs(elem_id="ir-tabs") as tabs:
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
-                    controls = build_controls(_defaults(pipeline.profile), list(offered), chosen)
+                    controls = build_controls(
+                        _defaults(pipeline.profile), list(offered), chosen,
+                        pipeline.profile.reading.draws, pipeline.vocabulary,
+                    )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
                     panels = build_panels()
             past_tab = build_history()
@@ -119,6 +123,7 @@ def build_demo(
         ending = wire_changes(Changes(runs, pipeline), panels, controls.pause, outputs, GPU)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, GPU)
         _wire(runs, controls, panels, key, ending)
+        wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
         wire_library(tab, shelves, drawing)
         _wire_api(runs, controls, chosen)
         batches = Batches(pipeline, offered)
@@ -128,7 +133,7 @@ def build_demo(
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
         left = gr.JSON(visible=False)
         arriving = demo.load(None, key, [key, left], js=ARRIVAL, **quiet)
-        arriving.then(past.arrive, [key, left], [*outputs, controls.prompt], **quiet)
+        arriving.then(past.arrive, [key, left], [*outputs, controls.field.prompt], **quiet)
         fields = panels.forms.fields
         demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
@@ -253,7 +258,7 @@ def _wire(runs: Runs, controls: Controls, panels: Panels, key: gr.BrowserState, 
         "api_visibility": "private", **GPU,
     }  # fmt: skip
     running = gr.on(
-        [controls.run.click, controls.prompt.submit],
+        [controls.run.click, controls.field.prompt.submit],
         runs.stream,
         None,
         outputs,

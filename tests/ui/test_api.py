@@ -43,7 +43,7 @@ def test_a_run_tells_its_stages_as_they_come(client):
     job = client.submit(prompt="a car", api_name="/run")
     job.result(timeout=120)
     told = [record for _, record in job.outputs()[:-1]]
-    assert [update["stage"] for update in told if "step" not in update] == ["initial", "verdict"]
+    assert [update["stage"] for update in told if "step" not in update] == ["reading", "initial", "verdict"]
     steps = [(update["step"], update["stage"]) for update in told if "step" in update]
     assert steps == [(step, "initial") for step in range(1, told[-2]["steps"] + 1)]
 
@@ -59,7 +59,7 @@ def test_a_program_that_cancels_waits_for_a_step_and_not_for_a_stage(client, fol
         records = [json.loads(file.read_text()) for file in folder.glob("results/*/run.json")]
         (record,) = [record for record in records if "lingers" in record["prompt"]]
         state, stages = record["state"], [stage["name"] for stage in record["stages"]]
-    assert (state, stages) == ("stopped", ["initial", "verdict", "concepts", "references"])
+    assert (state, stages) == ("stopped", ["reading", "initial", "verdict", "concepts", "references"])
 
 
 def test_the_libraries_are_listed(client):

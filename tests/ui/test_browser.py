@@ -25,7 +25,7 @@ sync_api = (
 PROMPT = "a dog and a toolbox"
 POCKET = ROOT / "assets" / "pocket"
 PARTS = ("generator/unet", "vlm", "llm", "clip/clip.pt", "adapter")
-STAGES = ("initial", "verdict", "concepts", "references", "enhanced", "second_verdict")
+STAGES = ("reading", "initial", "verdict", "concepts", "references", "enhanced", "second_verdict")
 
 
 def chromium() -> str | None:
@@ -144,7 +144,7 @@ def test_stop_stops_and_the_next_run_goes(page):
 def test_an_image_that_matches_ends_there(page):
     run(page, "a car")
     wait_for(page, "finished")
-    assert [status(page, stage) for stage in STAGES[2:]] == ["skipped"] * 4
+    assert [status(page, stage) for stage in STAGES[3:]] == ["skipped"] * 4
     assert "already matches" in page.inner_text(".ir-stage-enhanced")
     page.wait_for_selector("#ir-result .ir-single img")
 
@@ -254,7 +254,7 @@ def test_the_keyboard_reaches_every_correction(page):
     page.focus("#ir-correct-verdict > button")
     page.keyboard.press("Enter")
     page.wait_for_selector("#ir-correct-verdict > button.open")
-    for stage in ("initial", *STAGES[2:]):
+    for stage in ("initial", *STAGES[3:]):
         page.click(f"#ir-correct-{stage} > button")
     reached = reachable(page)
     buttons = page.eval_on_selector_all("[id^=ir-do-]", "buttons => buttons.map(button => button.id)")
@@ -343,7 +343,7 @@ def test_the_real_app_on_the_bundled_checkpoints(browser):
         run(page, PROMPT)
         wait_for(page, "finished")
         assert status(page, "initial") == status(page, "verdict") == "done"
-        assert [status(page, stage) for stage in STAGES[2:]] == ["done"] * 4
+        assert [status(page, stage) for stage in STAGES[3:]] == ["done"] * 4
         assert "toolbox" in page.inner_text(".ir-stage-verdict .ir-bad")
         assert "toolbox" in page.inner_text(".ir-stage-references")
         assert page.locator("#ir-result .ir-slider img").count() == 2

@@ -39,7 +39,7 @@ def page(shared, results) -> sync_api.Page:
     """The page with a finished run on it and every fold open."""
     shared.uncheck("#ir-pause input")
     finished(shared, results, lambda page: run(page, PROMPT))
-    for stage in ("initial", *AFTER):
+    for stage in ("reading", "initial", *AFTER):
         unfold(shared, stage)
     return shared
 
@@ -261,7 +261,7 @@ def test_the_other_image_is_kept(page, results):
 @pytest.mark.parametrize(
     ("button", "stages"),
     [
-        ("draw", ("initial", *AFTER)), ("judge", AFTER), ("extract", AFTER[1:]), ("retrieve", AFTER[2:]),
+        ("read", ("reading", "initial", *AFTER)), ("draw", ("initial", *AFTER)), ("judge", AFTER), ("extract", AFTER[1:]), ("retrieve", AFTER[2:]),
         ("rejudge", AFTER[4:]),
     ],
 )  # fmt: skip
@@ -319,7 +319,7 @@ def test_it_stops_after_each_step_and_can_be_corrected_there(page, results):
     wait_for(page, "finished")
     (run_id,) = set(records(results)) - before
     record = records(results)[run_id]
-    assert (corrected(record), ran(record)) == (["verdict"], ("initial", *AFTER[1:]))
+    assert (corrected(record), ran(record)) == (["verdict"], ("reading", "initial", *AFTER[1:]))
     assert [reference["concept"] for reference in record["references"]] == ["owl"]
     assert page.is_hidden("#ir-continue")
 
@@ -335,10 +335,10 @@ def test_a_stopped_run_goes_on_where_it_was(page, results):
     assert page.locator(".ir-model[data-busy=true]").count() == 0
     (run_id,) = set(records(results)) - before
     done = records(results)[run_id]["stages"]
-    assert [stage["name"] for stage in done] == ["initial", *AFTER[:3]]
+    assert [stage["name"] for stage in done] == ["reading", "initial", *AFTER[:3]]
     record = finished(page, results, lambda page: page.click("#ir-continue"))
-    assert (record["id"], ran(record)) == (run_id, ("initial", *AFTER))
-    assert record["stages"][:4] == done
+    assert (record["id"], ran(record)) == (run_id, ("reading", "initial", *AFTER))
+    assert record["stages"][:5] == done
 
 
 def test_a_stage_that_fails_can_be_done_by_hand(page, results):
@@ -351,7 +351,11 @@ def test_a_stage_that_fails_can_be_done_by_hand(page, results):
         page.click("#ir-do-overrule")
 
     record = finished(page, results, press)
-    assert (corrected(record), ran(record), record["state"]) == (["verdict"], ("initial",), "finished")
+    assert (corrected(record), ran(record), record["state"]) == (
+        ["verdict"],
+        ("reading", "initial"),
+        "finished",
+    )
     assert page.locator(".ir-banner").count() == 0
 
 

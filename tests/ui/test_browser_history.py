@@ -262,7 +262,7 @@ def test_a_run_that_a_kill_broke_off_goes_on_to_the_same_result(person, tmp_path
         assert [status(page, stage) for stage in AFTER] == ["done"] * 3 + ["waiting"] * 2
         record = finished(page, results, lambda page: page.click("#ir-continue"))
         assert (record["id"], record["state"]) == (left["id"], "finished")
-        assert [stage["name"] for stage in left["stages"]] == ["initial", *AFTER[:3]]
+        assert [stage["name"] for stage in left["stages"]] == ["reading", "initial", *AFTER[:3]]
         assert record["stages"][:4] == left["stages"]
         assert record["pixels"] == whole["pixels"]
         assert record["why"] == whole["why"]

@@ -13,10 +13,11 @@ import gradio as gr
 import pytest
 from gradio.context import LocalContext
 
+from imgrag.models.profile import load_profile
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Request, Run
 from imgrag.ui import language
-from imgrag.ui.create import markup
+from imgrag.ui.create import markup, verdicts
 from imgrag.ui.create.board import Board
 from imgrag.ui.language import Template, both, label, language_of, say, speaking, told, words
 from tests.fakes import Cast, FakeChat, ShyJudge, make_library, make_pipeline
@@ -126,6 +127,7 @@ def test_no_sentence_is_left_over(tmp_path: Path) -> None:
     for file in PACKAGE.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         texts |= {text for node in ast.walk(tree) if (text := rendered(node))}  # type: ignore[arg-type]
+    texts |= {load_profile(name).reading.draws for name in ("pocket", "sdxl")}
     whole = "\n".join(texts)
     unused = []
     for english in TABLE["sentences"]:
@@ -274,7 +276,7 @@ def test_a_label_is_what_gradio_translates_in_the_browser() -> None:
 def test_the_page_shows_no_english_of_ours_in_chinese(tmp_path: Path) -> None:
     run = make_run("found", tmp_path)
     with speaking("zh"):
-        html = markup.outcome(run) + markup.trace_list(trace(run)) + markup.sentence("it is <b>empty</b>.")
+        html = verdicts.outcome(run) + markup.trace_list(trace(run)) + markup.sentence("it is <b>empty</b>.")
     assert "增强图像包含提示词中的全部内容" in html and "按“a dog and an owl”绘制" in html
     assert "it is &lt;b&gt;empty&lt;/b&gt;." in html
 

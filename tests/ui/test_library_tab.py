@@ -19,7 +19,7 @@ from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
 from imgrag.library import Skipped
 from imgrag.runs.values import Candidate, Reference
-from imgrag.ui.create import markup
+from imgrag.ui.create import findings
 from imgrag.ui.demo import Offered, build_demo
 from imgrag.ui.language import speaking
 from imgrag.ui.library import cards
@@ -203,14 +203,14 @@ class TestReferences:
 
     def test_other_candidates_are_shown_with_name_and_score(self):
         reference = Reference("box", self.CHOSEN, tile("toolbox"), candidates=(self.CHOSEN, self.OTHER))
-        html = markup.references([reference], thumbnails={"b.png": "data:b"})
+        html = findings.references([reference], thumbnails={"b.png": "data:b"})
         assert '<img src="data:b" alt="briefcase">' in html
         assert 'title="Use briefcase instead, similarity 0.41"' in html and ">0.41<" in html
         assert html.count("ir-other ") + html.count('class="ir-other"') == 1
 
     def test_without_a_thumbnail_the_name_stands_there(self):
         reference = Reference("box", self.CHOSEN, tile("toolbox"), candidates=(self.CHOSEN, self.OTHER))
-        assert "<span>briefcase</span>" in markup.references([reference])
+        assert "<span>briefcase</span>" in findings.references([reference])
 
 
 class TestShelves:

@@ -21,8 +21,9 @@ import app
 from imgrag.errors import LibraryError, RequestError
 from imgrag.runs.corrections import keep
 from imgrag.runs.events import Preview, StageDone, StageStarted
-from imgrag.runs.values import Box, Candidate, Concept, Reference, Rejection, Request, Verdict
-from imgrag.ui.create import markup
+from imgrag.runs.reading import Sight
+from imgrag.runs.values import Box, Candidate, Concept, Reference, Rejection, Request, Run, Verdict
+from imgrag.ui.create import findings, markup, verdicts
 from imgrag.ui.create.board import (
     GUESSED_PACE,
     Board,
@@ -61,18 +62,23 @@ def states(board: Board) -> list[str]:
     return [panel.status for panel in board.panels]
 
 
+def blank(prompt: str) -> Run:
+    """A run that has not begun."""
+    return Run("id", Request(prompt), "pocket", "pocket", "", {})
+
+
 class TestBoard:
     def test_a_run_goes_through_all_panels(self, tmp_path):
         seen = boards(tmp_path)
-        assert states(seen[0]) == ["waiting"] * 6
-        assert states(seen[1]) == ["running"] + ["waiting"] * 5
-        assert states(seen[-1]) == ["done"] * 6
+        assert states(seen[0]) == ["waiting"] * 7
+        assert states(seen[1]) == ["running"] + ["waiting"] * 6
+        assert states(seen[-1]) == ["done"] * 7
         assert seen[-1].phase == "finished"
         assert seen[-1].run is not None and seen[-1].run.kept == 1
 
     def test_what_is_not_needed_is_skipped_with_its_reason(self, tmp_path):
         last = boards(tmp_path, "a car")[-1]
-        assert states(last) == ["done", "done"] + ["skipped"] * 4
+        assert states(last) == ["done"] * 3 + ["skipped"] * 4
         assert last.panel("references").reason == "The image already matches the prompt."
 
     def test_a_preview_shows_step_and_picture_in_its_own_panel_only(self):
@@ -81,18 +87,20 @@ class TestBoard:
         after = advance(board, Preview("initial", 3, 8, image), 1)
         assert (after.panel("initial").step, after.panel("initial").steps) == (3, 8)
         assert after.panel("initial").image is image
-        assert all(old is new for old, new in zip(board.panels[1:], after.panels[1:], strict=True))
+        assert [old is new for old, new in zip(board.panels, after.panels, strict=True)] == [True, False] + [
+            True
+        ] * 5
 
     def test_a_later_round_clears_the_panels_after_its_stage(self, tmp_path):
         board = boards(tmp_path)[-2]
         again = advance(board, StageStarted("concepts", "llm", round=2), 99)
-        assert states(again) == ["done", "done", "running", "waiting", "waiting", "waiting"]
+        assert states(again) == ["done", "done", "done", "running", "waiting", "waiting", "waiting"]
         assert again.panel("concepts").round == 2
         assert again.panel("second_verdict").run is None
 
     def test_stop_leaves_nothing_running(self, tmp_path):
-        stopped = halt(boards(tmp_path)[3], "stopped")
-        assert states(stopped)[0] == "stopped"
+        stopped = halt(boards(tmp_path)[5], "stopped")
+        assert states(stopped)[:2] == ["done", "stopped"]
         assert "running" not in states(stopped)
         assert stopped.phase == "stopped"
 
@@ -125,9 +133,9 @@ class TestBoard:
         assert run is not None
         learned = timed_pace(run, GUESSED_PACE)
         timed = {report.name: max(report.seconds, 0.01) for report in run.stages if report.status == "done"}
-        assert timed.keys() == {"initial", "verdict"}
+        assert timed.keys() == {"reading", "initial", "verdict"}
         assert {name: learned[name] for name in timed} == timed
-        scale = sum(timed.values()) / (GUESSED_PACE["initial"] + GUESSED_PACE["verdict"])
+        scale = sum(timed.values()) / sum(GUESSED_PACE[name] for name in timed)
         assert learned["enhanced"] == pytest.approx(GUESSED_PACE["enhanced"] * scale)
 
 
@@ -142,10 +150,11 @@ class TestMarkup:
         assert "Step 3 of 8" in markup.head(PanelState("initial", status="running", step=3, steps=8), 1)
 
     def test_chips_say_in_words_what_their_colour_says(self):
-        assert "Matches the prompt" in markup.verdict_chips(Verdict(True))
-        html = markup.verdict_chips(Verdict(False, ("toolbox", "owl")))
+        run = blank("a dog")
+        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), run)
+        html = verdicts.verdict_chips(Verdict(False, ("toolbox", "owl")), run)
         assert "Missing: toolbox" in html and "Missing: owl" in html
-        assert "Does not match" in markup.verdict_chips(Verdict(False))
+        assert "Does not match" in verdicts.verdict_chips(Verdict(False), run)
 
     def test_nothing_from_outside_becomes_markup(self):
         bad = "<script>alert(1)</script>\"'"
@@ -154,14 +163,16 @@ class TestMarkup:
             bad, chosen, tile("toolbox"), candidates=(chosen, replace(chosen, file=bad + "2"))
         )
         html = [
-            markup.verdict(Verdict(False, (bad,), (bad,), bad)),
-            markup.concepts([Concept(bad, bad)], [Rejection(bad, bad)]),
-            markup.references([], [Rejection(bad, bad)]),
-            markup.references([reference]),
+            verdicts.verdict(
+                Verdict(False, (bad,), (bad,), bad, sights=(Sight(bad, "absent", 0.1, bad),)), blank(bad)
+            ),
+            findings.concepts([Concept(bad, bad)], [Rejection(bad, bad)]),
+            findings.references([], [Rejection(bad, bad)]),
+            findings.references([reference]),
             markup.banner(Board(message=bad)),
             markup.trace_list([bad]),
             markup.head(PanelState("verdict", model=bad), 1),
-            markup.body(PanelState("verdict", status="skipped", reason=bad)),
+            findings.body(PanelState("verdict", status="skipped", reason=bad)),
         ]
         assert not any("<script" in text or 'href="javascript' in text for text in html)
         assert all("&lt;script&gt;" in text for text in html)
@@ -169,7 +180,7 @@ class TestMarkup:
     def test_a_reference_tells_where_it_comes_from(self):
         chosen = Candidate("a.png", 0.834, "toolbox", "", "https://example.org/a", "CC BY 4.0")
         other = Candidate("b.png", 0.412, "briefcase")
-        html = markup.references([Reference("box", chosen, tile("toolbox"), candidates=(chosen, other))])
+        html = findings.references([Reference("box", chosen, tile("toolbox"), candidates=(chosen, other))])
         for part in (
             "0.83",
             'href="https://example.org/a"',
@@ -183,10 +194,10 @@ class TestMarkup:
     def test_before_and_after_and_the_kept_one(self, tmp_path):
         run = boards(tmp_path)[-1].run
         assert run is not None
-        html = markup.outcome(run)
+        html = verdicts.outcome(run)
         assert html.index("Missing: toolbox") < html.index("Matches the prompt")
         assert html.index(">After") < html.index(">kept")
-        worse = markup.outcome(replace(run, kept=0))
+        worse = verdicts.outcome(replace(run, kept=0))
         assert worse.index(">kept") < worse.index(">After")
 
     @pytest.mark.parametrize(
@@ -214,7 +225,7 @@ class TestUpdates:
 
     def test_a_preview_touches_its_head_its_picture_and_the_strip(self, tmp_path):
         seen, panels = boards(tmp_path), laid_out()
-        shown = zip(panels.outputs, updates(seen[1], seen[2]), strict=True)
+        shown = zip(panels.outputs, updates(seen[3], seen[4]), strict=True)
         touched = [part for part, value in shown if value != gr.skip()]
         body = panels.bodies["initial"]
         assert touched == [panels.strip, panels.heads["initial"], panels.images["initial"], body]
@@ -242,7 +253,7 @@ class TestUpdates:
         last = boards(tmp_path, "a car")[-1]
         buttons = named(laid_out(), updates(None, last))
         able = {name for name in BUTTONS if buttons[name]["interactive"]}
-        assert able == {"use_image", "draw", "overrule", "judge", "name", "extract"}
+        assert able == {"reread", "read", "use_image", "draw", "overrule", "judge", "name", "extract"}
 
     def test_a_run_from_the_history_looks_as_it_did(self, tmp_path):
         last = boards(tmp_path)[-1]
@@ -334,7 +345,7 @@ class TestRuns:
         frames.close()
         assert runs.sessions.get("me").ended.is_set()
         *shown, button = runs.settle(Page())
-        assert "Stopped before anything was done" in shown[0] and button["interactive"] is True
+        assert "What is done is kept" in shown[0] and button["interactive"] is True
         board = runs.sessions.get("me").board
         assert board.panel("initial").status == "stopped"
         assert not any(model.pinned for model in board.usage.models)

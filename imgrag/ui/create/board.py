@@ -14,7 +14,7 @@ from PIL import Image
 
 from imgrag.models.residency import Usage
 from imgrag.runs.events import Event, Finished, Paused, Preview, StageDone, StageSkipped, StageStarted
-from imgrag.runs.values import STAGES, Run, StageName, State
+from imgrag.runs.values import ONCE, STAGES, Run, StageName, State
 
 PanelStatus = Literal["waiting", "running", "done", "corrected", "skipped", "stopped", "failed"]
 Phase = Literal["idle", "running", "stopping", "paused", "finished", "stopped", "failed"]
@@ -27,6 +27,7 @@ DRAWING: tuple[StageName, ...] = ("initial", "enhanced")
 
 # Share of a run's time a stage takes, until a first run on this machine has been timed.
 GUESSED_PACE: Mapping[StageName, float] = {
+    "reading": 0.1,
     "initial": 4.0,
     "verdict": 3.0,
     "concepts": 1.5,
@@ -40,7 +41,7 @@ GUESSED_PACE: Mapping[StageName, float] = {
 class PanelState:
     """One panel. `run` is the run as it was when the stage ended, `None` before that.
 
-    `thumbnails` are the pictures of candidates, as data URIs by file.
+    `thumbnails` are data URIs: of candidates by file, of the things that were read by name.
     """
 
     stage: StageName
@@ -115,9 +116,9 @@ def advance(board: Board, event: Event, now: float, usage: Usage | None = None) 
     return _ended(board, event)
 
 
-def illustrated(board: Board, thumbnails: Mapping[str, str]) -> Board:
-    """The board with these pictures of the candidates among the references."""
-    return _changed(board, "references", thumbnails=thumbnails)
+def illustrated(board: Board, stage: StageName, thumbnails: Mapping[str, str]) -> Board:
+    """The board with these pictures in a stage's panel."""
+    return _changed(board, stage, thumbnails=thumbnails)
 
 
 def halt(board: Board, phase: Literal["stopped", "failed"], message: str = "") -> Board:
@@ -162,8 +163,8 @@ def _idle(usage: Usage | None) -> Usage | None:
 
 
 def _known(stage: StageName, run: Run) -> PanelState:
-    """A panel as the run left it; the first two show the first round, the others the last."""
-    number = 1 if stage in STAGES[:2] else max(1, len(run.rounds))
+    """A panel as the run left it; those of the first round alone show that, the others the last."""
+    number = 1 if stage in ONCE else max(1, len(run.rounds))
     report = run.report(stage, number)
     if report is None:
         return PanelState(stage, round=number)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
-from types import MappingProxyType
 from typing import Literal
 
 from PIL import Image
 
 from imgrag.pictures import KEPT, opaque, shrunk
-from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, Run, StageName, Verdict
+from imgrag.runs.values import StageName
 from imgrag.ui.create.board import GUESSED_PACE, Board, PanelState, progress, remaining
 from imgrag.ui.language import say, told
 
@@ -28,24 +27,15 @@ _PATHS = {
     "failed": '<path d="m4 4 8 8m0-8-8 8"/>',
     "absent": '<circle cx="8" cy="8" r="5.5"/><path d="M8 5v3.5m0 2v.2"/>',
     "seen": '<path d="M1.8 8S4 3.8 8 3.8 14.2 8 14.2 8 12 12.2 8 12.2 1.8 8 1.8 8Z"/><circle cx="8" cy="8" r="1.8"/>',
+    "unsure": '<circle cx="8" cy="8" r="5.5"/><path d="M6.4 6.6c0-2 3.2-2 3.2 0 0 1.2-1.6 1.2-1.6 2.4m0 1.8v.2"/>',
     "search": '<circle cx="7" cy="7" r="4"/><path d="m10 10 3.5 3.5"/>',
-}
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
-
-# Outlines that stand where a finding will be, so that an idle page shows its plan and does not jump.
-_GHOST_CHIPS = '<div class="ir-ghost ir-chips" aria-hidden="true"><i></i><i></i></div>'
-_GHOSTS: Mapping[StageName, str] = {
-    "verdict": _GHOST_CHIPS,
-    "concepts": '<div class="ir-ghost" aria-hidden="true"><i></i><u></u></div>',
-    "references": '<div class="ir-ghost ir-reference" aria-hidden="true"><s></s><div><i></i><u></u><u></u></div></div>',
-    "second_verdict": _GHOST_CHIPS,
 }
 
 
 def title(stage: StageName) -> str:
     """What a stage's panel is called."""
     return {
+        "reading": say("How the prompt was read"),
         "initial": say("Initial image"),
         "verdict": say("Verdict"),
         "concepts": say("Missing concepts"),
@@ -58,7 +48,8 @@ def title(stage: StageName) -> str:
 def purpose(stage: StageName) -> str:
     """What a stage is for."""
     return {
-        "initial": say("The generator draws the prompt alone."),
+        "reading": say("Which things it asks for, and who knows them."),
+        "initial": say("The generator draws what was read."),
         "verdict": say("A vision model checks what is there."),
         "concepts": say("A language model names what to look up."),
         "references": say("CLIP finds a picture of each."),
@@ -92,7 +83,7 @@ def icon(name: str) -> str:
 
 
 def chip(kind: str, text: str, icon_name: str) -> str:
-    """Colour, icon and words: never colour alone. `kind` is good, bad, plain or muted."""
+    """Colour, icon and words: never colour alone. `kind` is good, bad, unsure, accent, plain or muted."""
     return f'<span class="ir-chip ir-{kind}">{icon(icon_name)}<span>{escape(text)}</span></span>'
 
 
@@ -105,60 +96,6 @@ def head(panel: PanelState, number: int) -> str:
         f'<h2>{title(panel.stage)}{turn}</h2><span class="ir-badge">{icon(panel.status)}{status(panel)}</span></div>'
         f'<p class="ir-meta" title="{meta}">{meta}</p>'
     )
-
-
-def body(panel: PanelState) -> str:
-    """What the stage found, why it was skipped, or the outline of what is to come."""
-    if panel.status == "skipped":
-        return f'<p class="ir-reason">{escape(told(panel.reason))}</p>'
-    if panel.run is None or panel.status not in ("done", "corrected"):
-        return _GHOSTS.get(panel.stage, "")
-    content = panel.run.round
-    if panel.stage == "initial":
-        return "".join(
-            f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in panel.run.notes
-        )
-    if panel.stage == "verdict" and content.verdict:
-        return verdict(content.verdict)
-    if panel.stage == "second_verdict" and content.second_verdict:
-        return verdict(content.second_verdict)
-    if panel.stage == "concepts":
-        return concepts(content.concepts or (), content.rejected)
-    if panel.stage == "references":
-        return references(content.references or (), content.unfound, panel.thumbnails)
-    return ""
-
-
-def verdict(value: Verdict) -> str:
-    seen = "".join(chip("plain", thing, "seen") for thing in value.seen)
-    own = escape(say("The model's own words"))
-    words = f"<details><summary>{own}</summary><pre>{escape(value.raw)}</pre></details>" if value.raw else ""
-    heading = say("Seen in the image")
-    row = f'<div class="ir-label">{heading}</div><div class="ir-chips">{seen}</div>' if seen else ""
-    return f'<div class="ir-chips">{verdict_chips(value)}</div>{row}{words}'
-
-
-def verdict_chips(value: Verdict) -> str:
-    if value.matches:
-        return chip("good", say("Matches the prompt"), "done")
-    missing = "".join(chip("bad", say("Missing: {name}", name=name), "absent") for name in value.missing)
-    return missing or chip("bad", say("Does not match"), "absent")
-
-
-def concepts(found: Sequence[Concept], rejected: Sequence[Rejection]) -> str:
-    rows = "".join(
-        f'<li>{chip("accent", concept.name, "search")}<span class="ir-caption">“{escape(concept.caption)}”</span></li>'
-        for concept in found
-    )
-    return f'<ul class="ir-found">{rows}{_rejections(rejected)}</ul>'
-
-
-def references(
-    found: Sequence[Reference], unfound: Sequence[Rejection] = (), thumbnails: Mapping[str, str] = NOTHING
-) -> str:
-    """The chosen pictures with their other candidates. `thumbnails` are data URIs by file."""
-    pictures = "".join(_reference(reference, thumbnails) for reference in found)
-    return pictures + (f'<ul class="ir-found">{_rejections(unfound)}</ul>' if unfound else "")
 
 
 def strip(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> str:
@@ -206,24 +143,6 @@ def sentence(message: str) -> str:
     if not message:
         return ""
     return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(told(message))}</p></div>'
-
-
-def outcome(run: Run) -> str:
-    """Both verdicts side by side, and why this image was kept."""
-    later = [r for r in run.rounds if r.enhanced is not None]
-    first = run.rounds[0].verdict if run.rounds else None
-    cells = [_side(say("Before") if later else say("Verdict"), first, kept=run.kept == 0 and bool(later))]
-    if later:
-        shown = run.rounds[run.kept - 1] if run.kept else later[-1]
-        cells.append(_side(say("After"), shown.second_verdict, kept=run.kept > 0))
-    before = escape(say("Before: initial image for {prompt}", prompt=run.request.prompt))
-    after = escape(say("After: enhanced image for {prompt}", prompt=run.request.prompt))
-    return (
-        f'<div class="ir-sides" data-before="{before}" data-after="{after}">{"".join(cells)}</div>'
-        f'<p class="ir-why">{escape(told(run.why))}</p>'
-        f'<p class="ir-link"><a href="?run={escape(run.id)}">{escape(say("Link to this run"))}</a> '
-        f"{escape(say('opens in this browser only'))}</p>"
-    )
 
 
 def elsewhere() -> str:
@@ -289,65 +208,6 @@ def _served(panel: PanelState) -> str:
     peak = panel.peak_bytes / 2**20
     memory = say("{megabytes:,.0f} MB at most", megabytes=peak) if peak else ""
     return " · ".join(part for part in (panel.model, memory) if part)
-
-
-def _reference(reference: Reference, thumbnails: Mapping[str, str]) -> str:
-    chosen = reference.chosen
-    name = _called(chosen)
-    alt = say("Reference for {concept}: {name}", concept=reference.concept, name=name)
-    others = "".join(
-        _other(reference.concept, c, thumbnails) for c in reference.candidates if c.file != chosen.file
-    )
-    heading = say("Use another one instead")
-    more = f'<div class="ir-label">{heading}</div><ul class="ir-others">{others}</ul>' if others else ""
-    return (
-        f'<article class="ir-reference"><img src="{data_uri(reference.picture)}" alt="{escape(alt)}">'
-        f'<div><div class="ir-chips">{chip("accent", reference.concept, "search")}</div>'
-        f"<strong>{escape(name)}</strong>{'' if reference.own else score(chosen.score)}"
-        f"{_use(reference)}{origin(chosen.source, chosen.licence)}</div>"
-        f"{more}</article>"
-    )
-
-
-def _other(concept: str, candidate: Candidate, thumbnails: Mapping[str, str]) -> str:
-    """A candidate that was not chosen, to be chosen; its name in words where there is no thumbnail."""
-    name = escape(_called(candidate))
-    uri = thumbnails.get(candidate.file)
-    picture = f'<img src="{uri}" alt="{name}">' if uri else f"<span>{name}</span>"
-    tip = say("Use {name} instead, similarity {score:.2f}", name=_called(candidate), score=candidate.score)
-    return (
-        f'<li><button type="button" class="ir-other" data-concept="{escape(concept)}" '
-        f'data-file="{escape(candidate.file)}" title="{escape(tip)}">{picture}'
-        f"<small>{candidate.score:.2f}</small></button></li>"
-    )
-
-
-def _use(reference: Reference) -> str:
-    """How a reference is used, where that is not the usual way."""
-    parts = [
-        say("weight {weight:g}", weight=reference.weight) if reference.weight != 1 else "",
-        say("a part of it") if reference.crop != WHOLE else "",
-        say("fills a part of the image") if reference.region != WHOLE else "",
-    ]
-    words = " · ".join(part for part in parts if part)
-    return f'<div class="ir-origin">{escape(words)}</div>' if words else ""
-
-
-def _called(candidate: Candidate) -> str:
-    return candidate.name or candidate.caption or candidate.file
-
-
-def _rejections(items: Sequence[Rejection]) -> str:
-    return "".join(
-        f'<li>{chip("muted", item.name, "failed")}<span class="ir-caption">{escape(told(item.reason))}</span></li>'
-        for item in items
-    )
-
-
-def _side(heading: str, value: Verdict | None, kept: bool) -> str:
-    mark = f' <span class="ir-kept">{say("kept")}</span>' if kept else ""
-    chips = verdict_chips(value) if value else chip("muted", say("Not judged"), "skipped")
-    return f'<div><div class="ir-label">{heading}{mark}</div><div class="ir-chips">{chips}</div></div>'
 
 
 def _announcement(board: Board) -> str:

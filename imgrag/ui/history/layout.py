@@ -13,7 +13,8 @@ from PIL import Image
 from imgrag.archive.history import DAMAGED, Entry
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Run
-from imgrag.ui.create.markup import chip, data_uri, verdict_chips
+from imgrag.ui.create.markup import chip, data_uri
+from imgrag.ui.create.verdicts import verdict_chips
 from imgrag.ui.language import both, label, say, told
 
 SIDE = 192  # px of a card's picture
@@ -184,7 +185,7 @@ def _column(run: Run) -> str:
         if result is not None
         else ""
     )
-    chips = verdict_chips(run.verdict) if run.verdict is not None else ""
+    chips = verdict_chips(run.verdict, run) if run.verdict is not None else ""
     lines = "".join(f"<li>{escape(told(line))}</li>" for line in trace(run))
     return (
         f'<div><strong>{escape(run.request.prompt)}</strong>{picture}<div class="ir-chips">{chips}</div>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from imgrag.errors import RequestError
 from imgrag.runs import corrections
 from imgrag.runs.values import Run, StageName
+from imgrag.texts import clean_line
 from imgrag.ui.create.events.runs import Runs, Updates
 from imgrag.ui.create.layout.forms import box_from, concepts_from, percent, places, reference_fields
 from imgrag.ui.library.uploads import PICTURES, read_upload, taken
@@ -34,6 +36,22 @@ class Changes:
     def again(self, stage: StageName, request: gr.Request, pause: bool) -> Iterator[Updates]:
         """Have a stage done again, and what follows from it."""
         yield from self._runs.changed(request, pause, lambda run: corrections.rewind(run, stage))
+
+    def reread(self, request: gr.Request, pause: bool, text: str, negative: str) -> Iterator[Updates]:
+        """The prompt as a person has it read, and what shall not be there."""
+
+        def change(run: Run) -> Run:
+            wanted = replace(run.request, prompt=text, negative_prompt=negative)
+            reader = self._pipeline.reader(self._pipeline.library_of(run.request))
+            if language := reader.language_of(wanted.prompt):
+                raise RequestError(
+                    f"This seems to be {language}, and here the words go to the models as they are. "
+                    "Write them in English, or press Run to have the prompt translated."
+                )
+            read = reader.read(wanted.prompt)
+            return corrections.reread(run, replace(read, negative=clean_line(wanted.negative_prompt)))
+
+        yield from self._runs.changed(request, pause, change)
 
     def take(self, request: gr.Request, path: str | None) -> Updates:
         """Read the person's own picture, before models are waited for: its copy and name, then updates as the others give."""
@@ -143,6 +161,7 @@ def wire_changes(
         "api_visibility": "private", **gpu,
     }  # fmt: skip
     own: dict[str, tuple[Any, list[str]]] = {
+        "reread": (changes.reread, ["read_as", "unwanted"]),
         "overrule": (changes.overrule, ["matches", "missing"]),
         "name": (changes.name, ["concepts"]),
         "adjust": (changes.adjust, ["concept", "weight", "crop", "region"]),
@@ -166,7 +185,7 @@ def wire_changes(
             taking.then(function, [pause, own_picture, *(fields[field] for field in inputs)], **heavy)
         )
     again: dict[str, StageName] = {
-        "draw": "initial", "judge": "verdict", "extract": "concepts", "retrieve": "references",
+        "read": "reading", "draw": "initial", "judge": "verdict", "extract": "concepts", "retrieve": "references",
         "rejudge": "second_verdict",
     }  # fmt: skip
     events += [buttons[name].click(_again(changes, stage), pause, **heavy) for name, stage in again.items()]

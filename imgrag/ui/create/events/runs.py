@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -39,6 +38,7 @@ from imgrag.ui.create.board import (
 )
 from imgrag.ui.create.layout.panels import Results, updates
 from imgrag.ui.create.layout.settings import request_from
+from imgrag.ui.create.thumbnails import pictures_of, thumbnails
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say
 from imgrag.ui.server import imports
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
 
 PREVIEW_EVERY = 0.1  # seconds; each update of the page costs the drawing a few milliseconds
-THUMBNAIL = 64  # px; of a candidate among the references
 
 T = TypeVar("T")
 Updates = list[Any]
@@ -110,7 +109,7 @@ class Runs:
             like: the hash of the result's pixels, if it is drawn again and should be the same.
         """
         board = take_up(run, time.monotonic())
-        board = illustrated(board, self._thumbnails(run)) if run.round.references else board
+        board = self._illustrated(board, run)
         yield from self._followed(
             request, board, lambda stop: self._pipeline.resume(run, stop, pause=pause), like
         )
@@ -118,7 +117,7 @@ class Runs:
     def show(self, request: gr.Request, run: Run, notice: str = "", message: str = "") -> Updates:
         """Put a run that is known on the page as it is, with a good word or a bad one; updates of everything."""
         board = replace(board_of(run), notice=notice, message=message)
-        board = illustrated(board, self._thumbnails(run)) if run.round.references else board
+        board = self._illustrated(board, run)
         session = self.sessions.open(request.session_hash or "", board)
         session.ended.set()
         results = self._results(run) if board.phase == "finished" else None
@@ -245,8 +244,8 @@ class Runs:
 
     def _advanced(self, board: Board, event: Event, like: str) -> Board:
         board = advance(board, event, time.monotonic(), self._pipeline.residency.usage())
-        if isinstance(event, StageDone) and event.stage == "references":
-            return illustrated(board, self._thumbnails(event.run))
+        if isinstance(event, StageDone) and event.stage in ("reading", "references"):
+            return self._illustrated(board, event.run)
         if isinstance(event, Finished) and like and event.run.result is not None:
             same = records.pixel_hash(event.run.result) == like
             words = (
@@ -263,14 +262,16 @@ class Runs:
         imports.wait()
         yield from detached(events, stop)
 
-    def _thumbnails(self, run: Run) -> dict[str, str]:
-        """Pictures of the candidates, as data URIs by file. The run does not wait for them."""
-        shown: dict[str, str] = {}
-        for file in {c.file for found in run.round.references or () for c in found.candidates}:
-            with suppress(LibraryError):  # it vanished since it was found; its name stands there instead
-                library = self._pipeline.library_of(run.request)
-                shown[file] = markup.data_uri(library.thumbnail(file, THUMBNAIL), THUMBNAIL, "webp")
-        return shown
+    def _illustrated(self, board: Board, run: Run) -> Board:
+        """The board with the library's pictures. The run does not wait for them."""
+        try:
+            library = self._pipeline.library_of(run.request)
+        except LibraryError:  # it is gone; names stand there instead
+            return board
+        files = {c.file for found in run.round.references or () for c in found.candidates}
+        board = illustrated(board, "references", thumbnails(library, {file: file for file in files}))
+        read = run.reading.things if run.reading is not None else ()
+        return illustrated(board, "reading", pictures_of(library, read))
 
     def _end(self, session: Session, phase: Literal["stopped", "failed"], message: str = "") -> Board:
         session.board = halt(session.board, phase, message)

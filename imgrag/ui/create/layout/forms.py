@@ -15,7 +15,7 @@ import gradio as gr
 
 from imgrag.engine.prompts import default_caption
 from imgrag.errors import RequestError
-from imgrag.runs.values import MAX_CONCEPTS, Box, Concept, Reference, Run, StageName
+from imgrag.runs.values import MAX_CONCEPTS, ONCE, Box, Concept, Reference, Run, StageName
 from imgrag.ui.create.board import Board
 from imgrag.ui.create.markup import data_uri
 from imgrag.ui.language import label, say
@@ -175,29 +175,31 @@ def _round_name(number: int, run: Run) -> str:
 
 
 FIELDS = (
-    "own_image", "matches", "missing", "concepts", "concept", "weight", "crop", "region", "frames", "own_picture",
+    "read_as", "unwanted", "own_image", "matches", "missing", "concepts", "concept", "weight", "crop", "region", "frames", "own_picture",
     "scale", "share", "result",
 )  # fmt: skip
 BUTTONS = (
-    "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
+    "reread", "read", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
     "keep", "rejudge",
 )  # fmt: skip
 
+ALWAYS = ("reread", "read")
 NEEDS: dict[str, StageName] = {
-    "use_image": "initial", "draw": "initial", "overrule": "initial", "judge": "initial", "name": "verdict",
+    "use_image": "reading", "draw": "reading", "overrule": "initial", "judge": "initial", "name": "verdict",
     "extract": "verdict", "adjust": "references", "own": "concepts", "drop": "references", "retrieve": "concepts",
     "enhance": "references", "keep": "enhanced", "rejudge": "enhanced",
 }  # fmt: skip
-"""What must be known before a button makes sense."""
+"""What must be known before any other button makes sense."""
 
 
 def _can(name: str, run: Run | None) -> bool:
     if run is None:
         return False
+    if name in ALWAYS:
+        return True
     stage = NEEDS[name]
-    number = 1 if stage in ("initial", "verdict") else len(run.rounds)
-    report = run.report(stage, number)
-    return name in ("use_image", "draw") or (report is not None and report.status != "skipped")
+    report = run.report(stage, 1 if stage in ONCE else len(run.rounds))
+    return report is not None and report.status != "skipped"
 
 
 def _filled(run: Run) -> list[Any]:
@@ -207,6 +209,8 @@ def _filled(run: Run) -> list[Any]:
     names += [r.concept for r in held if r.concept not in names]
     lines = "\n".join(f"{concept.name}: {concept.caption}" for concept in now.concepts or ())
     return [
+        run.prompt,
+        run.reading.negative if run.reading else "",
         None,  # no update: Gradio would make the upload anew, without what `picture_upload` changed in it
         gr.update(value="yes" if verdict and verdict.matches else "no", choices=_answers()),
         "\n".join(verdict.missing) if verdict else "",
@@ -240,6 +244,16 @@ def _buttons(forms: Forms, **names: tuple[str, bool]) -> None:
                 text, variant="primary" if main else "secondary", size="sm", min_width=80, interactive=False,
                 elem_id=f"ir-do-{name}",
             )  # fmt: skip
+
+
+def _reading(forms: Forms) -> None:
+    forms.fields["read_as"] = gr.Textbox(
+        label=label("The prompt as the models get it"), lines=2, max_lines=8, elem_id="ir-read-as"
+    )
+    forms.fields["unwanted"] = gr.Textbox(
+        label=label("What should not be in the image"), lines=1, max_lines=3, elem_id="ir-unwanted"
+    )
+    _buttons(forms, reread=(label("Read it like this"), True), read=(label("Read again"), False))
 
 
 def _initial(forms: Forms) -> None:
@@ -308,7 +322,7 @@ def _second_verdict(forms: Forms) -> None:
 
 
 _BUILD = {
-    "initial": _initial, "verdict": _verdict, "concepts": _concepts, "references": _references,
+    "reading": _reading, "initial": _initial, "verdict": _verdict, "concepts": _concepts, "references": _references,
     "enhanced": _enhanced, "second_verdict": _second_verdict,
 }  # fmt: skip
 

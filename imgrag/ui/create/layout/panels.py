@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from imgrag.runs.values import Run, StageName
-from imgrag.ui.create import markup, usage
+from imgrag.ui.create import findings, markup, usage, verdicts
 from imgrag.ui.create.board import DRAWING, GUESSED_PACE, Board, PanelState
 from imgrag.ui.create.layout.forms import BUTTONS, FIELDS, PICK, Forms, build_form, form_updates, in_order
 from imgrag.ui.language import both, label, say
@@ -93,7 +93,9 @@ def build_panels() -> Panels:
                 heads[panel.stage] = gr.HTML(both(partial(markup.head, panel, number)))
                 if panel.stage in DRAWING:
                     images[panel.stage] = _picture(markup.title(panel.stage), elem_classes="ir-picture")
-                bodies[panel.stage] = gr.HTML(markup.body(panel), elem_classes="ir-body", **_clickable(panel))
+                bodies[panel.stage] = gr.HTML(
+                    findings.body(panel), elem_classes="ir-body", **_clickable(panel)
+                )
                 build_form(panel.stage, forms)
     return Panels(
         strip, banner, used, heads, images, bodies, **_build_result(), go_on=go_on, forms=in_order(forms)
@@ -152,7 +154,7 @@ def updates(
         else gr.skip(),
         *(markup.head(panel, number) if new else gr.skip() for number, panel, new in numbered),
         *(_shown(panel, after) if new else gr.skip() for _, panel, new in numbered if panel.stage in DRAWING),
-        *(markup.body(panel) if new else gr.skip() for _, panel, new in numbered),
+        *(findings.body(panel) if new else gr.skip() for _, panel, new in numbered),
         *_result_updates(before, after, results),
         *_tail(before, after),
     ]
@@ -194,7 +196,7 @@ def _result_updates(before: Board | None, after: Board, results: Results | None)
     alt = say("Result for the prompt: {prompt}", prompt=after.prompt)
     return [
         gr.update(visible=True),
-        markup.notice(after.notice) + markup.outcome(after.run),
+        markup.notice(after.notice) + verdicts.outcome(after.run),
         gr.update(value=pair, visible=pair is not None),
         gr.update(value=after.run.result if pair is None else None, visible=pair is None, alt_text=alt[:300]),
         gr.update(value=str(results.image)),

@@ -10,7 +10,9 @@ from typing import Any
 
 import gradio as gr
 
+from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, MAX_SEED, Request
+from imgrag.ui.create.layout.prompts import PromptField, build_prompt
 from imgrag.ui.language import both, label, say
 
 TITLE = label("""# ImageRAG
@@ -30,34 +32,39 @@ class Controls:
     """The inputs of a run under the names of `request_from`'s arguments, and the buttons."""
 
     inputs: dict[str, gr.components.Component]
-    prompt: gr.Textbox
+    field: PromptField
     run: gr.Button
     stop: gr.Button
     pause: gr.Checkbox
+    surprise: gr.Button
 
 
-def build_controls(settings: Mapping[str, Any], libraries: list[str], library: str) -> Controls:
-    """`settings` are the profile's own values under the request's names; `library` is chosen first."""
+def build_controls(
+    settings: Mapping[str, Any], libraries: list[str], library: str, draws: str, vocabulary: Vocabulary | None
+) -> Controls:
+    """Lay the left column out.
+
+    Args:
+        settings: the profile's own values under the request's names.
+        library: chosen first.
+        draws: what the profile draws, in one line; `vocabulary` are its names if they have an end.
+    """
     gr.Markdown(
         TITLE,
         elem_id="ir-title",
     )
-    prompt = gr.Textbox(
-        label=label("Prompt"),
-        placeholder="a dog and a toolbox",
-        lines=1,
-        max_lines=5,
-        autofocus=True,
-        elem_id="ir-prompt",
-    )
+    field = build_prompt(draws, vocabulary)
+    prompt = field.prompt
     with gr.Row(elem_classes="ir-buttons"):
         run = gr.Button(label("Run"), variant="primary", min_width=120, scale=3, elem_id="ir-run")
         stop = gr.Button(label("Stop"), variant="secondary", min_width=80, scale=1, elem_id="ir-stop")
-    pause = gr.Checkbox(False, label=label("Pause after each step"), container=False, elem_id="ir-pause")
+    with gr.Row(elem_classes="ir-beside"):
+        pause = gr.Checkbox(False, label=label("Pause after each step"), container=False, elem_id="ir-pause")
+        surprise = gr.Button(label("Surprise me"), size="sm", min_width=80, scale=0, elem_id="ir-surprise")
     gr.Examples([[text] for text in EXAMPLES], prompt, label=label("Try one of these"))
     with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
         others = _build_settings(settings, libraries, library)
-    return Controls({"prompt": prompt, **others}, prompt, run, stop, pause)
+    return Controls({"prompt": prompt, **others}, field, run, stop, pause, surprise)
 
 
 def _build_settings(

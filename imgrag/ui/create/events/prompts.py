@@ -1,0 +1,119 @@
+"""What happens while somebody types: the text is read, names complete it, and a button thinks of one."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from imgrag.engine.prompts import with_article
+from imgrag.engine.reading import Reader
+from imgrag.engine.reading.languages import NAMES
+from imgrag.engine.reading.vocabulary import Vocabulary, key
+from imgrag.engine.reading.words import DETERMINERS, RELATIONS
+from imgrag.errors import LibraryError, RequestError
+from imgrag.library import ImageLibrary
+from imgrag.runs.values import MAX_PROMPT
+from imgrag.texts import clean
+from imgrag.ui.create.events.runs import chosen
+from imgrag.ui.create.layout.prompts import CHANGED, PromptField
+from imgrag.ui.create.readings import foreign, names_list, things
+from imgrag.ui.create.thumbnails import pictures_of
+
+if TYPE_CHECKING:
+    from imgrag.engine.pipeline import ImageRAGPipeline
+
+MOST_NAMES = 8
+SHORTEST = 2  # Latin letters from which on a name is looked for
+_SMALL = DETERMINERS | RELATIONS  # no name begins with one of these
+_LAST_WORDS = re.compile(r"[\w'’&+/-]+(?: [\w'’&+/-]+){0,3}$")
+WRITTEN = (
+    "a hedgehog reading a map by candlelight, watercolor",
+    "a red tram in a snowy street at night, photograph",
+    "an astronaut watering sunflowers in a greenhouse",
+    "a paper boat on a stormy sea, woodcut",
+    "a fox and a heron at a breakfast table, oil painting",
+    "a lighthouse made of books on a cliff",
+)
+"""For models whose words have no end."""
+
+
+class Typing:
+    """The handlers of the prompt's field. None of them waits for a run or opens a model."""
+
+    def __init__(self, pipeline: ImageRAGPipeline, libraries: Mapping[str, str]) -> None:
+        self._pipeline = pipeline
+        self._libraries = libraries
+
+    def typed(self, library: str | None, event: gr.EventData) -> str:
+        """Names that complete what stands before the caret, and a chip for each thing of the prompt.
+
+        The answer bears the number that typed.js gave the question: it asks again only once it has that.
+        """
+        text, before, said = clean(str(event.text)[:MAX_PROMPT]), str(event.before), ""
+        with suppress(LibraryError, RequestError):  # it is deleted meanwhile; a run says so
+            shelf = self._shelf(library)
+            names = completions(before, self._pipeline.vocabulary, shelf)
+            said = names_list(names, before) + read_so_far(text, self._pipeline.reader(shelf), shelf)
+        return f'<div data-number="{int(event.number)}">{said}</div>'
+
+    def surprise(self) -> str:
+        """A prompt that these models can draw: one or two of their names, or one that somebody wrote."""
+        vocabulary, most = self._pipeline.vocabulary, self._pipeline.profile.reading.most
+        if vocabulary is None:
+            return random.choice(WRITTEN)
+        count = random.randint(1, min(2, most or 2, len(vocabulary.names)))
+        return " and ".join(map(with_article, random.sample(sorted(vocabulary.names.values()), count)))
+
+    def _shelf(self, library: str | None) -> ImageLibrary:
+        name = chosen(self._libraries, library) or self._pipeline.profile.retrieval.library
+        return self._pipeline.library(name)
+
+
+def read_so_far(text: str, reader: Reader, shelf: ImageLibrary) -> str:
+    """Chips of the things, or which language it is; "" while there is neither."""
+    if not text.strip():
+        return ""
+    if language := reader.language_of(text):
+        known = reader.profile.understands
+        return foreign(language, not known or language in [NAMES[code] for code in known])
+    found = reader.read(text).things
+    return things(found, pictures_of(shelf, found)) if found else ""
+
+
+def completions(before: str, vocabulary: Vocabulary | None, library: ImageLibrary) -> list[tuple[str, int]]:
+    """Names that begin as the last words before the caret do: the models' and the library's.
+
+    Each comes with how many characters it takes the place of; names for more words come first.
+    """
+    last = _LAST_WORDS.search(before)
+    found: dict[str, int] = {}
+    for word in re.finditer(r"\S+", last.group()) if last else ():
+        prefix = last.group()[word.start() :] if last else ""
+        if prefix.split()[0].casefold() in _SMALL or (len(prefix) < SHORTEST and prefix.isascii()):
+            continue  # a library's names are compared without their articles
+        names = [*_known(prefix, vocabulary), *library.completions(prefix, MOST_NAMES)]
+        for name in names:
+            if key(name) != key(prefix):
+                found.setdefault(name, len(prefix))
+    return list(found.items())[:MOST_NAMES]
+
+
+def _known(prefix: str, vocabulary: Vocabulary | None) -> list[str]:
+    """The models' names that begin so, the shortest first."""
+    if vocabulary is None:
+        return []
+    names = [name for spelling, name in vocabulary.names.items() if spelling.startswith(key(prefix))]
+    return sorted(names, key=lambda name: (len(name), name))[:MOST_NAMES]
+
+
+def wire_typing(typing: Typing, field: PromptField, library: gr.Dropdown, surprise: gr.Button) -> None:
+    """Read what is typed beside the queue of runs; typed.js asks once at a time."""
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    field.typed.select(typing.typed, library, field.typed, trigger_mode="multiple", **quiet)
+    gr.on([field.prompt.change, library.change], None, None, None, js=CHANGED, **quiet)
+    surprise.click(typing.surprise, None, field.prompt, **quiet)

@@ -1,0 +1,125 @@
+"""What each stage found -> HTML, in the language in force. Every text that comes from outside goes through `escape`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from types import MappingProxyType
+
+from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, Run, StageName
+from imgrag.ui.create.board import PanelState
+from imgrag.ui.create.markup import chip, data_uri, icon, origin, score
+from imgrag.ui.create.readings import reading
+from imgrag.ui.create.verdicts import verdict
+from imgrag.ui.language import say, told
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+# Outlines that stand where a finding will be, so that an idle page shows its plan and does not jump.
+_GHOST_CHIPS = '<div class="ir-ghost ir-chips" aria-hidden="true"><i></i><i></i></div>'
+_GHOSTS: Mapping[StageName, str] = {
+    "reading": _GHOST_CHIPS,
+    "verdict": _GHOST_CHIPS,
+    "concepts": '<div class="ir-ghost" aria-hidden="true"><i></i><u></u></div>',
+    "references": '<div class="ir-ghost ir-reference" aria-hidden="true"><s></s><div><i></i><u></u><u></u></div></div>',
+    "second_verdict": _GHOST_CHIPS,
+}
+
+
+def body(panel: PanelState) -> str:
+    """What the stage found, why it was skipped, or the outline of what is to come."""
+    if panel.status == "skipped":
+        return f'<p class="ir-reason">{escape(told(panel.reason))}</p>'
+    if panel.run is None or panel.status not in ("done", "corrected"):
+        return _GHOSTS.get(panel.stage, "")
+    content = panel.run.round
+    if panel.stage == "reading" and panel.run.reading:
+        return reading(panel.run.reading, panel.thumbnails)
+    if panel.stage == "initial":
+        return "".join(
+            f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in _notes(panel.run)
+        )
+    if panel.stage == "verdict" and content.verdict:
+        return verdict(content.verdict, panel.run)
+    if panel.stage == "second_verdict" and content.second_verdict:
+        return verdict(content.second_verdict, panel.run)
+    if panel.stage == "concepts":
+        return concepts(content.concepts or (), content.rejected)
+    if panel.stage == "references":
+        return references(content.references or (), content.unfound, panel.thumbnails)
+    return ""
+
+
+def _notes(run: Run) -> list[str]:
+    """Those that are not told by the panel before."""
+    notes = [note for report in run.stages if report.name != "reading" for note in report.notes]
+    return list(dict.fromkeys(notes))
+
+
+def concepts(found: Sequence[Concept], rejected: Sequence[Rejection]) -> str:
+    rows = "".join(
+        f'<li>{chip("accent", concept.name, "search")}<span class="ir-caption">“{escape(concept.caption)}”</span></li>'
+        for concept in found
+    )
+    return f'<ul class="ir-found">{rows}{_rejections(rejected)}</ul>'
+
+
+def references(
+    found: Sequence[Reference], unfound: Sequence[Rejection] = (), thumbnails: Mapping[str, str] = NOTHING
+) -> str:
+    """The chosen pictures with their other candidates. `thumbnails` are data URIs by file."""
+    pictures = "".join(_reference(reference, thumbnails) for reference in found)
+    return pictures + (f'<ul class="ir-found">{_rejections(unfound)}</ul>' if unfound else "")
+
+
+def _reference(reference: Reference, thumbnails: Mapping[str, str]) -> str:
+    chosen = reference.chosen
+    name = _called(chosen)
+    alt = say("Reference for {concept}: {name}", concept=reference.concept, name=name)
+    others = "".join(
+        _other(reference.concept, c, thumbnails) for c in reference.candidates if c.file != chosen.file
+    )
+    heading = say("Use another one instead")
+    more = f'<div class="ir-label">{heading}</div><ul class="ir-others">{others}</ul>' if others else ""
+    return (
+        f'<article class="ir-reference"><img src="{data_uri(reference.picture)}" alt="{escape(alt)}">'
+        f'<div><div class="ir-chips">{chip("accent", reference.concept, "search")}</div>'
+        f"<strong>{escape(name)}</strong>{'' if reference.own else score(chosen.score)}"
+        f"{_use(reference)}{origin(chosen.source, chosen.licence)}</div>"
+        f"{more}</article>"
+    )
+
+
+def _other(concept: str, candidate: Candidate, thumbnails: Mapping[str, str]) -> str:
+    """A candidate that was not chosen, to be chosen; its name in words where there is no thumbnail."""
+    name = escape(_called(candidate))
+    uri = thumbnails.get(candidate.file)
+    picture = f'<img src="{uri}" alt="{name}">' if uri else f"<span>{name}</span>"
+    tip = say("Use {name} instead, similarity {score:.2f}", name=_called(candidate), score=candidate.score)
+    return (
+        f'<li><button type="button" class="ir-other" data-concept="{escape(concept)}" '
+        f'data-file="{escape(candidate.file)}" title="{escape(tip)}">{picture}'
+        f"<small>{candidate.score:.2f}</small></button></li>"
+    )
+
+
+def _use(reference: Reference) -> str:
+    """How a reference is used, where that is not the usual way."""
+    parts = [
+        say("weight {weight:g}", weight=reference.weight) if reference.weight != 1 else "",
+        say("a part of it") if reference.crop != WHOLE else "",
+        say("fills a part of the image") if reference.region != WHOLE else "",
+    ]
+    words = " · ".join(part for part in parts if part)
+    return f'<div class="ir-origin">{escape(words)}</div>' if words else ""
+
+
+def _called(candidate: Candidate) -> str:
+    return candidate.name or candidate.caption or candidate.file
+
+
+def _rejections(items: Sequence[Rejection]) -> str:
+    return "".join(
+        f'<li>{chip("muted", item.name, "failed")}<span class="ir-caption">{escape(told(item.reason))}</span></li>'
+        for item in items
+    )

@@ -1,0 +1,91 @@
+"""Verdicts -> HTML, in the language in force: what the judge says of an image, and of each thing in it.
+
+There are three outcomes, each with a colour, an icon and a word of its own; green is for a match alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+from imgrag.runs.reading import Outcome, Sight
+from imgrag.runs.values import Run, Verdict
+from imgrag.ui.create.markup import chip, icon
+from imgrag.ui.language import say, told
+
+_MARKS: Mapping[Outcome, str] = {"there": "done", "absent": "absent", "not sure": "unsure"}
+
+
+def verdict(value: Verdict, run: Run) -> str:
+    """What a verdict's panel shows: the outcome, a bar a thing, and the judge's own words."""
+    seen = "" if value.sights else "".join(chip("plain", thing, "seen") for thing in value.seen)
+    own = escape(say("The model's own words"))
+    words = f"<details><summary>{own}</summary><pre>{escape(value.raw)}</pre></details>" if value.raw else ""
+    heading = say("Seen in the image")
+    row = f'<div class="ir-label">{heading}</div><div class="ir-chips">{seen}</div>' if seen else ""
+    return f'<div class="ir-chips">{verdict_chips(value, run)}</div>{row}{_sights(value)}{words}'
+
+
+def verdict_chips(value: Verdict, run: Run) -> str:
+    """Whether an image matches, what it lacks, and what nobody can be sure of."""
+    if value.matches:
+        return _matching(run)
+    missing = "".join(chip("bad", say("Missing: {name}", name=name), "absent") for name in value.missing)
+    unsure = "".join(
+        chip("unsure", say("Not sure: {name}", name=sight.name), "unsure") for sight in value.unsure
+    )
+    return missing + unsure or chip("bad", say("Does not match"), "absent")
+
+
+def outcome(run: Run) -> str:
+    """Both verdicts side by side, and why this image was kept."""
+    later = [r for r in run.rounds if r.enhanced is not None]
+    first = run.rounds[0].verdict if run.rounds else None
+    kept = run.kept == 0 and bool(later)
+    cells = [_side(say("Before") if later else say("Verdict"), first, run, kept)]
+    if later:
+        shown = run.rounds[run.kept - 1] if run.kept else later[-1]
+        cells.append(_side(say("After"), shown.second_verdict, run, kept=run.kept > 0))
+    before = escape(say("Before: initial image for {prompt}", prompt=run.request.prompt))
+    after = escape(say("After: enhanced image for {prompt}", prompt=run.request.prompt))
+    return (
+        f'<div class="ir-sides" data-before="{before}" data-after="{after}">{"".join(cells)}</div>'
+        f'<p class="ir-why">{escape(told(run.why))}</p>'
+        f'<p class="ir-link"><a href="?run={escape(run.id)}">{escape(say("Link to this run"))}</a> '
+        f"{escape(say('opens in this browser only'))}</p>"
+    )
+
+
+def _matching(run: Run) -> str:
+    """A match; of a prompt that was not read whole it says so."""
+    if run.reading is None or not run.reading.left_out:
+        return chip("good", say("Matches the prompt"), "done")
+    words = ", ".join(left_out.words for left_out in run.reading.left_out)
+    return chip("good", say("Shows all of it that can be drawn"), "done") + chip(
+        "muted", say("Left out: {words}", words=words), "skipped"
+    )
+
+
+def _sights(value: Verdict) -> str:
+    items = "".join(_sight(sight) for sight in value.sights)
+    heading = say("Each thing, and how likely the judge finds it")
+    return f'<div class="ir-label">{heading}</div><ul class="ir-sights">{items}</ul>' if items else ""
+
+
+def _sight(sight: Sight) -> str:
+    """One thing: its outcome in a word, how likely it is, and why it is no plain answer."""
+    word = {"there": say("there"), "absent": say("absent"), "not sure": say("not sure")}[sight.outcome]
+    share = "" if sight.sureness is None else f"{sight.sureness:.0%}"
+    bar = f'<i aria-hidden="true"><b style="width:{share}"></b></i>' if share else ""
+    reason = f'<p class="ir-caption">{escape(told(sight.reason))}</p>' if sight.reason else ""
+    return (
+        f'<li data-outcome="{sight.outcome}"><strong>{escape(sight.name)}</strong>'
+        f'<span class="ir-sight">{icon(_MARKS[sight.outcome])}{word}{f" · {share}" if share else ""}</span>'
+        f"{bar}{reason}</li>"
+    )
+
+
+def _side(heading: str, value: Verdict | None, run: Run, kept: bool) -> str:
+    mark = f' <span class="ir-kept">{say("kept")}</span>' if kept else ""
+    chips = verdict_chips(value, run) if value else chip("muted", say("Not judged"), "skipped")
+    return f'<div><div class="ir-label">{heading}{mark}</div><div class="ir-chips">{chips}</div></div>'

@@ -1,0 +1,224 @@
+"""How prompts are read on the page: in their panel, corrected, and while somebody types. No browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import gradio as gr
+import pytest
+
+from imgrag.models.profile import load_profile
+from imgrag.runs.reading import LeftOut, Reading, Sight, Thing
+from imgrag.runs.values import Request, Run, Verdict
+from imgrag.ui.create import readings, verdicts
+from imgrag.ui.create.events.changes import Changes
+from imgrag.ui.create.events.prompts import MOST_NAMES, WRITTEN, Typing, completions
+from imgrag.ui.create.events.runs import Runs
+from imgrag.ui.language import speaking, told
+from tests.served import PagePipeline, page_pipeline
+
+BAD = "<script>alert(1)</script>\"'"
+
+
+class Page:
+    session_hash = "me"
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory) -> PagePipeline:
+    return page_pipeline(tmp_path_factory.mktemp("read"))
+
+
+def typed(pipeline: PagePipeline, text: str, before: str = "", library: str | None = "pocket") -> str:
+    event = gr.EventData(None, {"text": text, "before": before, "number": 7})
+    said = Typing(pipeline, {"pocket": "pocket", "gone": "gone"}).typed(library, event)
+    assert said.startswith('<div data-number="7">')
+    return said.removeprefix('<div data-number="7">').removesuffix("</div>")
+
+
+def names(pipeline: PagePipeline, before: str) -> list[tuple[str, int]]:
+    return completions(before, pipeline.vocabulary, pipeline.library("pocket"))
+
+
+class TestTyping:
+    def test_nothing_is_said_of_nothing(self, pipeline):
+        assert typed(pipeline, "") == typed(pipeline, " \n") == ""
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("a dog", "the generator draws it"),
+            ("a tolbox", "taken for toolbox, typed as tolbox"),
+            ("two owls", "owl ×2"),
+            ("a frumious zorblax", "known to nobody"),
+            ("a DOG and a toolbox", 'alt="toolbox in the library"'),
+        ],
+    )
+    def test_each_thing_has_a_chip_that_tells_who_knows_it(self, pipeline, text, words):
+        # Indexed once, so that the library knows its pictures by their names.
+        with pipeline.borrow("clip") as clip:
+            pipeline.library("pocket").index(clip)
+        assert words in typed(pipeline, text)
+
+    def test_it_opens_no_model_and_does_not_wait_for_a_run(self, tmp_path):
+        fresh = page_pipeline(tmp_path)
+        with fresh._lock:
+            assert "ir-thing" in typed(fresh, "a dog and a toolbox " * 100)
+        assert not fresh.residency.usage().models
+
+    def test_a_prompt_in_another_language_is_told_so(self, pipeline):
+        assert "translated from Chinese" in typed(pipeline, "一只狗")
+        assert "do not read Russian" in typed(pipeline, "собака и кошка")
+
+    def test_a_library_that_is_gone_says_nothing(self, pipeline):
+        assert typed(pipeline, "a dog", library="gone") == typed(pipeline, "a dog", library="none") == ""
+
+    def test_what_was_typed_never_becomes_markup(self, pipeline):
+        assert "<script" not in typed(pipeline, f"a {BAD} and a dog", f"a {BAD} do")
+
+
+class TestCompletions:
+    def test_the_last_words_before_the_caret_are_completed(self, pipeline):
+        assert ("toolbox", 4) in names(pipeline, "a dog and a tool")
+        assert ("hot dog", 5) in names(pipeline, "a hot d")
+
+    @pytest.mark.parametrize("before", ["", "a dog, ", "t", "a toolbox", "qqqq"])
+    def test_where_nothing_begins_so_there_is_no_list(self, pipeline, before):
+        assert "toolbox" not in dict(names(pipeline, before))
+        assert readings.names_list([], before) == ""
+
+    def test_there_are_never_more_than_fit(self, pipeline):
+        assert 0 < len(names(pipeline, "a dog and a ca")) <= MOST_NAMES
+
+    def test_the_list_is_one_for_assistive_technology(self, pipeline):
+        html = typed(pipeline, "a tool", "a tool")
+        assert 'role="listbox"' in html and 'role="option"' in html and 'data-typed="a tool"' in html
+
+
+class TestSurprises:
+    def test_a_surprise_is_made_of_known_things(self, pipeline):
+        typing = Typing(pipeline, {})
+        reader = pipeline.reader(pipeline.library("pocket"))
+        for _ in range(20):
+            things = reader.read(typing.surprise()).things
+            assert 1 <= len(things) <= 2 and all("judge" in thing.known for thing in things)
+
+    def test_models_without_an_end_to_their_words_get_a_written_prompt(self, pipeline, monkeypatch):
+        profile = pipeline.profile
+        monkeypatch.setattr(
+            pipeline, "profile", replace(profile, reading=replace(profile.reading, vocabulary=""))
+        )
+        assert Typing(pipeline, {}).surprise() in WRITTEN
+
+
+def test_the_line_above_the_field_says_what_is_drawn_and_lists_the_names(pipeline):
+    vocabulary = pipeline.vocabulary
+    html = readings.drawable(pipeline.profile.reading.draws, vocabulary)
+    assert "one or two things" in html and f"{len(vocabulary.names)} names" in html
+    drawn, others = html.split("Needs a reference")
+    assert "dog" in drawn and "toolbox" in others
+    assert "<details" not in readings.drawable("Photographs", None)
+
+
+@pytest.mark.parametrize("name", ["pocket", "sdxl"])
+def test_what_a_profile_draws_is_said_in_chinese_too(name):
+    draws = load_profile(name).reading.draws
+    with speaking("zh"):
+        assert draws and told(draws) != draws
+
+
+class TestPanel:
+    def test_it_shows_everything_that_was_read(self):
+        thing = Thing("tolbox", "toolbox", 3, 2, ("red",), "slip", ("judge", "library"))
+        read = Reading(
+            "a toolbox", (thing,), "blue", "watercolor", "rain", (LeftOut("4k", "it names nothing to draw"),), "Chinese", "a tolbox"
+        )  # fmt: skip
+        html = readings.reading(read, {"toolbox": "data:image/webp;base64,x"})
+        for part in (
+            "toolbox ×3", "typed as tolbox", "red", "in the library", "2 of 3 drawn", "blue", "watercolor", "rain",
+            "4k", "it names nothing to draw", "Translated from Chinese", "a tolbox", 'src="data:image/webp',
+        ):  # fmt: skip
+            assert part in html
+
+    def test_nothing_from_outside_becomes_markup(self):
+        read = Reading(
+            BAD,
+            (Thing(BAD, BAD, describing=(BAD,), how="slip"),),
+            BAD,
+            BAD,
+            BAD,
+            (LeftOut(BAD, BAD),),
+            BAD,
+            BAD,
+        )
+        assert "<script" not in readings.reading(read, {BAD: ""}) + readings.names_list([(BAD, 1)], BAD)
+
+    def test_the_many_parts_of_a_long_prompt_are_not_all_listed(self):
+        read = Reading(
+            "a dog", left_out=tuple(LeftOut(f"word{n}", "it names nothing to draw") for n in range(40))
+        )
+        html = readings.reading(read, {})
+        assert "word11" in html and "word12" not in html and "and 28 more" in html
+
+
+class TestCorrection:
+    def test_what_a_person_types_is_read_anew_and_the_run_goes_on(self, tmp_path):
+        changes, runs = changes_of(page_pipeline(tmp_path))
+        assert len(list(changes.reread(Page(), False, "a cat and an owl", "rain"))) > 7
+        run = runs.run_of(Page())
+        assert run.reading is not None and run.state == "finished" and run.parent
+        assert (run.prompt, run.reading.negative) == ("a cat and an owl", "rain")
+        assert [thing.name for thing in run.reading.things] == ["cat", "owl"]
+        assert [c.stage for c in run.corrections] == ["reading"]
+        assert run.request.prompt == "quick a dog and a toolbox"
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [("  ", "prompt is empty"), ("x" * 2001, "2001 characters"), ("一只狗", "seems to be Chinese")],
+    )
+    def test_what_cannot_be_read_is_said_and_the_run_stays(self, tmp_path, text, words):
+        changes, runs = changes_of(page_pipeline(tmp_path))
+        before = runs.run_of(Page())
+        (update,) = changes.reread(Page(), False, text, "")
+        assert words in update[1]
+        assert runs.run_of(Page()) is before
+
+
+def changes_of(pipeline: PagePipeline) -> tuple[Changes, Runs]:
+    """The handlers of a page with a finished run on it."""
+    runs = Runs(pipeline, {"pocket": "pocket"})
+    for _ in runs.stream(Page(), prompt="quick a dog and a toolbox", steps=1):
+        pass
+    return Changes(runs, pipeline), runs
+
+
+class TestVerdicts:
+    RUN = Run("id", Request("a dog"), "pocket", "pocket", "", {})
+    SIGHTS = (
+        Sight("dog", "there", 0.98),
+        Sight("toolbox", "absent", 0.03),
+        Sight("kangaroo", "not sure", None, "the judge is undecided"),
+    )
+
+    def test_each_thing_has_its_outcome_in_words_and_how_sure_it_is(self):
+        html = verdicts.verdict(Verdict(False, ("toolbox",), sights=self.SIGHTS), self.RUN)
+        for part in (
+            "there · 98%",
+            "absent · 3%",
+            "not sure",
+            "the judge is undecided",
+            "Missing: toolbox",
+            "Not sure: kangaroo",
+        ):
+            assert part in html
+        assert "ir-good" not in html
+
+    def test_nobody_being_sure_is_no_match(self):
+        html = verdicts.verdict_chips(Verdict(False, sights=self.SIGHTS[2:]), self.RUN)
+        assert "Not sure: kangaroo" in html and "ir-good" not in html and "Does not match" not in html
+
+    def test_a_match_of_a_prompt_that_was_not_read_whole_says_so(self):
+        read = Reading("a dog", left_out=(LeftOut("4k", "it names nothing to draw"),))
+        html = verdicts.verdict_chips(Verdict(True), replace(self.RUN, reading=read))
+        assert "Matches the prompt" not in html and "that can be drawn" in html and "Left out: 4k" in html
+        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), self.RUN)
