@@ -65,10 +65,6 @@ class Chat(Protocol):
 class Judge(Chat, Protocol):
     """A VLM, which can also be asked how likely an answer is, or how sure it is of one."""
 
-    def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
-        """The log-probability, in nats, that the model would answer with just this reply."""
-        ...
-
     def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
         """For each yes-or-no question p(yes) / (p(yes) + p(no)) of the next token, in 0..1.
 

@@ -69,17 +69,6 @@ def answer(
     return tokenizer.decode(new, skip_special_tokens=True).strip()
 
 
-def log_likelihood(model: Any, inputs: Any, count: int) -> float:
-    """The log-probability of the last `count` tokens of the inputs, in nats, summed over them."""
-    import torch
-
-    wanted = inputs["input_ids"][0, -count:].to(model.device)
-    with torch.inference_mode():
-        logits = model(**inputs.to(model.device), logits_to_keep=count + 1, use_cache=False).logits
-    told = logits[0, -count - 1 : -1].float().log_softmax(-1)
-    return float(told.gather(1, wanted[:, None]).sum())
-
-
 def next_logits(
     model: Any, inputs: Any, rests: Sequence[Sequence[int]], positions: torch.Tensor
 ) -> Iterator[torch.Tensor]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image
 
-from imgrag.models.chat import answer, log_likelihood, next_logits, open_model, open_words, without_markers
+from imgrag.models.chat import answer, next_logits, open_model, open_words, without_markers
 from imgrag.models.profile import VlmProfile
 from imgrag.models.soundness import refuse_vocabulary
 from imgrag.models.weights import tensor_bytes
@@ -60,11 +60,6 @@ class VisionLanguageModel:
             seed=seed,
         )
 
-    def likelihood(self, question: str, images: Sequence[Image.Image], reply: str) -> float:
-        """See `imgrag.models.Judge`."""
-        tokens = self._processor.tokenizer(self._plain(reply), add_special_tokens=False)["input_ids"]
-        return log_likelihood(self._model, self.inputs(question, images, reply), len(tokens))
-
     def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
         """See `imgrag.models.Judge`."""
         if not questions:
@@ -108,8 +103,8 @@ class VisionLanguageModel:
     def _tokens(self, text: str) -> list[int]:
         return list(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def inputs(self, question: str, images: Sequence[Image.Image], reply: str = "") -> Any:
-        """What the model is given, to which `reply` is its answer so far.
+    def inputs(self, question: str, images: Sequence[Image.Image]) -> Any:
+        """What the model is given.
 
         `image_grid_thw` [n, 3] tells each picture's size in patches.
         """
@@ -118,8 +113,7 @@ class VisionLanguageModel:
         messages = self._messages(question, images)
         patch = self._processor.image_processor.patch_size
         pictures, _ = process_vision_info(messages, image_patch_size=patch)
-        text = self._text(messages) + self._plain(reply)
-        return self._processor(text=[text], images=pictures, return_tensors="pt")
+        return self._processor(text=[self._text(messages)], images=pictures, return_tensors="pt")
 
     def _messages(self, question: str, images: Sequence[Image.Image]) -> list[dict[str, Any]]:
         content = [*map(self._picture, images), {"type": "text", "text": self._plain(question)}]

@@ -92,13 +92,15 @@ class Looker:
 
     def reply(self, question, images=(), **sampling):
         prompt = question.split('"')[1]
-        missing = self.missing.get(prompt, ())[len(images) - 1 :]
+        self.lacking = missing = self.missing.get(prompt, ())[len(images) - 1 :]
         if self.credulous or not missing:
             return "Seen: things\nMatches: yes\nMissing: none"
         return f"Seen: a thing\nMatches: no\nMissing: {', '.join(missing)}"
 
-    def likelihood(self, question, images, reply):
-        return 0.0
+    def sureness(self, questions, images):
+        """As sure as its last reply: a thing that this calls missing is not there."""
+        lacking = () if self.credulous else self.lacking
+        return [0.01 if any(f" {name}?" in question for name in lacking) else 0.99 for question in questions]
 
 
 class Listener:

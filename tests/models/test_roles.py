@@ -16,11 +16,9 @@ import pytest
 import torch
 from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from PIL import Image
-from transformers import BatchFeature
 
 from imgrag.errors import Cancelled
 from imgrag.models import Guide
-from imgrag.models.chat import log_likelihood
 from imgrag.models.clip import ClipEmbedder, file_id
 from imgrag.models.generator import DiffusionGenerator
 from imgrag.models.llm import LanguageModel
@@ -429,29 +427,6 @@ def test_a_question_cannot_end_its_turn_or_bring_a_picture(
     tokens = vlm._processor.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
     assert (tokens.count("<|image_pad|>"), tokens.count("<|im_end|>")) == (16, 1)
     assert isinstance(vlm.reply(hostile, [RED]), str) and isinstance(llm.reply(hostile), str)
-
-
-def test_likelihoods_of_all_replies_of_one_token_add_up_to_one(vlm: VisionLanguageModel) -> None:
-    asked = vlm.inputs("what?", [])  # a marker of a picture counts as a token too
-    told = []
-    for token in range(vlm._model.config.get_text_config().vocab_size):
-        answered = {key: value.clone() for key, value in asked.items()}
-        last = torch.tensor([[token]])
-        answered["input_ids"] = torch.cat([asked["input_ids"], last], dim=1)
-        for key in ("attention_mask", "mm_token_type_ids"):
-            if key in asked:
-                answered[key] = torch.cat([asked[key], torch.full_like(last, key == "attention_mask")], dim=1)
-        told.append(log_likelihood(vlm._model, BatchFeature(answered), 1))
-    assert torch.tensor(told).exp().sum() == pytest.approx(1, abs=1e-3)
-
-
-def test_a_likelihood_is_of_the_reply_alone_and_tells_pictures_apart(vlm: VisionLanguageModel) -> None:
-    short, long = (
-        vlm.likelihood("what?", [RED], reply) for reply in ("Seen: a dog", "Seen: a dog and an owl")
-    )
-    assert long < short < 0
-    assert vlm.likelihood("what?", [RED], "Seen: a dog") == pytest.approx(short, abs=1e-4)
-    assert vlm.likelihood("what?", [BLUE], "Seen: a dog") != pytest.approx(short, abs=1e-6)
 
 
 QUESTIONS = (
