@@ -6,36 +6,32 @@ of it outlives the stage. None knows which checkpoint serves it, and none yields
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import simplemma
 from PIL import Image
 
 from imgrag.engine.context import Context
 from imgrag.engine.judging import ask, compare, introduction, verdict_on
+from imgrag.engine.missing import feedback_of, is_held, left_out_of, once, sift, wanted_of, whole_prompt
 from imgrag.engine.prompts import (
     concepts_question,
     default_caption,
     enhancing_prompt,
     parse_concepts,
     parse_translation,
-    parse_yes_no,
     second_verdict_question,
     translation_question,
-    validation_question,
     verdict_question,
 )
 from imgrag.engine.reading.languages import NAMES
 from imgrag.errors import LibraryError
 from imgrag.library import is_literal
-from imgrag.models import Chat, Generator, Guide, OnStep
-from imgrag.runs.decisions import folded, is_open, keep_better
+from imgrag.models import Generator, Guide, OnStep
+from imgrag.runs.decisions import is_open, keep_better
 from imgrag.runs.events import Preview
 from imgrag.runs.layout import placed
-from imgrag.runs.reading import Sight
 from imgrag.runs.values import (
     Candidate,
     Concept,
@@ -45,12 +41,9 @@ from imgrag.runs.values import (
     Run,
     StageName,
     Verdict,
-    verdict_reply,
 )
 
 PREVIEW_EVERY = 0.15  # seconds; decoding a picture for each step would slow a large model down
-QUERY_NAME = 60  # characters of a prompt that serve as a concept's name
-UNKNOWN = "neither these models nor the library know the word"
 
 Stage = Callable[[Run, Context], Run]
 
@@ -60,14 +53,22 @@ def read(run: Run, context: Context) -> Run:
     language = NAMES[context.reader.profile.language]
 
     def translate(prompt: str) -> str:
+        question = translation_question(prompt, language)
         with context.residency.use("llm") as llm:
-            said, _ = ask(llm, translation_question(prompt, language), (), parse_translation, run, context)
+            said, _ = ask(
+                llm, question, (), lambda reply: _unlike(parse_translation(reply), question), run, context
+            )
         return said or prompt
 
     reading = context.reader.read(run.request.prompt, translate)
     for left_out in reading.left_out:
         context.note(f'"{left_out.words}" is left out: {left_out.reason}.')
     return replace(run, reading=reading)
+
+
+def _unlike(said: str | None, question: str) -> str | None:
+    """A translation; `None` where a model only says its question again."""
+    return None if said is None or said in question else said
 
 
 def draw(run: Run, context: Context) -> Run:
@@ -99,19 +100,19 @@ def extract(run: Run, context: Context) -> Run:
     """
     verdict = run.round.verdict
     assert verdict is not None
-    wanted = _wanted(verdict, run)
+    wanted = wanted_of(verdict, run)
     if verdict.sights and not wanted and context.vocabulary is not None:
-        return run.with_round(concepts=(), rejected=tuple(_left_out(verdict.sights)))
+        return run.with_round(concepts=(), rejected=tuple(left_out_of(verdict.sights)))
     prompt, limit = run.prompt, run.settings["max_concepts"]
-    question = concepts_question(prompt, _feedback(verdict, wanted), limit)
+    question = concepts_question(prompt, feedback_of(verdict, wanted), limit)
     with context.residency.use("llm") as llm:
         named, _ = ask(llm, question, (), lambda reply: parse_concepts(reply, prompt, limit), run, context)
         if named is None and not wanted:
-            return run.with_round(concepts=(_whole_prompt(prompt),))
-        held = [concept for concept in named or () if _is_held(concept.name, wanted, run)]
+            return run.with_round(concepts=(whole_prompt(prompt),))
+        held = [concept for concept in named or () if is_held(concept.name, wanted, run)]
         judged = [Concept(name, default_caption(name)) for name in wanted]
-        accepted, rejected = _sift(_once((*held, *judged)), llm, run, context)
-    whole = [] if rejected else [_whole_prompt(prompt)]
+        accepted, rejected = sift(once((*held, *judged)), llm, run, context)
+    whole = [] if rejected else [whole_prompt(prompt)]
     return run.with_round(concepts=tuple(accepted[:limit] or whole), rejected=tuple(rejected))
 
 
@@ -214,106 +215,6 @@ def _previews(stage: StageName, number: int, context: Context) -> OnStep:
         context.emit(Preview(stage, step, steps, last[-1][1], number))
 
     return on_step
-
-
-def _wanted(verdict: Verdict, run: Run) -> list[str]:
-    """What is to be looked up: things that are not there or not surely, and what else the judge misses."""
-    if not verdict.readable and run.reading is not None:
-        return [thing.name for thing in run.reading.drawn if "generator" not in thing.known]
-    names = list(dict.fromkeys((*verdict.missing, *_unsure(verdict))))
-    shown = folded(
-        [s.name for s in verdict.sights if s.sureness is None or s.outcome == "there" or _is_short(s)]
-    )
-    return [name for name in names if name.casefold() not in shown]
-
-
-def _is_short(sight: Sight) -> bool:
-    """Whether a thing is there, and only fewer of it than were asked for."""
-    return sight.outcome == "absent" and bool(sight.reason)
-
-
-def _left_out(sights: Sequence[Sight]) -> list[Rejection]:
-    return [
-        Rejection(sight.name, sight.reason) for sight in sights if sight.outcome != "there" and sight.reason
-    ]
-
-
-def _feedback(verdict: Verdict, wanted: Sequence[str]) -> str:
-    """The judge's words; with sights, what words and likelihoods say together."""
-    if not verdict.sights:
-        return verdict.raw
-    return verdict_reply([name for name in verdict.seen if name.casefold() not in folded(wanted)], wanted)
-
-
-def _is_held(name: str, wanted: Sequence[str], run: Run) -> bool:
-    """Whether a name that the LLM gives is one that is wanted, or made of words of the prompt."""
-    if run.reading is None or not run.reading.things:
-        return True
-    if name.casefold() in folded(wanted):
-        return True
-    there = {simplemma.lemmatize(word, "en") for word in _words(run.prompt)}
-    is_other_thing = run.reading.named(name) is not None
-    return not is_other_thing and any(simplemma.lemmatize(word, "en") in there for word in _words(name))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]{3,}", text.casefold())
-
-
-def _once(concepts: Sequence[Concept]) -> list[Concept]:
-    """The concepts, each name once."""
-    first: dict[str, Concept] = {}
-    for concept in concepts:
-        first.setdefault(concept.name.casefold(), concept)
-    return list(first.values())
-
-
-def _whole_prompt(prompt: str) -> Concept:
-    """The prompt as a query; its beginning, cut at a word, as a name."""
-    words = " ".join(prompt.split())
-    name = words if len(words) <= QUERY_NAME else words[:QUERY_NAME].rsplit(" ", 1)[0]
-    return Concept(name, words)
-
-
-def _sift(
-    concepts: Sequence[Concept], llm: Chat, run: Run, context: Context
-) -> tuple[list[Concept], list[Rejection]]:
-    """The concepts worth looking up, and the others with the reason."""
-    accepted, rejected = [], []
-    for concept in concepts:
-        if reason := _rejection(concept, llm, run, context):
-            rejected.append(Rejection(concept.name, reason))
-        else:
-            accepted.append(concept)
-    return accepted, rejected
-
-
-def _rejection(concept: Concept, llm: Chat, run: Run, context: Context) -> str:
-    """Why a concept is not looked up, "" if it is. In doubt it is: the floor still guards the result.
-
-    Of what the library has a picture by that very name, nobody needs to be asked whether there can be one:
-    a model that never met the name of somebody's own thing would deny it.
-    """
-    verdict = run.round.verdict
-    assert verdict is not None
-    name = concept.name.casefold()
-    if name in folded(verdict.seen) and name not in folded(verdict.missing) | folded(_unsure(verdict)):
-        return "the image already shows it"
-    if context.library.holds(concept.name) or context.library.mentions(concept.name):
-        return ""
-    vocabulary = context.vocabulary
-    if vocabulary is not None and vocabulary.knows(concept.name):
-        return ""
-    if vocabulary is not None and not all(simplemma.is_known(word, "en") for word in concept.name.split()):
-        return UNKNOWN  # a model that never met a word cannot tell whether it is an idea
-    possible, _ = ask(llm, validation_question(concept.name), (), parse_yes_no, run, context)
-    if possible is False:
-        return "no picture can show it"
-    return UNKNOWN if vocabulary is not None else ""
-
-
-def _unsure(verdict: Verdict) -> list[str]:
-    return [sight.name for sight in verdict.unsure]
 
 
 def _search(concepts: Sequence[Concept], context: Context) -> dict[Concept, list[Candidate]]:

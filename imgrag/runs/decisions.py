@@ -20,7 +20,7 @@ def keep_better(run: Run) -> Run:
     earlier = "initial image" if not run.kept else "earlier enhanced image"
     gained = _gained(run.round, new)
     if new.matches:
-        left_out = run.reading is not None and bool(run.reading.left_out)
+        left_out = run.reading is not None and run.reading.curtailed
         everything = (
             "everything of the prompt that these models can draw" if left_out else "everything in the prompt"
         )
@@ -72,7 +72,7 @@ def end_reason(run: Run) -> str:
 
 def matching(run: Run) -> str:
     """That the initial image shows what was asked for, with what of the prompt it cannot show."""
-    if run.reading is None or not run.reading.left_out:
+    if run.reading is None or not run.reading.curtailed:
         return "The image already matches the prompt."
     return "The image already shows everything of the prompt that these models can draw."
 

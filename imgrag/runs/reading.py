@@ -41,10 +41,14 @@ class Thing:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A part of a prompt that is not worked on, as it stands there, and why."""
+    """A part of a prompt that is not worked on, as it stands there, and why.
+
+    `seen` tells that it would have been seen in the image, unlike syntax and praise.
+    """
 
     words: str
     reason: str
+    seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,11 @@ class Reading:
     def short(self) -> tuple[Thing, ...]:
         """The things of which the generator is asked for fewer than the prompt has."""
         return tuple(thing for thing in self.things if thing.drawn < thing.number)
+
+    @property
+    def curtailed(self) -> bool:
+        """Whether something is left out that would have been seen."""
+        return any(left.seen for left in self.left_out)
 
     def named(self, name: str) -> Thing | None:
         """The thing of this name, however its letters are cased."""

@@ -218,7 +218,13 @@ class TestVerdicts:
         assert "Not sure: kangaroo" in html and "ir-good" not in html and "Does not match" not in html
 
     def test_a_match_of_a_prompt_that_was_not_read_whole_says_so(self):
-        read = Reading("a dog", left_out=(LeftOut("4k", "it names nothing to draw"),))
+        read = Reading(
+            "a dog", left_out=(LeftOut("watercolor", "these models draw in one style", seen=True),)
+        )
         html = verdicts.verdict_chips(Verdict(True), replace(self.RUN, reading=read))
-        assert "Matches the prompt" not in html and "that can be drawn" in html and "Left out: 4k" in html
+        assert (
+            "Matches the prompt" not in html
+            and "that can be drawn" in html
+            and "Left out: watercolor" in html
+        )
         assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), self.RUN)

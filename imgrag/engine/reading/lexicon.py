@@ -8,7 +8,7 @@ from typing import Protocol
 
 import simplemma
 from rapidfuzz import process
-from rapidfuzz.distance import OSA
+from rapidfuzz.distance import OSA, JaroWinkler
 
 from imgrag.engine.reading.spelling import key
 from imgrag.engine.reading.vocabulary import Vocabulary
@@ -16,6 +16,7 @@ from imgrag.runs.reading import How, Knower
 
 SHORTEST = 4  # letters of a word that may have a slip in it
 LONG = 6  # letters from which on it may have two
+ALIKE = 0.905  # Jaro-Winkler similarity of words with two; 2% of made-up words are taken for a name
 
 
 class Names(Protocol):
@@ -108,9 +109,16 @@ class Lexicon:
         spellings = {**self._vocabulary.words, **self._vocabulary.names}
         most = 1 if len(text) < LONG else 2
         found = process.extract(text, spellings.keys(), scorer=OSA.distance, score_cutoff=most, limit=9)
-        best = [slip for slip in found if slip[0][0] == text[0] or (slip[1] < 2 and len(text) > SHORTEST)]
+        best = [slip for slip in found if self._may_be(text, slip[0], int(slip[1]))]
         names = {spellings[spelling] for spelling, distance, _ in best if distance == best[0][1]}
         return names.pop() if len(names) == 1 else None
+
+    def _may_be(self, text: str, meant: str, slips: int) -> bool:
+        """Whether that many slips are believed: two only in a name, and where the words begin alike."""
+        if slips < 2:
+            return meant[0] == text[0] or len(text) > SHORTEST
+        named = self._vocabulary is not None and meant in self._vocabulary.names
+        return named and JaroWinkler.similarity(text, meant) >= ALIKE
 
     def _library_s(self, name: str, how: How = "name") -> Found:
         return Found(name, how, (*self._models(name), "library"))

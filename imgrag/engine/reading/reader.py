@@ -147,16 +147,16 @@ class Reader:
     def _tell(self, things: list[Thing], style: str, told: list[LeftOut]) -> None:
         """What a generator with an end to its words leaves out of a prompt that was understood."""
         if style:
-            told.append(LeftOut(style, "these models draw in one style"))
+            told.append(LeftOut(style, "these models draw in one style", seen=True))
         told += [
-            LeftOut(" ".join(thing.describing), f"{thing.name} is drawn as its picture is")
+            LeftOut(" ".join(thing.describing), f"{thing.name} is drawn as its picture is", seen=True)
             for thing in things if thing.describing
         ]  # fmt: skip
         most = self.profile.most
         told += [
-            LeftOut(thing.spelling, f"at most {most} things are drawn in one image")
+            LeftOut(thing.spelling, f"at most {most} things are drawn in one image", seen=True)
             if not thing.drawn else
-            LeftOut(f"{thing.number} {thing.spelling}", f"{thing.drawn} is drawn; at most {most} things are in one image")
+            LeftOut(f"{thing.number} {thing.spelling}", f"{thing.drawn} is drawn; at most {most} things are in one image", seen=True)
             for thing in things if thing.drawn < thing.number and thing.known
         ]  # fmt: skip
 
@@ -232,7 +232,9 @@ class Reader:
             "background",
         }:
             told.append(
-                LeftOut(clean_line(found.group()).strip(" ,;"), f"the grounds are {_listed(grounds)}")
+                LeftOut(
+                    clean_line(found.group()).strip(" ,;"), f"the grounds are {_listed(grounds)}", seen=True
+                )
             )
         return rest, ""
 

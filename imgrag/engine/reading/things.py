@@ -75,7 +75,9 @@ def _without_name(
                 yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase))
                 return
     if lexicon.closed and phrase.acted and not phrase.determined and _are_words(pieces):
-        told.append(LeftOut(" ".join(words), "it says how something happens, and these models draw things"))
+        told.append(
+            LeftOut(" ".join(words), "it says how something happens, and these models draw things", seen=True)
+        )
         return
     yield from _unknown(pieces, phrase, lexicon)
 

@@ -58,9 +58,9 @@ def outcome(run: Run) -> str:
 
 def _matching(run: Run) -> str:
     """A match; of a prompt that was not read whole it says so."""
-    if run.reading is None or not run.reading.left_out:
+    if run.reading is None or not run.reading.curtailed:
         return chip("good", say("Matches the prompt"), "done")
-    words = ", ".join(left_out.words for left_out in run.reading.left_out)
+    words = ", ".join(left.words for left in run.reading.left_out if left.seen)
     return chip("good", say("Shows all of it that can be drawn"), "done") + chip(
         "muted", say("Left out: {words}", words=words), "skipped"
     )
