@@ -190,4 +190,7 @@ def _doubt(
 def times_seen(reply: str, name: str) -> int:
     """How often a verdict's reply lists a thing among what it sees."""
     line = re.search(r"seen\s*:\s*(.*)", reply, re.IGNORECASE)
-    return len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", line.group(1), re.IGNORECASE)) if line else 0
+    seen = re.split(r"\s*,\s*|\s+and\s+", line.group(1)) if line else []
+    return sum(
+        re.sub(r"^(?:an?|the)\s+", "", item.strip(" .").casefold()) == name.casefold() for item in seen
+    )

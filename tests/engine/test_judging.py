@@ -1,0 +1,103 @@
+"""Each thing of a prompt judged by itself: what counts as there, as absent, and as neither."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imgrag.engine.judging import times_seen
+from imgrag.runs.reading import Sight
+from imgrag.runs.values import Request, Run
+from tests.fakes import SAME, SURE_NO, SURE_YES, Cast, FakeChat, make_library, make_pipeline, thing_in, tile
+
+
+class Told(FakeChat):
+    """Sure of things as it is told, by name; of all others as its last reply says."""
+
+    def __init__(self, reply: str, **sure: float) -> None:
+        super().__init__(reply)
+        self.sure = sure
+        self.questions: list[str] = []
+
+    def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
+        self.questions += questions
+        usual = super().sureness(questions, images)
+        return [self.sure.get(thing_in(q), known) for q, known in zip(questions, usual, strict=True)]
+
+
+def judged(folder: Path, prompt: str, vlm: FakeChat, **request: object) -> Run:
+    return make_pipeline(folder, Cast(vlm=vlm))(Request(prompt, steps=1, **request))  # type: ignore[arg-type]
+
+
+def sight(run: Run, name: str) -> Sight:
+    verdict = run.rounds[0].verdict
+    assert verdict is not None
+    return next(sight for sight in verdict.sights if sight.name == name)
+
+
+ALL = "Seen: dog, owl\nMatches: yes\nMissing: none"
+
+
+@pytest.mark.parametrize(
+    ("reply", "sure", "outcome"),
+    [
+        (ALL, SURE_YES, "there"),
+        (ALL, 0.5, "not sure"),
+        (ALL, SURE_NO, "absent"),
+        ("Seen: dog\nMatches: no\nMissing: owl", SURE_YES, "not sure"),
+        ("Seen: dog\nMatches: no\nMissing: owl", 0.5, "absent"),
+        ("Seen: dog\nMatches: no\nMissing: owl", SURE_NO, "absent"),
+    ],
+)
+def test_words_and_likelihoods_have_to_agree(tmp_path: Path, reply: str, sure: float, outcome: str) -> None:
+    run = judged(tmp_path, "a dog and an owl", Told(reply, owl=sure))
+    verdict = run.rounds[0].verdict
+    assert verdict is not None and sight(run, "owl").outcome == outcome
+    assert verdict.matches == (outcome == "there")
+    assert verdict.missing == (("owl",) if outcome == "absent" else ())
+
+
+def test_a_word_that_nobody_knows_is_not_sure_at_best(tmp_path: Path) -> None:
+    run = judged(tmp_path, "a dog and a pikachu", FakeChat("Seen: dog, pikachu\nMatches: yes\nMissing: none"))
+    assert sight(run, "pikachu").outcome == "not sure" and "do not know" in sight(run, "pikachu").reason
+    assert run.verdict is not None and not run.verdict.matches
+    assert [rejection.name for rejection in run.round.rejected] == ["pikachu"] and not run.round.references
+
+
+def test_what_is_left_out_is_absent_and_not_looked_up(tmp_path: Path) -> None:
+    run = judged(tmp_path, "five dogs and an owl", FakeChat(f"Seen: dog, dog, dog, owl{ALL[14:]}"))
+    assert sight(run, "dog").outcome == "absent" and "in place of 5" in sight(run, "dog").reason
+    assert run.round.concepts == () and "dog" in run.why
+
+
+def test_two_of_a_thing_have_to_be_seen_twice(tmp_path: Path) -> None:
+    once = judged(tmp_path / "1", "two dogs", FakeChat("Seen: dog\nMatches: yes\nMissing: none"))
+    assert sight(once, "dog").outcome == "not sure"
+    twice = judged(tmp_path / "2", "two dogs", FakeChat("Seen: dog, dog\nMatches: yes\nMissing: none"))
+    assert sight(twice, "dog").outcome == "there"
+    assert times_seen("Seen: hot dog, a dog", "dog") == 1 and times_seen("nothing", "dog") == 0
+
+
+def test_every_thing_is_asked_about_once_an_image(tmp_path: Path) -> None:
+    vlm = Told(ALL)
+    judged(tmp_path, "a dog and an owl", vlm)
+    assert [thing_in(question) for question in vlm.questions] == ["dog", "owl"]
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_nearest_picture_is_introduced_as_that(tmp_path: Path, found: bool) -> None:
+    """A picture that is not called like the thing: without its name the judge has to find it in the image."""
+    folder = make_library(tmp_path / "others", "cat")
+    tile("owl").save(folder / "img_1.png")
+    vlm = Told("", **{SAME: SURE_YES if found else SURE_NO})
+    vlm.replies = ["Seen: dog\nMatches: no\nMissing: owl", ALL]
+    pipeline = make_pipeline(tmp_path, Cast(vlm=vlm))
+    pipeline.profile = replace(pipeline.profile, retrieval=replace(pipeline.profile.retrieval, close=1.1))
+    run = pipeline(Request("a dog and an owl", steps=1, library=str(folder)))
+    second = run.round.second_verdict
+    assert second is not None and second.matches == found and bool(run.kept) == found
+    assert "Picture 2 is the nearest that was found for an owl" in vlm.asked[-1][0]
