@@ -195,8 +195,7 @@ def test_a_run_that_is_not_finished_has_its_own_exit_code(
     done = tool("--out", str(tmp_path / "out"))
     assert done.exit_code == code
     assert len(done.stderr.splitlines()) == 1
-    (left,) = (tmp_path / "out").glob("*/run.json")
-    assert [stage["name"] for stage in json.loads(left.read_text(encoding="utf-8"))["stages"]] == ["reading"]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the folders are Linux's")
@@ -225,9 +224,7 @@ def test_a_disk_that_fills_in_mid_run_is_a_sentence_and_what_was_there_is_whole(
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
     assert "'out' for results cannot be written (File too large)" in done.stderr
-    after = {file: file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()}
-    assert before.items() <= after.items()
-    assert {file.name for file in after.keys() - before.keys()} == {"run.json"}
+    assert {file: file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()} == before
 
 
 def test_progress_names_every_stage(tool: Tool, tmp_path: Path) -> None:
