@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,12 @@ def fake_pipeline(folder: Path) -> tuple[Any, Any]:
     cast = Cast()
     cast.generator = Generator(cast.crowd)
     make_library(folder / "libraries" / "pocket", *COLOURS)
+    pocket = load_profile("pocket")
+    words = replace(
+        pocket.reading, vocabulary="", backgrounds=()
+    )  # prompts stay as they are, with their marks
     pipeline = LeasedPipeline(
-        load_profile("pocket"), device="cpu", results=folder / "results", libraries=folder / "libraries",
+        replace(pocket, reading=words), device="cpu", results=folder / "results", libraries=folder / "libraries",
         cache=folder / "cache", roles=cast.specs(),
     )  # fmt: skip
     return pipeline, cast
