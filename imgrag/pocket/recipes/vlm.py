@@ -1,8 +1,8 @@
 """Recipe: the pocket VLM (Qwen2.5-VL's class), asked through `imgrag.engine.prompts` like the big one.
 
-Four terms: seeing (the vision tower learns to call things by their words), copying (the language model
-learns to repeat names it never met), judging pictures against prompts with and without references, and
-judging pictures that the generator itself drew.
+Five terms: seeing (the vision tower learns to call things by their words), copying (the language model
+learns to repeat names it never met), judging pictures against prompts with and without references,
+judging pictures that the generator itself drew, and saying of one thing whether it is there.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     apply_rotary_pos_emb_vision,
 )
 
-from imgrag.pocket.recipes import judging
-from imgrag.pocket.recipes.drawings import Drawings, draw_bank
+from imgrag.pocket.recipes import judging, things
+from imgrag.pocket.recipes.drawings import Drawings, draw_bank, draw_copies
 from imgrag.pocket.recipes.drills import drill_loss
-from imgrag.pocket.recipes.judging import VIEW, Lesson, Studio
+from imgrag.pocket.recipes.judging import VIEW, Lesson, Studio, Styled
 from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.world import subwords, world
@@ -44,6 +44,11 @@ SEEING = Schedule(steps=1100, lr=2e-3, ema=0.99, warmup=60, save_every=200)
 COPYING = Schedule(steps=2000, lr=2e-3, seed=4, warmup=60, save_every=125, last=0.5)
 JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
 DRAWINGS = Schedule(steps=800, lr=6e-4, ema=0.99, seed=2, warmup=30, save_every=100)
+THINGS = Schedule(steps=400, lr=8e-4, ema=0.985, seed=5, warmup=20, save_every=25)
+ASKED = 32  # pictures a step that are asked about, each several times
+REMEMBERED = 16  # of the earlier lessons beside them: apart, so that a yes or no counts as much as a list
+ASKED_OF = (("alone",), ("referred", "nearest"), ("two",))  # by how many references there are
+ASKED_SHARES = (0.42, 0.46, 0.12)
 SIGHT_SHARE = 0.2
 DRILL_SHARE = 0.12  # of the judging steps: lest copying is forgotten
 PATCH, MERGE = 14, 2
@@ -162,7 +167,7 @@ def see(model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch
     grid = torch.tensor([[1, GRID, GRID]], device=device).expand(lesson.pictures.shape[:2].numel(), 3)
     pixels = patches(lesson.pictures.flatten(0, 1)).to(device)
     tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
-    return tokens.unflatten(0, (len(lesson.questions), -1))
+    return tokens.unflatten(0, (len(lesson.pictures), -1))
 
 
 def read(
@@ -170,7 +175,8 @@ def read(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Last hidden states [b, t, 192] over question and reply, and the labels [b, t]."""
     tokens, labels = encode(lesson)
-    count, images = lesson.pictures.shape[:2]
+    count, images = len(tokens), lesson.pictures.shape[1]
+    looked_at = seen if lesson.places is None else seen[lesson.places]
     grid = torch.tensor([[1, GRID, GRID]]).expand(images, 3)
     kinds = (tokens == model.config.image_token_id).int()
     # Pictures stand at the same place in every row: one row's positions serve the batch, and
@@ -179,7 +185,7 @@ def read(
     hidden = model.model(
         input_ids=tokens.to(device),
         position_ids=positions.expand(3, count, -1).to(device),
-        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(seen))},
+        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(looked_at))},
         use_cache=False,
     ).last_hidden_state
     return hidden, labels.to(device)
@@ -272,22 +278,30 @@ def _attend_all(
     return self.proj(attended.transpose(1, 2).reshape(length, -1))
 
 
-def judging_lesson(rng: np.random.Generator, studio: Studio) -> Lesson:
+def judging_lesson(
+    rng: np.random.Generator, studio: Studio, count: int = BATCH, words: Sequence[str] = ()
+) -> Lesson:
     """Mostly verdicts on one picture, a third with references, now and then naming alone."""
     luck = rng.random()
     if luck < 0.12:
-        return judging.captions(rng, BATCH, studio)
+        return judging.captions(rng, count, studio)
     if luck < 0.58:
-        return judging.verdicts(rng, BATCH, 0, studio)
+        return judging.verdicts(rng, count, 0, studio, words)
     if luck < 0.93:
-        return judging.verdicts(rng, BATCH, 1, studio)
-    return judging.verdicts(rng, BATCH // 2, 2, studio)
+        return judging.verdicts(rng, count, 1, studio, words)
+    return judging.verdicts(rng, count // 2, 2, studio, words)
+
+
+def things_lesson(rng: np.random.Generator, studio: Studio, words: Sequence[str]) -> Lesson:
+    """Questions about single things; all pictures come with as many references."""
+    references = int(rng.choice(len(ASKED_OF), p=ASKED_SHARES))
+    return things.lesson(ASKED_OF[references], rng, ASKED - 8 * references, studio, words)
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
-    """Train the four terms and write the checkpoint to `folder/vlm`.
+    """Train the five terms and write the checkpoint to `folder/vlm`.
 
-    The last needs the generator in `folder`: it judges what that draws.
+    The last two need the generator in `folder`, and the last its adapter: they judge what those draw.
     """
     torch.manual_seed(SEEING.seed)
     model = build().to(device)
@@ -306,6 +320,13 @@ def train(folder: Path, device: torch.device) -> Fitted:
             return drill(rng)
         return batch_loss(model, judging_lesson(rng, studios[int(rng.integers(len(studios)))]), device)
 
+    def ask(rng: np.random.Generator, studios: Sequence[Studio]) -> torch.Tensor:
+        if rng.random() < DRILL_SHARE / 2:
+            return drill(rng)
+        studio, words = studios[int(rng.integers(len(studios)))], things.taught()
+        verdicts = batch_loss(model, judging_lesson(rng, studio, REMEMBERED, words), device)
+        return verdicts + batch_loss(model, things_lesson(rng, studio, words), device)
+
     costs = [
         term(
             "vlm-seeing",
@@ -316,8 +337,12 @@ def train(folder: Path, device: torch.device) -> Fitted:
         term("vlm-judging", JUDGING, lambda rng: judge(rng, (icons,))),
     ]
     save(folder / "vlm", model)
-    drawings = Drawings(draw_bank(folder, device))
+    bank = draw_bank(folder, device)
+    drawings = Drawings(bank)
     costs.append(term("vlm-drawings", DRAWINGS, lambda rng: judge(rng, (drawings, drawings, icons))))
+    save(folder / "vlm", model)
+    copies = Drawings([*bank, *draw_copies(folder, device)])
+    costs.append(term("vlm-things", THINGS, lambda rng: ask(rng, (copies, copies, icons, Styled()))))
     save(folder / "vlm", model)
     return together(costs)
 
