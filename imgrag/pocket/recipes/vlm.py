@@ -44,8 +44,8 @@ SEEING = Schedule(steps=1100, lr=2e-3, ema=0.99, warmup=60, save_every=200)
 COPYING = Schedule(steps=2000, lr=2e-3, seed=4, warmup=60, save_every=125, last=0.5)
 JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
 DRAWINGS = Schedule(steps=800, lr=6e-4, ema=0.99, seed=2, warmup=30, save_every=100)
-THINGS = Schedule(steps=400, lr=8e-4, ema=0.985, seed=5, warmup=20, save_every=25)
-ASKED = 32  # pictures a step that are asked about, each several times
+THINGS = Schedule(steps=340, lr=7e-4, ema=0.98, seed=5, warmup=15, save_every=20)
+ASKED = 40  # pictures a step that are asked about, each several times
 REMEMBERED = 16  # of the earlier lessons beside them: apart, so that a yes or no counts as much as a list
 ASKED_OF = (("alone",), ("referred", "nearest"), ("two",))  # by how many references there are
 ASKED_SHARES = (0.42, 0.46, 0.12)
@@ -175,16 +175,12 @@ def read(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Last hidden states [b, t, 192] over question and reply, and the labels [b, t]."""
     tokens, labels = encode(lesson)
-    count, images = len(tokens), lesson.pictures.shape[1]
     looked_at = seen if lesson.places is None else seen[lesson.places]
-    grid = torch.tensor([[1, GRID, GRID]]).expand(images, 3)
-    kinds = (tokens == model.config.image_token_id).int()
-    # Pictures stand at the same place in every row: one row's positions serve the batch, and
-    # what stands to the right of the reply is padding that causal attention never shows it.
-    positions, _ = model.model.get_rope_index(tokens[:1], kinds[:1], image_grid_thw=grid)
+    # What stands to the right of the reply is padding that causal attention never shows it.
+    positions = _positions(model, tokens[:1], lesson.pictures.shape[1])
     hidden = model.model(
         input_ids=tokens.to(device),
-        position_ids=positions.expand(3, count, -1).to(device),
+        position_ids=positions.expand(3, len(tokens), -1).to(device),
         mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(looked_at))},
         use_cache=False,
     ).last_hidden_state
@@ -199,6 +195,16 @@ def batch_loss(
         seen = see(model, lesson, device)
         hidden, labels = read(model, lesson, seen, device)
         return reply_loss(hidden, labels, model.lm_head) + SIGHT_SHARE * sight_loss(model, lesson, seen)
+
+
+def asking_loss(
+    model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch.device
+) -> torch.Tensor:
+    """The reply's cross-entropy alone. What comes before the questions is read once for all about a picture."""
+    with autocast(device):
+        seen = see(model, lesson, device)
+        hidden, labels = read_on(model, lesson, seen, device)
+        return reply_loss(hidden, labels, model.lm_head)
 
 
 def seeing_loss(
@@ -234,6 +240,39 @@ def _name_pieces() -> tuple[dict[str, int], dict[str, int]]:
     words = subwords.tokenizer()
     pieces = {name: words(f" {name}").input_ids for name in (*world.names(), subwords.SOMETHING)}
     return {n: ids[0] for n, ids in pieces.items()}, {n: ids[-1] for n, ids in pieces.items()}
+
+
+def read_on(
+    model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, seen: torch.Tensor, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `read`, of what comes after the pictures only."""
+    tokens, labels = encode(lesson)
+    places = list(range(len(tokens))) if lesson.places is None else lesson.places
+    firsts = [places.index(place) for place in range(len(lesson.pictures))]
+    start = int((tokens[0] == model.config.vision_end_token_id).nonzero()[-1]) + 1
+    positions = _positions(model, tokens[:1], lesson.pictures.shape[1]).to(device)
+    before = model.model(
+        input_ids=tokens[firsts, :start].to(device),
+        position_ids=positions[..., :start].expand(3, len(firsts), -1),
+        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(seen))},
+        use_cache=True,
+    ).past_key_values
+    before.batch_select_indices(torch.tensor(places, device=device))
+    hidden = model.model(
+        input_ids=tokens[:, start:].to(device),
+        position_ids=positions[..., start:].expand(3, len(tokens), -1),
+        past_key_values=before,
+        use_cache=True,
+    ).last_hidden_state
+    return hidden, labels[:, start:].to(device)
+
+
+def _positions(model: Qwen2_5_VLForConditionalGeneration, tokens: torch.Tensor, images: int) -> torch.Tensor:
+    """Of one row, which serve a batch: pictures stand at the same place in all; [3, 1, t]."""
+    grid = torch.tensor([[1, GRID, GRID]]).expand(images, 3)
+    kinds = (tokens == model.config.image_token_id).int()
+    positions, _ = model.model.get_rope_index(tokens, kinds, image_grid_thw=grid)
+    return positions
 
 
 @torch.no_grad()
@@ -325,7 +364,7 @@ def train(folder: Path, device: torch.device) -> Fitted:
             return drill(rng)
         studio, words = studios[int(rng.integers(len(studios)))], things.taught()
         verdicts = batch_loss(model, judging_lesson(rng, studio, REMEMBERED, words), device)
-        return verdicts + batch_loss(model, things_lesson(rng, studio, words), device)
+        return verdicts + asking_loss(model, things_lesson(rng, studio, words), device)
 
     costs = [
         term(
