@@ -46,6 +46,11 @@ KINDS = {
 }
 
 
+ASKED = 48  # pictures without a reference that are asked about at once
+ASKED_OF = (("alone",), ("referred", "nearest"), ("two",))  # by how many references there are
+SHARES = (0.4, 0.48, 0.12)
+
+
 @dataclass(frozen=True)
 class Row:
     """A picture's questions and their answers; `things` stand from left to right."""
@@ -65,6 +70,14 @@ def lesson(
         for colour in colours
     ]
     return written(rows, colours, rng)
+
+
+def mixed(
+    rng: np.random.Generator, studio: Studio, words: Sequence[str], shares: Sequence[float] = SHARES
+) -> Lesson:
+    """Questions about pictures that all come with as many references; `shares` are of `ASKED_OF`."""
+    references = int(rng.choice(len(ASKED_OF), p=shares))
+    return lesson(ASKED_OF[references], rng, ASKED // (1 + references), studio, words)
 
 
 def written(rows: Sequence[Row], colours: np.ndarray, rng: np.random.Generator) -> Lesson:

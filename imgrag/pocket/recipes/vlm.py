@@ -1,8 +1,9 @@
 """Recipe: the pocket VLM (Qwen2.5-VL's class), asked through `imgrag.engine.prompts` like the big one.
 
-Five terms: seeing (the vision tower learns to call things by their words), copying (the language model
+Six terms: seeing (the vision tower learns to call things by their words), copying (the language model
 learns to repeat names it never met), judging pictures against prompts with and without references,
-judging pictures that the generator itself drew, and saying of one thing whether it is there.
+judging pictures that the generator itself drew, then saying of one thing whether it is there, first by
+its name alone and then beside references too.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ SEEING = Schedule(steps=1100, lr=2e-3, ema=0.99, warmup=60, save_every=200)
 COPYING = Schedule(steps=2000, lr=2e-3, seed=4, warmup=60, save_every=125, last=0.5)
 JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
 DRAWINGS = Schedule(steps=800, lr=6e-4, ema=0.99, seed=2, warmup=30, save_every=100)
-THINGS = Schedule(steps=340, lr=7e-4, ema=0.98, seed=5, warmup=15, save_every=20)
-ASKED = 40  # pictures a step that are asked about, each several times
-REMEMBERED = 16  # of the earlier lessons beside them: apart, so that a yes or no counts as much as a list
-ASKED_OF = (("alone",), ("referred", "nearest"), ("two",))  # by how many references there are
-ASKED_SHARES = (0.42, 0.46, 0.12)
+ASKING = Schedule(steps=240, lr=1.2e-3, ema=0.97, seed=5, warmup=15, save_every=20, last=0.5)
+THINGS = Schedule(steps=160, lr=1e-3, ema=0.97, seed=6, warmup=10, save_every=20)
+ASKED_WEIGHT = 2.0  # of a yes or no beside a list: it is one token of two or three that the reply has
+REMEMBERED = 16  # of the earlier lessons a step,
+REMEMBERED_SHARE = 0.4  # of the steps: apart from the questions, so that those do not count by their number
 SIGHT_SHARE = 0.2
 DRILL_SHARE = 0.12  # of the judging steps: lest copying is forgotten
 PATCH, MERGE = 14, 2
@@ -331,16 +332,10 @@ def judging_lesson(
     return judging.verdicts(rng, count // 2, 2, studio, words)
 
 
-def things_lesson(rng: np.random.Generator, studio: Studio, words: Sequence[str]) -> Lesson:
-    """Questions about single things; all pictures come with as many references."""
-    references = int(rng.choice(len(ASKED_OF), p=ASKED_SHARES))
-    return things.lesson(ASKED_OF[references], rng, ASKED - 8 * references, studio, words)
-
-
 def train(folder: Path, device: torch.device) -> Fitted:
-    """Train the five terms and write the checkpoint to `folder/vlm`.
+    """Train the six terms and write the checkpoint to `folder/vlm`.
 
-    The last two need the generator in `folder`, and the last its adapter: they judge what those draw.
+    From the fourth on they need the generator in `folder`, and its adapter: they judge what those draw.
     """
     torch.manual_seed(SEEING.seed)
     model = build().to(device)
@@ -359,12 +354,14 @@ def train(folder: Path, device: torch.device) -> Fitted:
             return drill(rng)
         return batch_loss(model, judging_lesson(rng, studios[int(rng.integers(len(studios)))]), device)
 
-    def ask(rng: np.random.Generator, studios: Sequence[Studio]) -> torch.Tensor:
-        if rng.random() < DRILL_SHARE / 2:
-            return drill(rng)
+    def ask(rng: np.random.Generator, studios: Sequence[Studio], shares: Sequence[float]) -> torch.Tensor:
         studio, words = studios[int(rng.integers(len(studios)))], things.taught()
-        verdicts = batch_loss(model, judging_lesson(rng, studio, REMEMBERED, words), device)
-        return verdicts + asking_loss(model, things_lesson(rng, studio, words), device)
+        asked = ASKED_WEIGHT * asking_loss(model, things.mixed(rng, studio, words, shares), device)
+        if rng.random() >= REMEMBERED_SHARE:
+            return asked
+        if rng.random() < DRILL_SHARE:
+            return asked + drill(rng)
+        return asked + batch_loss(model, judging_lesson(rng, studio, REMEMBERED, words), device)
 
     costs = [
         term(
@@ -381,7 +378,10 @@ def train(folder: Path, device: torch.device) -> Fitted:
     costs.append(term("vlm-drawings", DRAWINGS, lambda rng: judge(rng, (drawings, drawings, icons))))
     save(folder / "vlm", model)
     copies = Drawings([*bank, *draw_copies(folder, device)])
-    costs.append(term("vlm-things", THINGS, lambda rng: ask(rng, (copies, copies, icons, Styled()))))
+    studios = (copies, copies, icons, Styled())
+    model.model.visual.requires_grad_(False)  # it names things already: only how to answer is new
+    costs.append(term("vlm-asking", ASKING, lambda rng: ask(rng, studios, (1, 0, 0))))
+    costs.append(term("vlm-things", THINGS, lambda rng: ask(rng, studios, things.SHARES)))
     save(folder / "vlm", model)
     return together(costs)
 
