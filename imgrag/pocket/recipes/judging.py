@@ -256,7 +256,7 @@ class Scribe:
         """A name of nothing in the world."""
         if not self.words or self.rng.random() < 0.5:
             return invented_name(self.rng)
-        word = self.words[self.rng.integers(len(self.words))]
+        word = self.words[int(self.rng.integers(len(self.words)))]
         return f"{world.names()[self._any()]} {word}" if self.rng.random() < 0.12 else word
 
     def clear(self, icon: int) -> Thing:

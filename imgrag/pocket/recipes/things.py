@@ -66,7 +66,7 @@ def lesson(
     """Questions about pictures of these `KINDS`, which have as many references each; `words` are a scribe's."""
     colours = rng.integers(len(world.COLOURS), size=count)
     rows = [
-        row(KINDS[kinds[rng.integers(len(kinds))]], Scribe(studio, int(colour), rng, words))
+        row(KINDS[kinds[int(rng.integers(len(kinds)))]], Scribe(studio, int(colour), rng, words))
         for colour in colours
     ]
     return written(rows, colours, rng)
