@@ -18,7 +18,6 @@ from imgrag.pocket.recipes import judging
 from imgrag.pocket.recipes.judging import Lesson, Scribe, Studio, Thing
 from imgrag.pocket.world import world
 
-ACCOMPANIED = 0.7  # of the asked things have another beside them
 PRESENT = 0.6  # of the asked things are there; names that nothing has make up for it
 LEFT_OUT = 0.1  # of what is missing and has company stands nowhere, not even as something else
 
@@ -32,6 +31,7 @@ class Kind:
     asked: Way
     beside: Way = Scribe.unreferred
     shown: bool = False
+    accompanied: float = 0.7  # of the asked things have another beside them
 
 
 def _either(scribe: Scribe) -> Thing:
@@ -42,13 +42,15 @@ KINDS = {
     "alone": Kind(Scribe.unreferred),
     "referred": Kind(Scribe.referred, shown=True),
     "nearest": Kind(Scribe.nearest),
-    "two": Kind(_either, _either),
+    "two": Kind(_either, _either, accompanied=1.0),
+    "same": Kind(Scribe.referred, shown=True, accompanied=0.25),
 }
 
 
-ASKED = 48  # pictures without a reference that are asked about at once
-ASKED_OF = (("alone",), ("referred", "nearest"), ("two",))  # by how many references there are
-SHARES = (0.4, 0.48, 0.12)
+ASKED = {"alone": 48, "referred": 24, "two": 16, "same": 32}  # pictures that are asked about at once
+ASKED_OF = (("alone",), ("referred", "nearest"), ("two",), ("same",))
+SHARES = (0.4, 0.48, 0.12, 0.0)
+COMPARED_SHARES = (0.2, 0.3, 0.1, 0.4)
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,8 @@ def mixed(
     rng: np.random.Generator, studio: Studio, words: Sequence[str], shares: Sequence[float] = SHARES
 ) -> Lesson:
     """Questions about pictures that all come with as many references; `shares` are of `ASKED_OF`."""
-    references = int(rng.choice(len(ASKED_OF), p=shares))
-    return lesson(ASKED_OF[references], rng, ASKED // (1 + references), studio, words)
+    kinds = ASKED_OF[int(rng.choice(len(ASKED_OF), p=shares))]
+    return lesson(kinds, rng, ASKED[kinds[0]], studio, words)
 
 
 def written(rows: Sequence[Row], colours: np.ndarray, rng: np.random.Generator) -> Lesson:
@@ -103,7 +105,7 @@ def row(kind: Kind, scribe: Scribe) -> Row:
     wanted = bool(rng.random() < PRESENT)
     asked = _until(lambda: kind.asked(scribe), lambda thing: thing.present == wanted)
     things = [asked]
-    if kind.beside is not Scribe.unreferred or rng.random() < ACCOMPANIED:
+    if rng.random() < kind.accompanied:
         names = (asked.name, asked.seen)
         things.append(
             _until(lambda: kind.beside(scribe), lambda thing: not {thing.name, thing.seen} & {*names})

@@ -1,9 +1,9 @@
 """Recipe: the pocket VLM (Qwen2.5-VL's class), asked through `imgrag.engine.prompts` like the big one.
 
-Six terms: seeing (the vision tower learns to call things by their words), copying (the language model
+Seven terms: seeing (the vision tower learns to call things by their words), copying (the language model
 learns to repeat names it never met), judging pictures against prompts with and without references,
 judging pictures that the generator itself drew, then saying of one thing whether it is there, first by
-its name alone and then beside references too.
+its name alone, then beside references too, and last mostly by what a reference shows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ COPYING = Schedule(steps=2000, lr=2e-3, seed=4, warmup=60, save_every=125, last=
 JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
 DRAWINGS = Schedule(steps=800, lr=6e-4, ema=0.99, seed=2, warmup=30, save_every=100)
 ASKING = Schedule(steps=120, lr=1.2e-3, ema=0.97, seed=5, warmup=15, save_every=20, last=0.5)
-THINGS = Schedule(steps=800, lr=1e-3, ema=0.98, seed=6, warmup=10, save_every=20)
+THINGS = Schedule(steps=700, lr=1e-3, ema=0.98, seed=6, warmup=10, save_every=20)
+COMPARING = Schedule(steps=480, lr=1.1e-3, ema=0.98, seed=7, warmup=20, save_every=20)
 ASKED_WEIGHT = 2.0  # of a yes or no beside a list: it is one token of two or three that the reply has
 REMEMBERED = 16  # of the earlier lessons a step,
 REMEMBERED_SHARE = 0.4  # of the steps: apart from the questions, so that those do not count by their number
@@ -333,7 +334,7 @@ def judging_lesson(
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
-    """Train the six terms and write the checkpoint to `folder/vlm`.
+    """Train the seven terms and write the checkpoint to `folder/vlm`.
 
     From the fourth on they need the generator in `folder`, and its adapter: they judge what those draw.
     """
@@ -380,8 +381,10 @@ def train(folder: Path, device: torch.device) -> Fitted:
     copies = Drawings([*bank, *draw_copies(folder, device)])
     studios = (copies, copies, icons, Styled())
     model.model.visual.requires_grad_(False)  # it names things already: only how to answer is new
-    costs.append(term("vlm-asking", ASKING, lambda rng: ask(rng, studios, (1, 0, 0))))
+    costs.append(term("vlm-asking", ASKING, lambda rng: ask(rng, studios, (1, 0, 0, 0))))
     costs.append(term("vlm-things", THINGS, lambda rng: ask(rng, studios, things.SHARES)))
+    model.model.visual.requires_grad_(True)
+    costs.append(term("vlm-comparing", COMPARING, lambda rng: ask(rng, studios, things.COMPARED_SHARES)))
     save(folder / "vlm", model)
     return together(costs)
 

@@ -125,9 +125,8 @@ def _palette(colour: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     levels = torch.from_numpy(rng.integers(3, 6, (count, 1, 1, 1)).astype(np.float32))
     light = colour.mean(1, keepdim=True)
     light = torch.where(_luck(rng, count, 0.7), (light * levels).round() / levels, light)
-    dark, middle, bright = (
-        _uniform(rng, *bounds, (count, 3, 1, 1)) for bounds in ((0, 0.5), (0.1, 0.9), (0.5, 1))
-    )
+    ends = ((0.0, 0.5), (0.1, 0.9), (0.5, 1.0))
+    dark, middle, bright = (_uniform(rng, low, high, (count, 3, 1, 1)) for low, high in ends)
     lower, upper = torch.lerp(dark, middle, (2 * light).clamp(0, 1)), (2 * light - 1).clamp(0, 1)
     return torch.lerp(lower, bright.expand_as(lower), upper)
 
