@@ -47,7 +47,7 @@ JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_ev
 DRAWINGS = Schedule(steps=800, lr=6e-4, ema=0.99, seed=2, warmup=30, save_every=100)
 ASKING = Schedule(steps=120, lr=1.2e-3, ema=0.97, seed=5, warmup=15, save_every=20, last=0.5)
 THINGS = Schedule(steps=700, lr=1e-3, ema=0.98, seed=6, warmup=10, save_every=20)
-COMPARING = Schedule(steps=480, lr=1.1e-3, ema=0.98, seed=7, warmup=20, save_every=20)
+COMPARING = Schedule(steps=600, lr=1.1e-3, ema=0.98, seed=7, warmup=20, save_every=20)
 ASKED_WEIGHT = 2.0  # of a yes or no beside a list: it is one token of two or three that the reply has
 REMEMBERED = 16  # of the earlier lessons a step,
 REMEMBERED_SHARE = 0.4  # of the steps: apart from the questions, so that those do not count by their number
