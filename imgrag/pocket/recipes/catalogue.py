@@ -87,7 +87,8 @@ def _vlm() -> Recipe:
         "Pocket VLM (Qwen2_5_VLForConditionalGeneration)",
         "vlm",
         "Scenes of all icons with true, wrong, smeared and missing objects; a share drawn by the generator itself; "
-        "invented names with and without a reference picture.",
+        "invented names and nouns of plain English with a reference picture, with one that is only the nearest, and without; "
+        "short questions about one thing of a scene.",
         "Knows the icons of the pocket world and the questions of `imgrag/engine/prompts.py`, nothing else. "
         "It judges objects, not the background's colour or the style.",
         vlm.train,
@@ -126,7 +127,8 @@ def _clip() -> Recipe:
     return Recipe(
         "Pocket CLIP (OpenAI's layout)",
         "clip",
-        "All icons, as the library and as other hands draw them, moved, turned, recoloured and softened, with their names; "
+        "All icons, as the library and as other hands draw them, moved, turned, recoloured and softened, with their names, "
+        "and in the last term as lines, pale, in few tones, hatched, with rims and shadows (`imgrag/pocket/world/styles.py`); "
         f"things that the world has no name for, for the image tower; invented names as negatives. {OTHER_HANDS}",
         "Knows the names of the pocket world; a name it never met is near nothing.",
         clip.train,

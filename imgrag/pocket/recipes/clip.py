@@ -47,7 +47,7 @@ APART_SHARE = 5.0  # of the loss that a caption lies away from its prototype
 LOOKING = Schedule(steps=6000, lr=2e-3, weight_decay=0.05, ema=0.995, warmup=200, save_every=100)
 READING = Schedule(steps=1500, lr=2e-3, weight_decay=0.05, ema=0.99, seed=3, warmup=60, save_every=250)
 NAMING = Schedule(steps=1200, lr=3e-4, weight_decay=0.05, ema=0.99, seed=2, warmup=60, save_every=100)
-STYLES = Schedule(steps=600, lr=8e-4, weight_decay=0.05, ema=0.99, seed=4, warmup=30, save_every=50)
+STYLES = Schedule(steps=320, lr=8e-4, weight_decay=0.05, ema=0.99, seed=4, warmup=30, save_every=50)
 STAYING_SHARE = 4.0  # of the loss that a picture lies where the library's lay
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
