@@ -272,8 +272,7 @@ def _positions(model: Qwen2_5_VLForConditionalGeneration, tokens: torch.Tensor, 
     """Of one row, which serve a batch: pictures stand at the same place in all; [3, 1, t]."""
     grid = torch.tensor([[1, GRID, GRID]]).expand(images, 3)
     kinds = (tokens == model.config.image_token_id).int()
-    positions, _ = model.model.get_rope_index(tokens, kinds, image_grid_thw=grid)
-    return positions
+    return model.model.get_rope_index(tokens, kinds, image_grid_thw=grid)[0]
 
 
 @torch.no_grad()
