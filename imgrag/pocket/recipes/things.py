@@ -51,6 +51,7 @@ ASKED = {"alone": 48, "referred": 24, "two": 16, "same": 32}  # pictures that ar
 ASKED_OF = (("alone",), ("referred", "nearest"), ("two",), ("same",))
 SHARES = (0.4, 0.48, 0.12, 0.0)
 COMPARED_SHARES = (0.2, 0.3, 0.1, 0.4)
+ALL_SHARES = (0.35, 0.35, 0.12, 0.18)
 
 
 @dataclass(frozen=True)

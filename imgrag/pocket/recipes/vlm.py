@@ -1,9 +1,9 @@
 """Recipe: the pocket VLM (Qwen2.5-VL's class), asked through `imgrag.engine.prompts` like the big one.
 
-Seven terms: seeing (the vision tower learns to call things by their words), copying (the language model
+Eight terms: seeing (the vision tower learns to call things by their words), copying (the language model
 learns to repeat names it never met), judging pictures against prompts with and without references,
 judging pictures that the generator itself drew, then saying of one thing whether it is there, first by
-its name alone, then beside references too, and last mostly by what a reference shows.
+its name alone, beside references too, mostly by what a reference shows, and last both in equal parts.
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ DRAWINGS = Schedule(steps=800, lr=6e-4, ema=0.99, seed=2, warmup=30, save_every=
 ASKING = Schedule(steps=120, lr=1.2e-3, ema=0.97, seed=5, warmup=15, save_every=20, last=0.5)
 THINGS = Schedule(steps=700, lr=1e-3, ema=0.98, seed=6, warmup=10, save_every=20)
 COMPARING = Schedule(steps=600, lr=1.1e-3, ema=0.98, seed=7, warmup=20, save_every=20)
+BOTH = Schedule(steps=260, lr=1e-3, ema=0.98, seed=8, warmup=10, save_every=20)
 ASKED_WEIGHT = 2.0  # of a yes or no beside a list: it is one token of two or three that the reply has
 REMEMBERED = 16  # of the earlier lessons a step,
+RECALLED = 40  # of them a step at the end, where both count alike
 REMEMBERED_SHARE = 0.4  # of the steps: apart from the questions, so that those do not count by their number
 SIGHT_SHARE = 0.2
 DRILL_SHARE = 0.12  # of the judging steps: lest copying is forgotten
@@ -342,7 +344,7 @@ def judging_lesson(
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
-    """Train the seven terms and write the checkpoint to `folder/vlm`.
+    """Train the eight terms and write the checkpoint to `folder/vlm`.
 
     From the fourth on they need the generator in `folder`, and its adapter: they judge what those draw.
     """
@@ -362,6 +364,14 @@ def train(folder: Path, device: torch.device) -> Fitted:
         if rng.random() < DRILL_SHARE:
             return drill(rng)
         return batch_loss(model, judging_lesson(rng, studios[int(rng.integers(len(studios)))]), device)
+
+    def both(rng: np.random.Generator, studios: Sequence[Studio]) -> torch.Tensor:
+        studio = studios[int(rng.integers(len(studios)))]
+        words = things.taught() if rng.random() < 0.5 else ()
+        learned = batch_loss(model, judging_lesson(rng, studio, RECALLED, words), device)
+        return learned + asking_loss(
+            model, things.mixed(rng, studio, things.taught(), things.ALL_SHARES), device
+        )
 
     def ask(rng: np.random.Generator, studios: Sequence[Studio], shares: Sequence[float]) -> torch.Tensor:
         studio, words = studios[int(rng.integers(len(studios)))], things.taught()
@@ -391,6 +401,7 @@ def train(folder: Path, device: torch.device) -> Fitted:
     costs.append(term("vlm-things", THINGS, lambda rng: ask(rng, studios, things.SHARES)))
     model.model.visual.requires_grad_(True)
     costs.append(term("vlm-comparing", COMPARING, lambda rng: ask(rng, studios, things.COMPARED_SHARES)))
+    costs.append(term("vlm-both", BOTH, lambda rng: both(rng, studios)))
     save(folder / "vlm", model)
     return together(costs)
 
