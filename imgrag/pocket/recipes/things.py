@@ -83,6 +83,18 @@ def mixed(
     return lesson(kinds, rng, ASKED[kinds[0]], studio, words)
 
 
+def earlier(rng: np.random.Generator, studio: Studio, count: int, words: Sequence[str] = ()) -> Lesson:
+    """What must not be forgotten: mostly verdicts on one picture, a third with references, now and then naming."""
+    luck = rng.random()
+    if luck < 0.12:
+        return judging.captions(rng, count, studio)
+    if luck < 0.58:
+        return judging.verdicts(rng, count, 0, studio, words)
+    if luck < 0.93:
+        return judging.verdicts(rng, count, 1, studio, words)
+    return judging.verdicts(rng, count // 2, 2, studio, words)
+
+
 def written(rows: Sequence[Row], colours: np.ndarray, rng: np.random.Generator) -> Lesson:
     """Rows on their backgrounds as pictures, questions and answers."""
     things = [row.things for row in rows]

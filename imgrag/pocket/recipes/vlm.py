@@ -329,20 +329,6 @@ def _attend_all(
     return self.proj(attended.transpose(1, 2).reshape(length, -1))
 
 
-def judging_lesson(
-    rng: np.random.Generator, studio: Studio, count: int = BATCH, words: Sequence[str] = ()
-) -> Lesson:
-    """Mostly verdicts on one picture, a third with references, now and then naming alone."""
-    luck = rng.random()
-    if luck < 0.12:
-        return judging.captions(rng, count, studio)
-    if luck < 0.58:
-        return judging.verdicts(rng, count, 0, studio, words)
-    if luck < 0.93:
-        return judging.verdicts(rng, count, 1, studio, words)
-    return judging.verdicts(rng, count // 2, 2, studio, words)
-
-
 def train(folder: Path, device: torch.device) -> Fitted:
     """Train the eight terms and write the checkpoint to `folder/vlm`.
 
@@ -363,12 +349,12 @@ def train(folder: Path, device: torch.device) -> Fitted:
     def judge(rng: np.random.Generator, studios: Sequence[Studio]) -> torch.Tensor:
         if rng.random() < DRILL_SHARE:
             return drill(rng)
-        return batch_loss(model, judging_lesson(rng, studios[int(rng.integers(len(studios)))]), device)
+        return batch_loss(model, things.earlier(rng, studios[int(rng.integers(len(studios)))], BATCH), device)
 
     def both(rng: np.random.Generator, studios: Sequence[Studio]) -> torch.Tensor:
         studio = studios[int(rng.integers(len(studios)))]
         words = things.taught() if rng.random() < 0.5 else ()
-        learned = batch_loss(model, judging_lesson(rng, studio, RECALLED, words), device)
+        learned = batch_loss(model, things.earlier(rng, studio, RECALLED, words), device)
         return learned + asking_loss(
             model, things.mixed(rng, studio, things.taught(), things.ALL_SHARES), device
         )
@@ -380,7 +366,7 @@ def train(folder: Path, device: torch.device) -> Fitted:
             return asked
         if rng.random() < DRILL_SHARE:
             return asked + drill(rng)
-        return asked + batch_loss(model, judging_lesson(rng, studio, REMEMBERED, words), device)
+        return asked + batch_loss(model, things.earlier(rng, studio, REMEMBERED, words), device)
 
     costs = [
         term(
