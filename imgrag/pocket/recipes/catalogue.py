@@ -127,8 +127,7 @@ def _clip() -> Recipe:
     return Recipe(
         "Pocket CLIP (OpenAI's layout)",
         "clip",
-        "All icons, as the library and as other hands draw them, moved, turned, recoloured and softened, with their names, "
-        "and in the last term as lines, pale, in few tones, hatched, with rims and shadows (`imgrag/pocket/world/styles.py`); "
+        "All icons, as the library and as other hands draw them, moved, turned, recoloured and softened, with their names; "
         f"things that the world has no name for, for the image tower; invented names as negatives. {OTHER_HANDS}",
         "Knows the names of the pocket world; a name it never met is near nothing.",
         clip.train,

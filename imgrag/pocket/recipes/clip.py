@@ -6,17 +6,14 @@ thing in another style is still found. A table of prototypes stands for their na
 reading them. Then the text tower reads: captions go where their prototypes are. Then both go on together,
 contrastive (Radford et al., 2021) and still looking, for without that they forget other hands. Captions of
 invented names are negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so
-that a picture and words ("on a green background") add up to a query. At last the image tower alone learns
-to see through styles: whatever hand draws a thing, it is to lie where the library's picture of it lay.
+that a picture and words ("on a green background") add up to a query.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import clip
@@ -32,7 +29,7 @@ from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.world import emoji_sets, world
 from imgrag.pocket.world.pixels import normalise, soften
-from imgrag.pocket.world.styles import redraw, restyle
+from imgrag.pocket.world.styles import restyle
 
 SIDE = 64  # px
 BATCH = 144
@@ -47,8 +44,6 @@ APART_SHARE = 5.0  # of the loss that a caption lies away from its prototype
 LOOKING = Schedule(steps=6000, lr=2e-3, weight_decay=0.05, ema=0.995, warmup=200, save_every=100)
 READING = Schedule(steps=1500, lr=2e-3, weight_decay=0.05, ema=0.99, seed=3, warmup=60, save_every=250)
 NAMING = Schedule(steps=1200, lr=3e-4, weight_decay=0.05, ema=0.99, seed=2, warmup=60, save_every=100)
-STYLES = Schedule(steps=320, lr=8e-4, weight_decay=0.05, ema=0.99, seed=4, warmup=30, save_every=50)
-STAYING_SHARE = 4.0  # of the loss that a picture lies where the library's lay
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
 
@@ -58,12 +53,10 @@ class Mix:
 
     restyled: float
     other: float = 0.0
-    freely: bool = False  # restyled by `redraw`
 
 
 LOOKED_MIX = Mix(restyled=0.4, other=0.75)
 NAMED_MIX = Mix(restyled=0.5, other=0.75)
-STYLED_MIX = Mix(restyled=0.7, other=0.7, freely=True)
 
 
 def build() -> CLIP:
@@ -117,8 +110,7 @@ def views(rows: Sequence[Scene], rng: np.random.Generator, mix: Mix) -> torch.Te
     count = len(rows)
     plainly = torch.stack([_picture(row.thing, rng, mix) for row in rows])
     styled = torch.from_numpy(rng.random((count, 1, 1, 1)) < mix.restyled)
-    redrawn = redraw(plainly, rng) if mix.freely else restyle(plainly, rng, swapped=0.15)
-    moved = _move(torch.where(styled, redrawn, plainly), rng)
+    moved = _move(torch.where(styled, restyle(plainly, rng, swapped=0.15), plainly), rng)
     plain = torch.ones(count, 3)
     tinted = rng.random(count) < 0.3
     plain[tinted] = torch.from_numpy(rng.random((int(tinted.sum()), 3), dtype=np.float32))
@@ -205,37 +197,6 @@ def naming_loss(model: CLIP, rng: np.random.Generator, mix: Mix, device: torch.d
     return both + COLOUR_SHARE * F.cross_entropy(scale * images[named] @ backgrounds.T, colours[named])
 
 
-def styles_loss(
-    visual: nn.Module, before: nn.Module, rng: np.random.Generator, device: torch.device
-) -> torch.Tensor:
-    """Things by many hands lie where `before`, the tower as it was, had the library's pictures of them.
-
-    And nearer to those than to any other thing's, of which the table of all on white is the measure.
-    """
-    named = len(world.names())
-    icons, coloured = rng.integers(named, size=LOOKED_AT), rng.random(LOOKED_AT) < 0.3
-    colours = np.where(coloured, rng.integers(len(world.COLOURS), size=LOOKED_AT), -1)
-    rows = [Scene(int(icon), int(colour)) for icon, colour in zip(icons, colours, strict=True)]
-    pictures = views(rows, rng, STYLED_MIX).to(device)
-    with autocast(device):
-        images = F.normalize(visual(pictures).float(), dim=-1)
-    stay = torch.stack([_library(before, device)[row.colour, row.thing] for row in rows])
-    logits = PROTOTYPE_SCALE * images @ _library(before, device)[-1].T
-    things = torch.tensor([row.thing for row in rows], device=device)
-    apart = 1 - (images * stay).sum(-1)
-    return F.cross_entropy(logits, things, label_smoothing=SMOOTHING) + STAYING_SHARE * apart.mean()
-
-
-@cache
-def _library(visual: nn.Module, device: torch.device) -> torch.Tensor:
-    """Every icon on every named background and, last, on white, as a tower sees them: [colours + 1, n, 128]."""
-    grounds = torch.cat([world.colour_values(), torch.ones(1, 3)])
-    icons = world.icon_slots(SIDE)
-    with torch.no_grad():
-        seen = [visual(normalise(world.over(icons, ground[None])).to(device)).float() for ground in grounds]
-    return F.normalize(torch.stack(seen), dim=-1)
-
-
 def _scale(model: CLIP) -> torch.Tensor:
     return model.logit_scale.exp().clamp(max=30)
 
@@ -292,12 +253,6 @@ def train(folder: Path, device: torch.device) -> Fitted:
     costs.append(fit("clip-reading", {"clip": model}, read, READING, device))
     model.visual.requires_grad_(True)
     costs.append(fit("clip-naming", whole, name, NAMING, device))
-    before = copy.deepcopy(model.visual).requires_grad_(False).eval()
-
-    def see_through(step: int, rng: np.random.Generator) -> torch.Tensor:
-        return styles_loss(model.visual, before, rng, device)
-
-    costs.append(fit("clip-styles", {"visual": model.visual}, see_through, STYLES, device))
     path = folder / "clip" / "clip.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
