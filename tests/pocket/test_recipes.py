@@ -16,11 +16,13 @@ from imgrag.pocket.recipes import (
     adapter,
     batches,
     clip,
+    drawings,
     drills,
     generator,
     judging,
     llm,
     precision,
+    things,
     training,
     vlm,
 )
@@ -183,15 +185,81 @@ def test_faint_things_count_more_where_terms_are_evened() -> None:
     assert weights[0, 0, :2].eq(1).all() and weights[0, 0, 6:].eq(1).all()
 
 
+@pytest.mark.parametrize("words", [(), things.taught()], ids=["first terms", "last term"])
 @pytest.mark.parametrize("references", [0, 1, 2])
-def test_a_verdict_lesson_teaches_replies_our_parser_reads(references: int) -> None:
-    lesson = judging.verdicts(np.random.default_rng(references), 24, references, judging.Studio())
+def test_a_verdict_lesson_teaches_replies_our_parser_reads(references: int, words: tuple[str, ...]) -> None:
+    lesson = judging.verdicts(np.random.default_rng(references), 24, references, judging.Studio(), words)
     assert lesson.pictures.shape == (24, 1 + references, 3, 112, 112)
     for question, reply in zip(lesson.questions, lesson.replies, strict=True):
         verdict = prompts.parse_verdict(reply)
         assert verdict is not None
         assert verdict.matches == (not verdict.missing)
         assert all(name.lower() in question.lower() for name in verdict.missing)
+
+
+def _rows(kind: str, count: int = 60) -> list[things.Row]:
+    rng = np.random.default_rng((7, len(kind)))
+    scribe = judging.Scribe(judging.Studio(), 0, rng, things.taught())
+    return [things.row(things.KINDS[kind], scribe) for _ in range(count)]
+
+
+@pytest.mark.parametrize("kind", things.KINDS)
+def test_a_question_about_a_thing_is_answered_by_what_the_picture_holds(kind: str) -> None:
+    rows = _rows(kind)
+    answers = [answer for row in rows for _, answer in row.asked]
+    assert 0.35 < np.mean(answers) < 0.6
+    for row in rows:
+        there = {thing.name.lower() for thing in row.things if thing.present}
+        for question, answer in row.asked:
+            assert prompts.parse_yes_no("yes" if answer else "no") == answer
+            if question == prompts.SAME:
+                assert answer == row.referred[0].present
+            else:
+                asked = question.lower().split("first picture show ")[1].split("? answer")[0]
+                assert answer == any(asked.endswith(f" {name}") or asked == name for name in there)
+
+
+def test_a_picture_that_is_only_the_nearest_proves_no_name() -> None:
+    names = set(world.names())
+    rows = [row for row in _rows("nearest", 120) if row.referred[0].name not in names]
+    assert rows and not any(row.referred[0].present for row in rows)
+    copied = [row for row in rows if any(thing.seen in names for thing in row.things)]
+    assert copied, "also where the picture shows just what the nearest one does"
+
+
+def test_a_lesson_has_as_many_pictures_as_its_questions_speak_of() -> None:
+    for kind, references in (("alone", 0), ("referred", 1), ("nearest", 1), ("two", 2)):
+        rng = np.random.default_rng(1)
+        lesson = things.lesson((kind,), rng, 6, judging.Styled(), things.taught())
+        assert lesson.pictures.shape == (6, 1 + references, 3, 112, 112)
+        assert len(lesson.questions) == len(lesson.replies) == len(lesson.places or ()) > 6
+        assert set(lesson.places or ()) == set(range(6)) and len(lesson.labels) == 6
+        for question in lesson.questions:
+            assert question == prompts.SAME or question.count("Picture ") == references
+
+
+def test_nouns_to_measure_by_are_not_taught_and_none_is_of_the_world() -> None:
+    inside = {word for name in world.names() for word in (name, *name.split())}
+    taught, untaught = set(things.taught()), set(things.untaught())
+    assert len(untaught) > 100 and not taught & untaught and not (taught | untaught) & inside
+
+
+def test_look_alikes_are_other_icons_and_look_more_alike_than_most() -> None:
+    names = world.names()
+    found = {names[i]: [names[j] for j in others] for i, others in enumerate(judging.look_alikes())}
+    assert all(name not in others and len(others) >= judging.ALIKE for name, others in found.items())
+    assert "polar bear" in found["bear"] and "moon" in found["crescent moon"]
+
+
+def test_what_was_drawn_from_a_reference_is_shown_beside_it() -> None:
+    rng, slot = np.random.default_rng(0), torch.rand(3, 32, 32)
+    reference = world.icon_slots(112)[5]
+    drawn = drawings.Drawn(drawings.STRANGE, 2, slot, reference)
+    studio = drawings.Drawings([drawn, drawings.Drawn(9, 2, torch.rand(3, 32, 32))])
+    copies = [copy for _ in range(20) if (copy := studio.copy(2, rng)) is not None]
+    assert copies and all(torch.equal(copy.slot[:3], slot) for copy in copies)
+    assert all(copy.reference is reference for copy in copies) and studio.copy(3, rng) is None
+    assert [studio.pick(2, rng) for _ in range(40)].count(9) > 8
 
 
 def test_an_extraction_lesson_teaches_replies_our_parser_reads() -> None:
@@ -234,6 +302,19 @@ def test_a_batch_is_read_as_transformers_reads_it_one_by_one() -> None:
         hidden, labels = vlm.read(model, lesson, vlm.see(model, lesson, device), device)
         mine = vlm.reply_loss(hidden, labels, model.lm_head)
     assert abs(theirs.item() - mine.item()) < 0.01
+
+
+def test_questions_about_one_picture_are_read_as_each_by_itself() -> None:
+    torch.manual_seed(0)
+    model, device = vlm.build().eval(), torch.device("cpu")
+    lesson = things.lesson(("referred",), np.random.default_rng(1), 3, judging.Studio(), things.taught())
+    with torch.no_grad():
+        seen = vlm.see(model, lesson, device)
+        losses = [
+            vlm.reply_loss(*read(model, lesson, seen, device), model.lm_head).item()
+            for read in (vlm.read, vlm.read_on)
+        ]
+    assert len(lesson.questions) > 3 and losses[0] == pytest.approx(losses[1], abs=1e-4)
 
 
 def test_the_sub_words_copy_any_text() -> None:

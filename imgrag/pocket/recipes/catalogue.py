@@ -87,7 +87,8 @@ def _vlm() -> Recipe:
         "Pocket VLM (Qwen2_5_VLForConditionalGeneration)",
         "vlm",
         "Scenes of all icons with true, wrong, smeared and missing objects; a share drawn by the generator itself; "
-        "invented names with and without a reference picture.",
+        "invented names and nouns of plain English with a reference picture, with one that is only the nearest, and without; "
+        "short questions about one thing of a scene.",
         "Knows the icons of the pocket world and the questions of `imgrag/engine/prompts.py`, nothing else. "
         "It judges objects, not the background's colour or the style.",
         vlm.train,

@@ -1,7 +1,7 @@
-"""Objects as the pocket generator itself draws them, for the VLM's last term.
+"""Objects as the pocket generator itself draws them, for the VLM's last terms.
 
 Every picture holds two objects whose nature is known by construction: a known concept drawn by
-name, or the smear of a word the generator does not know.
+name, the smear of a word the generator does not know, or what a reference picture shows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,19 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-from imgrag.pocket.recipes.judging import Studio
+from imgrag.engine.prompts import enhancing_prompt
+from imgrag.pocket.recipes.batches import reference_pixels, wording
+from imgrag.pocket.recipes.judging import VIEW, Copy, Studio, to_slot
 from imgrag.pocket.world import world
+from imgrag.pocket.world.styles import restyle
+from imgrag.pocket.world.twists import draw_twist
 from imgrag.pocket.world.words import nonce_word
 
 PICTURES = 576
+REFERRED = 576  # pictures with a reference
+STYLED = 0.6  # of the references are twisted and restyled
+COPIED = 0.6  # cosine from which a drawn slot holds what its reference shows
+PICKED = 0.5  # of the icons of a lesson are such as the bank holds on the lesson's background
 BATCH = 64
 STEPS = 16
 GUIDANCE = 2.0
@@ -27,11 +35,18 @@ SEED = 5
 
 @dataclass(frozen=True)
 class Drawn:
-    """One slot cut out of a drawn picture, [3, 32, 32] in 0..1. `icon` is -1 for a smear."""
+    """One slot cut out of a drawn picture, [3, 32, 32] in 0..1.
+
+    `icon` is -1 for a smear and `STRANGE` for what has no name; `reference` is [4, 112, 112].
+    """
 
     icon: int
     colour: int
     pixels: torch.Tensor
+    reference: torch.Tensor | None = None
+
+
+SMEAR, STRANGE = -1, -2
 
 
 class Drawings(Studio):
@@ -39,43 +54,153 @@ class Drawings(Studio):
 
     def __init__(self, bank: list[Drawn]) -> None:
         self._bank: dict[tuple[int, int], list[torch.Tensor]] = defaultdict(list)
+        self._icons: dict[int, list[int]] = defaultdict(list)
+        self._copies: dict[int, list[Copy]] = defaultdict(list)
         for drawn in bank:
-            opaque = torch.ones(1, *drawn.pixels.shape[1:])
-            self._bank[drawn.icon, drawn.colour].append(torch.cat([drawn.pixels, opaque]))
+            slot = torch.cat([drawn.pixels, torch.ones(1, *drawn.pixels.shape[1:])])
+            if drawn.reference is not None:
+                self._copies[drawn.colour].append(Copy(drawn.reference, slot))
+            self._bank[drawn.icon, drawn.colour].append(slot)
+            if drawn.icon >= 0:
+                self._icons[drawn.colour].append(drawn.icon)
+
+    def pick(self, colour: int, rng: np.random.Generator) -> int:
+        drawn = self._icons[colour]
+        if drawn and rng.random() < PICKED:
+            return drawn[rng.integers(len(drawn))]
+        return super().pick(colour, rng)
+
+    def copy(self, colour: int, rng: np.random.Generator) -> Copy | None:
+        copies = self._copies[colour]
+        return copies[rng.integers(len(copies))] if copies and rng.random() < PICKED else None
 
     def icon(self, icon: int, colour: int, rng: np.random.Generator) -> torch.Tensor:
         found = self._bank.get((icon, colour))
         return found[rng.integers(len(found))] if found else super().icon(icon, colour, rng)
 
+    def odd(self, colour: int, rng: np.random.Generator) -> torch.Tensor:
+        found = self._bank.get((STRANGE, colour))
+        if found and rng.random() < PICKED:
+            return found[rng.integers(len(found))]
+        return super().odd(colour, rng)
+
     def smear(self, colour: int, rng: np.random.Generator) -> torch.Tensor:
-        found = self._bank.get((-1, colour))
+        found = self._bank.get((SMEAR, colour))
         return found[rng.integers(len(found))] if found else super().smear(colour, rng)
 
 
 def draw_bank(folder: Path, device: torch.device, pictures: int = PICTURES) -> list[Drawn]:
     """Draw pictures with the generator in `folder` and cut their slots out."""
-    pipe = StableDiffusionPipeline.from_pretrained(folder / "generator", torch_dtype=torch.float32).to(device)
-    pipe.set_progress_bar_config(disable=True)
+    pipe = _open(folder, device)
     rng = np.random.default_rng(SEED)
     return [drawn for _ in range(pictures // BATCH) for drawn in _draw(pipe, rng)]
+
+
+def draw_copies(
+    folder: Path, device: torch.device, pictures: int = REFERRED, seed: int = SEED
+) -> list[Drawn]:
+    """Likewise with the adapter in `folder`, one reference a picture; what it did not copy is left out."""
+    pipe = _open(folder, device)
+    pipe.load_ip_adapter(
+        str(folder / "adapter"),
+        subfolder="",
+        weight_name="ip-adapter.safetensors",
+        image_encoder_folder="image_encoder",
+    )
+    rng = np.random.default_rng((seed, 1))
+    return [drawn for _ in range(pictures // BATCH) for drawn in _draw_copies(pipe, rng)]
+
+
+def _open(folder: Path, device: torch.device) -> StableDiffusionPipeline:
+    pipe = StableDiffusionPipeline.from_pretrained(folder / "generator", torch_dtype=torch.float32).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def _draw(pipe: StableDiffusionPipeline, rng: np.random.Generator) -> list[Drawn]:
     colours = rng.integers(len(world.COLOURS), size=BATCH)
     icons = rng.choice(world.indices("known"), (BATCH, 2))
-    icons[rng.random((BATCH, 2)) < 0.4] = -1
-    texts = [_prompt(icons[i], int(colours[i]), rng) for i in range(BATCH)]
-    seed = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    drawn = pipe(texts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=seed, output_type="pt")
-    scenes = drawn.images.cpu().float()
-    rows = slice(world.SLOT_TOP, world.SLOT_TOP + world.SLOT)
+    icons[rng.random((BATCH, 2)) < 0.4] = SMEAR
+    texts = [_prompt(_names(icons[i], rng), int(colours[i]), rng) for i in range(BATCH)]
+    slots = _slots(pipe, texts, rng)
     return [
-        Drawn(int(icons[i, side]), int(colours[i]), scenes[i, :, rows, x : x + world.SLOT].clone())
-        for i in range(BATCH)
-        for side, x in enumerate(world.SLOTS_TWO)
+        Drawn(int(icons[i, side]), int(colours[i]), slots[i][side]) for i in range(BATCH) for side in (0, 1)
     ]
 
 
-def _prompt(icons: np.ndarray, colour: int, rng: np.random.Generator) -> str:
-    objects = [nonce_word(rng) if icon < 0 else world.names()[icon] for icon in icons]
-    return world.sentence(tuple(objects), list(world.COLOURS)[colour], rng)
+def _draw_copies(pipe: StableDiffusionPipeline, rng: np.random.Generator) -> list[Drawn]:
+    """One thing by its reference, beside one by its name or a smear."""
+    colours = rng.integers(len(world.COLOURS), size=BATCH)
+    icons = rng.choice(world.indices("known"), (BATCH, 2))
+    icons[rng.random((BATCH, 2)) < 0.4] = SMEAR
+    sides = rng.integers(2, size=BATCH)
+    shown, references = _references(rng)
+    texts = []
+    for i in range(BATCH):
+        names = _names(icons[i], rng)
+        names[sides[i]] = nonce_word(rng)
+        icons[i, sides[i]] = shown[i]
+        texts.append(enhancing_prompt(wording(), [names[sides[i]]], _prompt(names, int(colours[i]), rng)))
+    stand = torch.stack([to_slot(reference) for reference in references])
+    pixels = reference_pixels(stand, rng, keyed=1.0)
+    slots, grounds = _slots(pipe, texts, rng, pixels), world.colour_values()[colours]
+    drawn = []
+    for i in range(BATCH):
+        for side in (0, 1):
+            copied = side == sides[i]
+            if not copied or _alike(slots[i][side], stand[i], grounds[i]) >= COPIED:
+                reference = references[i] if copied else None
+                drawn.append(Drawn(int(icons[i, side]), int(colours[i]), slots[i][side], reference))
+    return drawn
+
+
+def _references(rng: np.random.Generator) -> tuple[np.ndarray, torch.Tensor]:
+    """Which icon each shows, `STRANGE` where it is bent into something else, and they, [b, 4, 112, 112]."""
+    shown = rng.choice(len(world.names()), BATCH)
+    references = world.icon_slots(VIEW)[torch.from_numpy(shown)]
+    styled = rng.random(BATCH) < STYLED
+    twisted = torch.stack([draw_twist(rng)(reference) for reference in references])
+    other = torch.from_numpy(styled)[:, None, None, None]
+    return np.where(styled, STRANGE, shown), torch.where(other, restyle(twisted, rng), references)
+
+
+def _alike(slot: torch.Tensor, icon: torch.Tensor, ground: torch.Tensor) -> float:
+    """Cosine of a drawn slot [3, 32, 32] and of an icon [4, 32, 32], both less the background [3]."""
+    wanted = world.over(icon[None], ground[None])[0]
+    one, other = ((picture - ground[:, None, None]).flatten() for picture in (slot, wanted))
+    return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
+
+
+def _slots(
+    pipe: StableDiffusionPipeline,
+    texts: list[str],
+    rng: np.random.Generator,
+    references: torch.Tensor | None = None,
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The left and the right slot of a drawing of each text, by a reference each [b, 3, 32, 32] or without."""
+    seed = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    if references is not None:  # diffusers itself would take the same ones for all rows
+        images = references.to(pipe.device)
+        seen, unseen = pipe.encode_image(images, pipe.device, 1, output_hidden_states=True)
+        both = torch.cat([unseen, seen])[:, None]
+        pipe.prepare_ip_adapter_image_embeds = lambda *_: [both]
+    drawn = pipe(
+        texts,
+        num_inference_steps=STEPS,
+        guidance_scale=GUIDANCE,
+        generator=seed,
+        ip_adapter_image=references,
+        output_type="pt",
+    )
+    scenes = drawn.images.cpu().float()
+    rows = slice(world.SLOT_TOP, world.SLOT_TOP + world.SLOT)
+    left, right = (scenes[:, :, rows, x : x + world.SLOT] for x in world.SLOTS_TWO)
+    return [(one.clone(), other.clone()) for one, other in zip(left, right, strict=True)]
+
+
+def _names(icons: np.ndarray, rng: np.random.Generator) -> list[str]:
+    return [nonce_word(rng) if icon < 0 else world.names()[icon] for icon in icons]
+
+
+def _prompt(names: list[str], colour: int, rng: np.random.Generator) -> str:
+    return world.sentence(tuple(names), list(world.COLOURS)[colour], rng)

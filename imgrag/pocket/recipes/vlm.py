@@ -1,8 +1,9 @@
 """Recipe: the pocket VLM (Qwen2.5-VL's class), asked through `imgrag.engine.prompts` like the big one.
 
-Four terms: seeing (the vision tower learns to call things by their words), copying (the language model
-learns to repeat names it never met), judging pictures against prompts with and without references, and
-judging pictures that the generator itself drew.
+Eight terms: seeing (the vision tower learns to call things by their words), copying (the language model
+learns to repeat names it never met), judging pictures against prompts with and without references,
+judging pictures that the generator itself drew, then saying of one thing whether it is there, first by
+its name alone, beside references too, mostly by what a reference shows, and last both in equal parts.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     apply_rotary_pos_emb_vision,
 )
 
-from imgrag.pocket.recipes import judging
-from imgrag.pocket.recipes.drawings import Drawings, draw_bank
+from imgrag.pocket.recipes import judging, things
+from imgrag.pocket.recipes.drawings import Drawings, draw_bank, draw_copies
 from imgrag.pocket.recipes.drills import drill_loss
-from imgrag.pocket.recipes.judging import VIEW, Lesson, Studio
+from imgrag.pocket.recipes.judging import VIEW, Lesson, Studio, Styled
 from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.world import subwords, world
@@ -44,6 +45,14 @@ SEEING = Schedule(steps=1100, lr=2e-3, ema=0.99, warmup=60, save_every=200)
 COPYING = Schedule(steps=2000, lr=2e-3, seed=4, warmup=60, save_every=125, last=0.5)
 JUDGING = Schedule(steps=1400, lr=1.2e-3, ema=0.995, seed=1, warmup=100, save_every=100)
 DRAWINGS = Schedule(steps=800, lr=6e-4, ema=0.99, seed=2, warmup=30, save_every=100)
+ASKING = Schedule(steps=120, lr=1.2e-3, ema=0.97, seed=5, warmup=15, save_every=20, last=0.5)
+THINGS = Schedule(steps=700, lr=1e-3, ema=0.98, seed=6, warmup=10, save_every=20)
+COMPARING = Schedule(steps=600, lr=1.1e-3, ema=0.98, seed=7, warmup=20, save_every=20)
+BOTH = Schedule(steps=260, lr=1e-3, ema=0.98, seed=8, warmup=10, save_every=20)
+ASKED_WEIGHT = 2.0  # of a yes or no beside a list: it is one token of two or three that the reply has
+REMEMBERED = 16  # of the earlier lessons a step,
+RECALLED = 40  # of them a step at the end, where both count alike
+REMEMBERED_SHARE = 0.4  # of the steps: apart from the questions, so that those do not count by their number
 SIGHT_SHARE = 0.2
 DRILL_SHARE = 0.12  # of the judging steps: lest copying is forgotten
 PATCH, MERGE = 14, 2
@@ -162,7 +171,7 @@ def see(model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch
     grid = torch.tensor([[1, GRID, GRID]], device=device).expand(lesson.pictures.shape[:2].numel(), 3)
     pixels = patches(lesson.pictures.flatten(0, 1)).to(device)
     tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
-    return tokens.unflatten(0, (len(lesson.questions), -1))
+    return tokens.unflatten(0, (len(lesson.pictures), -1))
 
 
 def read(
@@ -170,16 +179,13 @@ def read(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Last hidden states [b, t, 192] over question and reply, and the labels [b, t]."""
     tokens, labels = encode(lesson)
-    count, images = lesson.pictures.shape[:2]
-    grid = torch.tensor([[1, GRID, GRID]]).expand(images, 3)
-    kinds = (tokens == model.config.image_token_id).int()
-    # Pictures stand at the same place in every row: one row's positions serve the batch, and
-    # what stands to the right of the reply is padding that causal attention never shows it.
-    positions, _ = model.model.get_rope_index(tokens[:1], kinds[:1], image_grid_thw=grid)
+    looked_at = seen if lesson.places is None else seen[lesson.places]
+    # What stands to the right of the reply is padding that causal attention never shows it.
+    positions = _positions(model, tokens[:1], lesson.pictures.shape[1])
     hidden = model.model(
         input_ids=tokens.to(device),
-        position_ids=positions.expand(3, count, -1).to(device),
-        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(seen))},
+        position_ids=positions.expand(3, len(tokens), -1).to(device),
+        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(looked_at))},
         use_cache=False,
     ).last_hidden_state
     return hidden, labels.to(device)
@@ -193,6 +199,15 @@ def batch_loss(
         seen = see(model, lesson, device)
         hidden, labels = read(model, lesson, seen, device)
         return reply_loss(hidden, labels, model.lm_head) + SIGHT_SHARE * sight_loss(model, lesson, seen)
+
+
+def asking_loss(
+    model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, device: torch.device
+) -> torch.Tensor:
+    """The reply's cross-entropy alone. What comes before the questions is read once for all about a picture."""
+    with autocast(device):
+        hidden, labels = read_on(model, lesson, see(model, lesson, device), device)
+        return reply_loss(hidden, labels, model.lm_head)
 
 
 def seeing_loss(
@@ -230,21 +245,63 @@ def _name_pieces() -> tuple[dict[str, int], dict[str, int]]:
     return {n: ids[0] for n, ids in pieces.items()}, {n: ids[-1] for n, ids in pieces.items()}
 
 
+def read_on(
+    model: Qwen2_5_VLForConditionalGeneration, lesson: Lesson, seen: torch.Tensor, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `read`, of what comes after the pictures only."""
+    tokens, labels = encode(lesson)
+    places = list(range(len(tokens))) if lesson.places is None else lesson.places
+    firsts = [places.index(place) for place in range(len(lesson.pictures))]
+    start = int((tokens[0] == model.config.vision_end_token_id).nonzero()[-1]) + 1
+    positions = _positions(model, tokens[:1], lesson.pictures.shape[1]).to(device)
+    before = model.model(
+        input_ids=tokens[firsts, :start].to(device),
+        position_ids=positions[..., :start].expand(3, len(firsts), -1),
+        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(seen))},
+        use_cache=True,
+    ).past_key_values
+    before.batch_select_indices(torch.tensor(places, device=device))
+    hidden = model.model(
+        input_ids=tokens[:, start:].to(device),
+        position_ids=positions[..., start:].expand(3, len(tokens), -1),
+        past_key_values=before,
+        use_cache=True,
+    ).last_hidden_state
+    return hidden, labels[:, start:].to(device)
+
+
+def _positions(model: Qwen2_5_VLForConditionalGeneration, tokens: torch.Tensor, images: int) -> torch.Tensor:
+    """Of one row, which serve a batch: pictures stand at the same place in all; [3, 1, t]."""
+    grid = torch.tensor([[1, GRID, GRID]]).expand(images, 3)
+    kinds = (tokens == model.config.image_token_id).int()
+    return model.model.get_rope_index(tokens, kinds, image_grid_thw=grid)[0]
+
+
 @torch.no_grad()
 def evaluate(model: Qwen2_5_VLForConditionalGeneration, batches: int = 4) -> dict[str, float]:
-    """Replies word for word right on drawn-up lessons of a seed that training never used."""
+    """Replies word for word right on drawn-up lessons of seeds that training never used."""
     figures = {}
     for name, references in (("verdict", 0), ("with_one_reference", 1), ("with_two_references", 2)):
-        right = []
-        for batch in range(batches):
-            lesson = judging.verdicts(
-                np.random.default_rng((99, references, batch)), BATCH, references, Studio()
-            )
-            device = torch.device("cpu")
-            hidden, labels = read(model, lesson, see(model, lesson, device), device)
-            right.append(reply_exact(hidden.float(), labels, model.lm_head).float().mean().item())
-        figures[f"{name}_exact"] = round(float(np.mean(right)), 4)
+        lessons = [
+            judging.verdicts(np.random.default_rng((99, references, batch)), BATCH, references, Studio())
+            for batch in range(batches)
+        ]
+        figures[f"{name}_exact"] = _exact(model, lessons)
+    for place, name in enumerate(things.KINDS):
+        lessons = [
+            things.lesson((name,), np.random.default_rng((98, place, batch)), 32, Studio(), things.untaught())
+            for batch in range(batches)
+        ]
+        figures[f"thing_{name}_right"] = _exact(model, lessons)
     return figures
+
+
+def _exact(model: Qwen2_5_VLForConditionalGeneration, lessons: Sequence[Lesson]) -> float:
+    right, device = [], torch.device("cpu")
+    for lesson in lessons:
+        hidden, labels = read(model, lesson, see(model, lesson, device), device)
+        right.append(reply_exact(hidden.float(), labels, model.lm_head).float().mean().item())
+    return round(float(np.mean(right)), 4)
 
 
 def batch_vision(model: Qwen2_5_VLForConditionalGeneration) -> None:
@@ -272,22 +329,10 @@ def _attend_all(
     return self.proj(attended.transpose(1, 2).reshape(length, -1))
 
 
-def judging_lesson(rng: np.random.Generator, studio: Studio) -> Lesson:
-    """Mostly verdicts on one picture, a third with references, now and then naming alone."""
-    luck = rng.random()
-    if luck < 0.12:
-        return judging.captions(rng, BATCH, studio)
-    if luck < 0.58:
-        return judging.verdicts(rng, BATCH, 0, studio)
-    if luck < 0.93:
-        return judging.verdicts(rng, BATCH, 1, studio)
-    return judging.verdicts(rng, BATCH // 2, 2, studio)
-
-
 def train(folder: Path, device: torch.device) -> Fitted:
-    """Train the four terms and write the checkpoint to `folder/vlm`.
+    """Train the eight terms and write the checkpoint to `folder/vlm`.
 
-    The last needs the generator in `folder`: it judges what that draws.
+    From the fourth on they need the generator in `folder`, and its adapter: they judge what those draw.
     """
     torch.manual_seed(SEEING.seed)
     model = build().to(device)
@@ -304,20 +349,45 @@ def train(folder: Path, device: torch.device) -> Fitted:
     def judge(rng: np.random.Generator, studios: Sequence[Studio]) -> torch.Tensor:
         if rng.random() < DRILL_SHARE:
             return drill(rng)
-        return batch_loss(model, judging_lesson(rng, studios[int(rng.integers(len(studios)))]), device)
+        return batch_loss(model, things.earlier(rng, studios[int(rng.integers(len(studios)))], BATCH), device)
+
+    def both(rng: np.random.Generator, studios: Sequence[Studio]) -> torch.Tensor:
+        studio = studios[int(rng.integers(len(studios)))]
+        words = things.taught() if rng.random() < 0.5 else ()
+        learned = batch_loss(model, things.earlier(rng, studio, RECALLED, words), device)
+        return learned + asking_loss(
+            model, things.mixed(rng, studio, things.taught(), things.ALL_SHARES), device
+        )
+
+    def ask(rng: np.random.Generator, studios: Sequence[Studio], shares: Sequence[float]) -> torch.Tensor:
+        studio, words = studios[int(rng.integers(len(studios)))], things.taught()
+        asked = ASKED_WEIGHT * asking_loss(model, things.mixed(rng, studio, words, shares), device)
+        if rng.random() >= REMEMBERED_SHARE:
+            return asked
+        if rng.random() < DRILL_SHARE:
+            return asked + drill(rng)
+        return asked + batch_loss(model, things.earlier(rng, studio, REMEMBERED, words), device)
 
     costs = [
         term(
-            "vlm-seeing",
-            SEEING,
-            lambda rng: seeing_loss(model, judging.captions(rng, BATCH, icons), device),
+            "vlm-seeing", SEEING, lambda rng: seeing_loss(model, judging.captions(rng, BATCH, icons), device)
         ),
         term("vlm-copying", COPYING, drill),
         term("vlm-judging", JUDGING, lambda rng: judge(rng, (icons,))),
     ]
     save(folder / "vlm", model)
-    drawings = Drawings(draw_bank(folder, device))
+    bank = draw_bank(folder, device)
+    drawings = Drawings(bank)
     costs.append(term("vlm-drawings", DRAWINGS, lambda rng: judge(rng, (drawings, drawings, icons))))
+    save(folder / "vlm", model)
+    copies = Drawings([*bank, *draw_copies(folder, device)])
+    studios = (copies, copies, icons, Styled())
+    model.model.visual.requires_grad_(False)  # it names things already: only how to answer is new
+    costs.append(term("vlm-asking", ASKING, lambda rng: ask(rng, studios, (1, 0, 0, 0))))
+    costs.append(term("vlm-things", THINGS, lambda rng: ask(rng, studios, things.SHARES)))
+    model.model.visual.requires_grad_(True)
+    costs.append(term("vlm-comparing", COMPARING, lambda rng: ask(rng, studios, things.COMPARED_SHARES)))
+    costs.append(term("vlm-both", BOTH, lambda rng: both(rng, studios)))
     save(folder / "vlm", model)
     return together(costs)
 
