@@ -30,7 +30,7 @@ COPYING = Schedule(steps=900, lr=2e-3, seed=4, warmup=100, save_every=450)
 SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
 WORDS = Schedule(steps=600, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.8)
 TRANSLATING = Schedule(steps=1200, lr=3e-3, seed=6, warmup=30, ema=0.99, save_every=100)
-SPEAKING = Schedule(steps=2000, lr=2e-3, seed=7, warmup=50, ema=0.995, save_every=200)
+SPEAKING = Schedule(steps=3600, lr=2e-3, seed=7, warmup=50, ema=0.995, save_every=200)
 LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
 KEPT_SHARE = 0.4  # of the steps with sentences: with some of the other lessons, lest they are forgotten
