@@ -16,7 +16,11 @@ from imgrag.bench.fidelity import cases, rows
 from imgrag.bench.fidelity.rows import BARS, balanced, report, run, share
 from imgrag.bench.fidelity.workbench import Workbench
 from imgrag.engine.pipeline import ImageRAGPipeline
+from imgrag.engine.reading import Reader as Prompts
+from imgrag.engine.reading.vocabulary import load_vocabulary
 from imgrag.errors import LibraryError
+from imgrag.models.checkpoints import PROJECT
+from imgrag.models.profile import load_profile
 from imgrag.models.residency import ModelSpec
 from imgrag.pocket.judge import bundled
 from imgrag.pocket.world import world
@@ -145,12 +149,31 @@ def no_style():
     raise LibraryError("It is not to be had.")
 
 
+class NoNames:
+    """A library without any."""
+
+    def holds(self, name):
+        return False
+
+    def mentions(self, name):
+        return False
+
+    def near(self, name, limit=3):
+        return []
+
+
+def asked(prompt):
+    """What the models get of a prompt."""
+    profile = load_profile("pocket").reading
+    return Prompts(profile, load_vocabulary(PROJECT / profile.vocabulary), NoNames()).read(prompt).prompt
+
+
 def workbench(folder: Path, painter=None, credulous=False, confused=(), style=upside_down, made=None):
     """`made` takes the profile of every pipeline that the bench asks for."""
     every = [*cases.mixed_cases(PROMPTS), *cases.own_cases(PROMPTS, cases.own_pictures(bundled()))]
-    missing = {case.prompt: case.objects[1:] for case in every}
+    missing = {asked(case.prompt): case.objects[1:] for case in every}
     for kind in ("shown", "unseen"):
-        missing |= {case.prompt: case.objects for case in cases.missing_cases(PROMPTS, kind)}
+        missing |= {asked(case.prompt): case.objects for case in cases.missing_cases(PROMPTS, kind)}
     models = {
         "generator": painter or Painter(),
         "vlm": Looker(missing, credulous),

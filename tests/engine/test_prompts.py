@@ -238,7 +238,10 @@ def test_a_prompt_cannot_end_its_quotation() -> None:
 
 def test_references_are_numbered_from_the_second_picture() -> None:
     question = second_verdict_question("a dog", [Introduced("owl"), Introduced("zorblax", 0.56)])
-    assert "Picture 2 shows an owl.\nPicture 3 is the nearest that was found for a zorblax, 56% alike." in question
+    assert (
+        "Picture 2 shows an owl.\nPicture 3 is the nearest that was found for a zorblax, 56% alike."
+        in question
+    )
 
 
 def test_a_thing_is_asked_for_by_itself_with_its_pictures() -> None:

@@ -41,7 +41,7 @@ def test_a_run_goes_through_all_stages_and_keeps_a_record(pipeline: ImageRAGPipe
     events = list(pipeline.stream(Request(PROMPT, seed=3)))
     done = [event.stage for event in events if isinstance(event, StageDone)]
     started = [event.stage for event in events if isinstance(event, StageStarted)]
-    assert started[:2] == done[:2] == ["initial", "verdict"]
+    assert started[:3] == done[:3] == ["reading", "initial", "verdict"]
     assert sum(isinstance(event, Preview) and event.stage == "initial" for event in events) == 16
     run = events[-1].run
     assert isinstance(events[-1], Finished)
@@ -95,7 +95,7 @@ def test_unseen_things_come_with_their_references(pipeline: ImageRAGPipeline, ju
 def test_a_prompt_that_is_drawn_at_once_ends_there(pipeline: ImageRAGPipeline) -> None:
     run = pipeline(Request("a car", seed=1))
     assert run.kept == 0
-    assert [stage.status for stage in run.stages] == ["done", "done", *["skipped"] * 4]
+    assert [stage.status for stage in run.stages] == ["done", "done", "done", *["skipped"] * 4]
 
 
 def test_a_persons_own_picture_under_a_name_of_their_own_is_found(

@@ -303,6 +303,10 @@ def test_it_stops_after_each_step_and_can_be_corrected_there(page, results):
     page.check("#ir-pause input")
     before = set(records(results))
     run(page, PROMPT)
+    page.wait_for_selector('.ir-stage-reading [data-status="done"]')
+    page.wait_for_selector('.ir-stage-initial [data-status="waiting"]')
+    wait_for(page, "paused")
+    page.click("#ir-continue")
     page.wait_for_selector('.ir-stage-initial [data-status="done"]')
     wait_for(page, "paused")
     assert status(page, "verdict") == "waiting"
@@ -364,7 +368,7 @@ def test_nothing_can_be_corrected_while_a_run_is_at_work(page, results):
     run(page, f"{PROMPT} [second_verdict: lingers]")
     page.wait_for_selector('.ir-stage-second_verdict [data-status="running"]')
     enabled = "buttons => buttons.filter(button => !button.disabled).map(button => button.id)"
-    assert page.eval_on_selector_all("[id^=ir-do-]", enabled) == []
+    page.wait_for_function("() => !document.querySelector('[id^=ir-do-]:not(:disabled)')")
     locked = "fields => fields.length > 5 && fields.every(field => field.closest('[inert]'))"
     assert page.eval_on_selector_all(".ir-correct :is(textarea, input)", locked)
     before = set(records(results))
@@ -372,7 +376,7 @@ def test_nothing_can_be_corrected_while_a_run_is_at_work(page, results):
     wait_for(page, "finished")
     page.wait_for_timeout(500)
     assert set(records(results)) == before
-    assert len(page.eval_on_selector_all("[id^=ir-do-]", enabled)) == 13
+    assert len(page.eval_on_selector_all("[id^=ir-do-]", enabled)) == 15
     type_into(page, "#ir-concepts", "owl")
     assert page.input_value("#ir-concepts textarea") == "owl"
 

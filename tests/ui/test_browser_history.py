@@ -263,7 +263,7 @@ def test_a_run_that_a_kill_broke_off_goes_on_to_the_same_result(person, tmp_path
         record = finished(page, results, lambda page: page.click("#ir-continue"))
         assert (record["id"], record["state"]) == (left["id"], "finished")
         assert [stage["name"] for stage in left["stages"]] == ["reading", "initial", *AFTER[:3]]
-        assert record["stages"][:4] == left["stages"]
+        assert record["stages"][: len(left["stages"])] == left["stages"]
         assert record["pixels"] == whole["pixels"]
         assert record["why"] == whole["why"]
         page.reload()

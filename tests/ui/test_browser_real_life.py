@@ -102,7 +102,7 @@ def test_a_reload_in_mid_run_offers_to_go_on(person, url, results):  # noqa: F81
     (left,) = [record for record in records(results).values() if record["state"] == "stopped"]
     assert [stage["name"] for stage in left["stages"]][-1] == "references"
     record = finished(page, results, lambda page: page.click("#ir-continue"))
-    assert (record["id"], record["stages"][:4]) == (left["id"], left["stages"])
+    assert (record["id"], record["stages"][: len(left["stages"])]) == (left["id"], left["stages"])
     page.reload()
     page.wait_for_selector('#ir-strip [data-phase="idle"], #ir-strip .ir-strip')
     page.wait_for_timeout(1000)
