@@ -18,7 +18,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -206,7 +206,7 @@ class PageReader(Reader):
     def read(self, prompt: str, translate: Translate | None = None) -> Reading:
         if translate is not None:
             self.faults.read(prompt)
-            self.faults.meet("reading")
+            _meet(self.faults, "reading", nullcontext())  # no model is at work
         return super().read(PACE.sub("", Faults.MARKS.sub("", prompt)), translate)
 
 

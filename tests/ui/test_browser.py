@@ -302,7 +302,9 @@ def test_panels_do_not_jump_when_they_fill(browser, url, width):
     page.check("#ir-pause input")
     run(page, "quick " + PROMPT)
     wait_for(page, "paused")
-    if width == 360:  # there the first panel, which is filled before all others, has as many lines as it takes
+    if (
+        width == 360
+    ):  # there the first panel, which is filled before all others, has as many lines as it takes
         first = page.evaluate(where, "initial")
     assert page.evaluate(where, "initial") == pytest.approx(first, abs=2)
     page.uncheck("#ir-pause input")
