@@ -305,6 +305,8 @@ def test_panels_do_not_jump_when_they_fill(browser, url, width):
     if (
         width == 360
     ):  # there the first panel, which is filled before all others, has as many lines as it takes
+        page.wait_for_selector(".ir-stage-reading .ir-read")
+        page.wait_for_timeout(500)
         first = page.evaluate(where, "initial")
     assert page.evaluate(where, "initial") == pytest.approx(first, abs=2)
     page.uncheck("#ir-pause input")

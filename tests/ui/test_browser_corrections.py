@@ -367,15 +367,15 @@ def test_nothing_can_be_corrected_while_a_run_is_at_work(page, results):
     finished(page, results, lambda page: page.click("#ir-do-rejudge"))
     run(page, f"{PROMPT} [second_verdict: lingers]")
     page.wait_for_selector('.ir-stage-second_verdict [data-status="running"]')
-    enabled = "buttons => buttons.filter(button => !button.disabled).map(button => button.id)"
+    before = set(records(results))
+    page.click(".ir-other")
     page.wait_for_function("() => !document.querySelector('[id^=ir-do-]:not(:disabled)')")
     locked = "fields => fields.length > 5 && fields.every(field => field.closest('[inert]'))"
     assert page.eval_on_selector_all(".ir-correct :is(textarea, input)", locked)
-    before = set(records(results))
-    page.click(".ir-other")
     wait_for(page, "finished")
     page.wait_for_timeout(500)
     assert set(records(results)) == before
+    enabled = "buttons => buttons.filter(button => !button.disabled).map(button => button.id)"
     assert len(page.eval_on_selector_all("[id^=ir-do-]", enabled)) == 15
     type_into(page, "#ir-concepts", "owl")
     assert page.input_value("#ir-concepts textarea") == "owl"
