@@ -16,6 +16,7 @@ from PIL import Image
 
 from imgrag.engine.context import Context
 from imgrag.engine.prompts import SAME, Introduced, parse_verdict, spelt_as_in, thing_question
+from imgrag.engine.reading.lexicon import is_english
 from imgrag.library import is_literal
 from imgrag.models import Chat, Judge
 from imgrag.runs.decisions import folded
@@ -102,7 +103,8 @@ def sureness_of(
 def introduction(reference: Reference, run: Run, context: Context) -> Introduced:
     """How a reference is shown to the judge: as the thing, or as the nearest picture that there is."""
     by_hand = any(c.stage == "references" and c.what.endswith(reference.concept) for c in run.corrections)
-    called = is_literal(reference.chosen, reference.concept) or reference.chosen.worded >= 1
+    worded = reference.chosen.worded >= 1 and not is_english(reference.concept)
+    called = is_literal(reference.chosen, reference.concept) or worded
     if reference.own or by_hand or called or reference.chosen.score >= context.close:
         return Introduced(reference.concept)
     return Introduced(reference.concept, reference.chosen.score)

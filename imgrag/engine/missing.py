@@ -10,6 +10,7 @@ import simplemma
 from imgrag.engine.context import Context
 from imgrag.engine.judging import ask
 from imgrag.engine.prompts import parse_yes_no, validation_question
+from imgrag.engine.reading.lexicon import is_english
 from imgrag.models import Chat
 from imgrag.runs.decisions import folded
 from imgrag.runs.reading import Sight
@@ -102,12 +103,13 @@ def _rejection(concept: Concept, llm: Chat, run: Run, context: Context) -> str:
     name = concept.name.casefold()
     if name in folded(verdict.seen) and name not in folded(verdict.missing) | folded(_unsure(verdict)):
         return "the image already shows it"
-    if context.library.holds(concept.name) or context.library.mentions(concept.name):
+    library = context.library
+    if library.holds(concept.name) or (not is_english(concept.name) and library.mentions(concept.name)):
         return ""
     vocabulary = context.vocabulary
     if vocabulary is not None and vocabulary.knows(concept.name):
         return ""
-    if vocabulary is not None and not all(simplemma.is_known(word, "en") for word in concept.name.split()):
+    if vocabulary is not None and not is_english(concept.name):
         return UNKNOWN  # a model that never met a word cannot tell whether it is an idea
     possible, _ = ask(llm, validation_question(concept.name), (), parse_yes_no, run, context)
     if possible is False:

@@ -26,6 +26,7 @@ from imgrag.engine.prompts import (
     verdict_question,
 )
 from imgrag.engine.reading.languages import NAMES
+from imgrag.engine.reading.lexicon import is_english
 from imgrag.errors import LibraryError
 from imgrag.library import is_literal
 from imgrag.models import Generator, Guide, OnStep
@@ -240,7 +241,8 @@ def _choose(
     understood = vocabulary is None or vocabulary.speaks(f"{concept.name} {concept.caption}")
     floor = run.settings["similarity_floor"]
     for candidate in rest:
-        called = is_literal(candidate, concept.name) or candidate.worded >= 1
+        worded = candidate.worded >= 1 and not is_english(concept.name)  # of a plain word it says too little
+        called = is_literal(candidate, concept.name) or worded
         if called or (understood and candidate.score >= floor):
             try:
                 image = context.library.open(candidate.file)

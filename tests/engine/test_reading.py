@@ -80,6 +80,9 @@ def read_openly(prompt: str) -> Reading:
         ("a dog AND a cat", "a dog and a cat"),
         ("{dog|cat} and a castle --ar 16:9", "a dog and a castle"),
         ("a drendle and a dog", "a drendle and a dog"),
+        ("a red pencil, a book", "a pencil and a book"),  # a way to draw, and a thing
+        ("a dog in watercolor", "a dog"),
+        ("a hedge-hog and a tool box", "a hedgehog and a toolbox"),
         ("three dogs and two cats", "a dog and a cat"),
         ("a dog, a kangaroo and a castle", "a dog and a castle"),  # what the generator knows goes first
     ],
@@ -96,11 +99,14 @@ def test_what_people_type_becomes_what_the_models_are_asked_for(prompt: str, ask
         ("a \U0001f436", "dog", "emoji", 1),
         ("3 owls", "owl", "name", 3),
         ("a pikachu", "pikachu", "nobody", 1),
+        ("Godzilla", "godzilla", "nobody", 1),  # no gorilla, in the library neither
         ("a beech", "beech", "nobody", 1),  # an English word is no slip, however near a name is
     ],
 )
 def test_a_thing_says_how_it_was_found(prompt: str, name: str, how: str, number: int) -> None:
-    (thing,) = read(prompt).things
+    shelf = Shelf(mentioned="beech")
+    shelf.near = lambda name, limit=3: ["gorilla"]  # type: ignore[method-assign]
+    (thing,) = read(prompt, shelf).things
     assert (thing.name, thing.how, thing.number) == (name, how, number)
     assert bool(thing.known) == (how != "nobody")
 

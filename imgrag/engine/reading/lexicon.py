@@ -64,7 +64,9 @@ class Lexicon:
         """The thing that the models call this, or that it is another word for; in the plural too."""
         if self._vocabulary is None:
             return None
-        for spelling in dict.fromkeys((key(" ".join(words)), key(" ".join(singular(words))))):
+        spellings = [key(" ".join(words)), key(" ".join(singular(words)))]
+        joined = [spelling.replace(" ", "") for spelling in spellings]  # "hedge-hog"
+        for spelling in dict.fromkeys((*spellings, *joined)):
             if spelling in self._vocabulary.names:
                 return self._of_models(self._vocabulary.names[spelling], "name")
             if spelling in self._vocabulary.words:
@@ -77,19 +79,19 @@ class Lexicon:
         return self._library_s(text) if self._library.holds(text) else None
 
     def mentioned(self, words: Sequence[str]) -> Found | None:
-        """What a picture of the library is about, by its name, caption or fields."""
+        """What a picture of the library is about, by its name, caption or fields; a plain word says too little."""
         text = " ".join(words)
-        return self._library_s(text) if self._library.mentions(text) else None
+        return self._library_s(text) if not is_english(text) and self._library.mentions(text) else None
 
     def slipped(self, words: Sequence[str]) -> Found | None:
         """The thing whose name this is but for a letter or two; never where all of it are English words."""
         text = key(" ".join(words))
-        if len(text) < SHORTEST or all(simplemma.is_known(word, "en") for word in words):
+        if len(text) < SHORTEST or is_english(" ".join(words)):
             return None
         near = self._nearest(text)
         if near is not None:
             return self._of_models(near, "slip")
-        owned = self._library.near(text, 1)
+        owned = [name for name in self._library.near(text) if _may_be(text, key(name))]
         return self._library_s(owned[0], "slip") if owned else None
 
     def shown(self, character: str) -> str | None:
@@ -109,16 +111,10 @@ class Lexicon:
         spellings = {**self._vocabulary.words, **self._vocabulary.names}
         most = 1 if len(text) < LONG else 2
         found = process.extract(text, spellings.keys(), scorer=OSA.distance, score_cutoff=most, limit=9)
-        best = [slip for slip in found if self._may_be(text, slip[0], int(slip[1]))]
+        names_only = self._vocabulary.names
+        best = [slip for slip in found if _may_be(text, slip[0]) and (slip[1] < 2 or slip[0] in names_only)]
         names = {spellings[spelling] for spelling, distance, _ in best if distance == best[0][1]}
         return names.pop() if len(names) == 1 else None
-
-    def _may_be(self, text: str, meant: str, slips: int) -> bool:
-        """Whether that many slips are believed: two only in a name, and where the words begin alike."""
-        if slips < 2:
-            return meant[0] == text[0] or len(text) > SHORTEST
-        named = self._vocabulary is not None and meant in self._vocabulary.names
-        return named and JaroWinkler.similarity(text, meant) >= ALIKE
 
     def _library_s(self, name: str, how: How = "name") -> Found:
         return Found(name, how, (*self._models(name), "library"))
@@ -136,6 +132,18 @@ class Lexicon:
             ("judge", self._vocabulary.knows(name)),
         )
         return tuple(knower for knower, knows in known if knows)
+
+
+def is_english(text: str) -> bool:
+    """Whether all words of a text are English, as far as a dictionary tells."""
+    return all(simplemma.is_known(word, "en") for word in text.split())
+
+
+def _may_be(text: str, meant: str) -> bool:
+    """Whether somebody may have meant this: by one slip, or by two where the words begin and go on alike."""
+    if OSA.distance(text, meant) < 2:
+        return meant[:1] == text[:1] or len(text) > SHORTEST
+    return JaroWinkler.similarity(text, meant) >= ALIKE
 
 
 def singular(words: Sequence[str]) -> list[str]:

@@ -18,7 +18,18 @@ from imgrag.engine.reading.syntax import plain
 from imgrag.engine.reading.things import Placed, things_of
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.engine.reading.wording import rationed, worded
-from imgrag.engine.reading.words import CLOSING, GROUND, MANNER, OPENING, PICTURE, PLAIN, QUALITY, STYLE
+from imgrag.engine.reading.words import (
+    CLOSING,
+    DETERMINERS,
+    GROUND,
+    MANNER,
+    OPENING,
+    PICTURE,
+    PLAIN,
+    QUALITY,
+    SAYS_STYLE,
+    STYLE,
+)
 from imgrag.models.profile import ReadingProfile
 from imgrag.runs.reading import LeftOut, Reading, Thing
 from imgrag.texts import clean_line
@@ -185,14 +196,32 @@ class Reader:
         for found in dict.fromkeys(match.group().strip() for match in QUALITY.finditer(rest)):
             told.append(LeftOut(found, "it names nothing to draw"))
         rest = QUALITY.sub(" ", rest)
-        styles = [match.group().strip(" ,;") for match in STYLE.finditer(rest)]
-        rest = STYLE.sub(" , ", rest) if styles else rest
+        styles: list[str] = []
+        rest = STYLE.sub(lambda found: self._without_style(found, styles), rest)
         style = ", ".join(dict.fromkeys(filter(None, (manner, *styles))))
         rest, background = self._ground(rest, told)
         things, unwanted, how = self._things(rest)
         told += how
         told += [LeftOut(name, "it is not to be there; it goes to the negative prompt") for name in unwanted]
         return things, background, style, unwanted
+
+    def _without_style(self, found: re.Match[str], styles: list[str]) -> str:
+        """Nothing in the place of a style, which goes to `styles`; "a pencil" and "a red pencil" are things."""
+        words = found.group().strip(" ,;")
+        before = found.string[: found.start()].rstrip()
+        apart = not before or before[-1] in ",;." or found.group()[0] in ",;"
+        said = bool(SAYS_STYLE.search(words)) or words.split()[0].casefold() in (
+            "in",
+            "as",
+            "with",
+            "by",
+            "after",
+        )
+        thing = Lexicon(self.vocabulary, self.library).named(words.split())
+        if not said and (not apart or thing is not None or words.split()[0].casefold() in DETERMINERS):
+            return found.group()
+        styles.append(words)
+        return " , "
 
     def _ground(self, text: str, told: list[LeftOut]) -> tuple[str, str]:
         """The text without its background, and that; a colour that cannot be drawn is told."""

@@ -88,6 +88,10 @@ _MANNERS = (
     "black\\s*&\\s*white|monochrome|sepia|claymation|origami|stained\\s+glass|mosaic|embroidery|graffiti|doodle|psychedelic|vaporwave"
 )
 MANNER = re.compile(rf"\b(?:{_MANNERS})\b", re.IGNORECASE)
+SAYS_STYLE = re.compile(
+    r"\b(?:styled?|manner|spirit|art|painting|drawing|illustration|render(?:ing)?|sketch|look|aesthetic)\b",
+    re.IGNORECASE,
+)
 PICTURE = re.compile(rf"(?:{KINDS_OF_PICTURE})s?", re.IGNORECASE)
 STYLE = re.compile(
     rf"""(?:[,;\s]*\b(?:in|as|with|drawn\s+(?:in|as)|painted\s+(?:in|as)|done\s+in|made\s+(?:in|of))?\s*
