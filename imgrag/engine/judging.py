@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from PIL import Image
@@ -21,7 +21,7 @@ from imgrag.library import is_literal
 from imgrag.models import Chat, Judge
 from imgrag.runs.decisions import folded
 from imgrag.runs.reading import Sight, Thing
-from imgrag.runs.values import MAX_SEED, Comparison, Reference, Run, Verdict
+from imgrag.runs.values import MAX_SEED, Candidate, Comparison, Reference, Run, Verdict
 
 T = TypeVar("T")
 TEMPERATURES = (0.0, 0.3, 0.7)
@@ -68,12 +68,13 @@ def verdict_on(
     surenesses = dict(
         zip(run.reading.drawn, sureness_of(vlm, images, run.reading.drawn, introduced), strict=True)
     )
-    dubious = _dubious(vlm, images, introduced, context)
-    shown = folded([reference.concept for reference in introduced if reference.alike is None])
-    sights = tuple(
-        _sight(thing, surenesses.get(thing), verdict, thing.name.casefold() in shown, dubious, context)
-        for thing in run.reading.things
+    look = _Look(
+        verdict,
+        shown=folded([reference.concept for reference in introduced if reference.alike is None]),
+        dubious=_dubious(vlm, images, introduced, context),
+        context=context,
     )
+    sights = tuple(look.sight(thing, surenesses.get(thing)) for thing in run.reading.things)
     return with_sights(verdict, sights, closed=context.vocabulary is not None), raw
 
 
@@ -100,11 +101,15 @@ def sureness_of(
     return vlm.sureness([thing_question(thing.name, introduced) for thing in things], images)
 
 
+def is_called(candidate: Candidate, name: str) -> bool:
+    """Whether a picture is called that, or what it is called holds it; of a plain word that says too little."""
+    return is_literal(candidate, name) or (candidate.worded >= 1 and not is_english(name))
+
+
 def introduction(reference: Reference, run: Run, context: Context) -> Introduced:
     """How a reference is shown to the judge: as the thing, or as the nearest picture that there is."""
     by_hand = any(c.stage == "references" and c.what.endswith(reference.concept) for c in run.corrections)
-    worded = reference.chosen.worded >= 1 and not is_english(reference.concept)
-    called = is_literal(reference.chosen, reference.concept) or worded
+    called = is_called(reference.chosen, reference.concept)
     if reference.own or by_hand or called or reference.chosen.score >= context.close:
         return Introduced(reference.concept)
     return Introduced(reference.concept, reference.chosen.score)
@@ -140,53 +145,52 @@ def _dubious(
     }
 
 
-def _sight(
-    thing: Thing,
-    sureness: float | None,
-    verdict: Verdict,
-    shown: bool,
-    dubious: dict[str, float],
-    context: Context,
-) -> Sight:
-    """One thing by what the judge says and by how sure it is. `shown`: it has a picture of it beside the image."""
-    name = thing.name
-    if sureness is None:
-        reason = "it is left out" if thing.known else f'these models do not know "{name}"'
-        return Sight(name, "absent" if thing.known else "not sure", None, reason)
-    missed = name.casefold() in folded(verdict.missing)
-    if sureness <= context.sure_no or (missed and sureness < context.sure_yes):
-        return Sight(name, "absent", sureness)
-    if reason := _doubt(thing, sureness, verdict, shown, dubious, context):
-        return Sight(name, "not sure", sureness, reason)
-    if thing.drawn < thing.number:
-        return Sight(name, "absent", sureness, f"{thing.drawn} is there in place of {thing.number}")
-    return Sight(name, "there", sureness)
+@dataclass(frozen=True)
+class _Look:
+    """What there is to judge each thing by.
 
+    Attributes:
+        shown: concepts, folded, of which a picture is beside the image.
+        dubious: those whose picture is only the nearest, and not found in the image, with how alike it is.
+    """
 
-def _doubt(
-    thing: Thing,
-    sureness: float,
-    verdict: Verdict,
-    shown: bool,
-    dubious: dict[str, float],
-    context: Context,
-) -> str:
-    """Why it cannot be said that a thing is there, "" if it can."""
-    name = thing.name
-    if context.vocabulary is not None and "judge" not in thing.known and not shown:
-        return f'these models do not know "{name}"'
-    if name.casefold() in dubious:
-        return f"the nearest picture, {dubious[name.casefold()]:.0%} alike, is not found in the image"
-    if name.casefold() in folded(verdict.missing):
-        return "the judge says both"
-    if sureness < context.sure_yes:
-        return "the judge is undecided"
-    seen = times_seen(verdict.raw, name)
-    return (
-        ""
-        if thing.drawn == 1 or seen >= thing.drawn
-        else f"{thing.drawn} are asked for; the judge names {seen}"
-    )
+    verdict: Verdict
+    shown: Set[str]
+    dubious: Mapping[str, float]
+    context: Context
+
+    def sight(self, thing: Thing, sureness: float | None) -> Sight:
+        """One thing by what the judge says and by how sure it is; `None`: it was not asked."""
+        name = thing.name
+        if sureness is None:
+            reason = "it is left out" if thing.known else f'these models do not know "{name}"'
+            return Sight(name, "absent" if thing.known else "not sure", None, reason)
+        unsure = sureness < self.context.sure_yes
+        if sureness <= self.context.sure_no or (self._missed(name) and unsure):
+            return Sight(name, "absent", sureness)
+        if reason := self._doubt(thing, unsure):
+            return Sight(name, "not sure", sureness, reason)
+        if thing.drawn < thing.number:
+            return Sight(name, "absent", sureness, f"{thing.drawn} is there in place of {thing.number}")
+        return Sight(name, "there", sureness)
+
+    def _missed(self, name: str) -> bool:
+        return name.casefold() in folded(self.verdict.missing)
+
+    def _doubt(self, thing: Thing, unsure: bool) -> str:
+        """Why it cannot be said that a thing is there, "" if it can."""
+        name, folded_name = thing.name, thing.name.casefold()
+        closed = self.context.vocabulary is not None
+        if closed and "judge" not in thing.known and folded_name not in self.shown:
+            return f'these models do not know "{name}"'
+        if folded_name in self.dubious:
+            return f"the nearest picture, {self.dubious[folded_name]:.0%} alike, is not found in the image"
+        if self._missed(name):
+            return "the judge says both"
+        if unsure:
+            return "the judge is undecided"
+        seen = thing.drawn if thing.drawn == 1 else times_seen(self.verdict.raw, name)
+        return "" if seen >= thing.drawn else f"{thing.drawn} are asked for; the judge names {seen}"
 
 
 def times_seen(reply: str, name: str) -> int:

@@ -10,7 +10,7 @@ import simplemma
 from imgrag.engine.context import Context
 from imgrag.engine.judging import ask
 from imgrag.engine.prompts import parse_yes_no, validation_question
-from imgrag.engine.reading.lexicon import is_english
+from imgrag.engine.reading.lexicon import Lexicon, is_english
 from imgrag.models import Chat
 from imgrag.runs.decisions import folded
 from imgrag.runs.reading import Sight
@@ -103,10 +103,10 @@ def _rejection(concept: Concept, llm: Chat, run: Run, context: Context) -> str:
     name = concept.name.casefold()
     if name in folded(verdict.seen) and name not in folded(verdict.missing) | folded(_unsure(verdict)):
         return "the image already shows it"
-    library = context.library
-    if library.holds(concept.name) or (not is_english(concept.name) and library.mentions(concept.name)):
+    vocabulary, words = context.vocabulary, concept.name.split()
+    lexicon = Lexicon(vocabulary, context.library)
+    if lexicon.owned(words) or lexicon.mentioned(words):
         return ""
-    vocabulary = context.vocabulary
     if vocabulary is not None and vocabulary.knows(concept.name):
         return ""
     if vocabulary is not None and not is_english(concept.name):

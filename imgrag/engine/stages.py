@@ -13,7 +13,7 @@ from dataclasses import replace
 from PIL import Image
 
 from imgrag.engine.context import Context
-from imgrag.engine.judging import ask, compare, introduction, verdict_on
+from imgrag.engine.judging import ask, compare, introduction, is_called, verdict_on
 from imgrag.engine.missing import feedback_of, is_held, left_out_of, once, sift, wanted_of, whole_prompt
 from imgrag.engine.prompts import (
     concepts_question,
@@ -26,9 +26,7 @@ from imgrag.engine.prompts import (
     verdict_question,
 )
 from imgrag.engine.reading.languages import NAMES
-from imgrag.engine.reading.lexicon import is_english
 from imgrag.errors import LibraryError
-from imgrag.library import is_literal
 from imgrag.models import Generator, Guide, OnStep
 from imgrag.runs.decisions import is_open, keep_better
 from imgrag.runs.events import Preview
@@ -241,9 +239,7 @@ def _choose(
     understood = vocabulary is None or vocabulary.speaks(f"{concept.name} {concept.caption}")
     floor = run.settings["similarity_floor"]
     for candidate in rest:
-        worded = candidate.worded >= 1 and not is_english(concept.name)  # of a plain word it says too little
-        called = is_literal(candidate, concept.name) or worded
-        if called or (understood and candidate.score >= floor):
+        if is_called(candidate, concept.name) or (understood and candidate.score >= floor):
             try:
                 image = context.library.open(candidate.file)
             except LibraryError:  # it vanished since it was indexed

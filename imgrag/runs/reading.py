@@ -33,11 +33,6 @@ class Thing:
     how: How = "name"
     known: tuple[Knower, ...] = ()
 
-    @property
-    def judged(self) -> bool:
-        """Whether anybody can tell by its name or its picture whether it is there."""
-        return bool(self.known)
-
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -74,11 +69,6 @@ class Reading:
     def drawn(self) -> tuple[Thing, ...]:
         """The things that the generator is asked for."""
         return tuple(thing for thing in self.things if thing.drawn)
-
-    @property
-    def short(self) -> tuple[Thing, ...]:
-        """The things of which the generator is asked for fewer than the prompt has."""
-        return tuple(thing for thing in self.things if thing.drawn < thing.number)
 
     @property
     def curtailed(self) -> bool:

@@ -158,6 +158,7 @@ class Glossary:
     def _spaced(self, text: str) -> list[tuple[str, bool]]:
         """Word by word; a colour, which stands behind its thing, comes before it."""
         tokens = re.findall(r"[^\W_]+(?:-[^\W_]+)*|[,;+&.]", text)
+        behind = {**self.dialect.colours, **self.dialect.qualities}
         said: list[tuple[str, bool]] = []
         at = 0
         while at < len(tokens):
@@ -165,7 +166,6 @@ class Glossary:
             parts = ((key(" ".join(tokens[at : at + length])), length) for length in lengths)
             word, length = next(((w, n) for w, n in parts if self._placed(w) is not None), (tokens[at], 1))
             placed = self._placed(word)
-            behind = {**self.dialect.colours, **self.dialect.qualities}
             if word in behind and word not in self.words:
                 said.insert(max(0, len(said) - 1), (behind[word], True))
             else:

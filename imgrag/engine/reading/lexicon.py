@@ -94,12 +94,6 @@ class Lexicon:
         owned = [name for name in self._library.near(text) if _may_be(text, key(name))]
         return self._library_s(owned[0], "slip") if owned else None
 
-    def shown(self, character: str) -> str | None:
-        """The name of what an emoji shows, in the models' words if they know it."""
-        return (
-            None if self._vocabulary is None else self._vocabulary.emoji.get(character.replace("\ufe0f", ""))
-        )
-
     def unknown(self, name: str) -> Found:
         """What nobody has a name or a picture for; models without an end to their words may know it all the same."""
         return Found(name, "nobody" if self.closed else "name", () if self.closed else ("generator", "judge"))

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import emoji
-import simplemma
 
 from imgrag.engine.reading.glossary import Said
 from imgrag.engine.reading.languages import LATIN, NAMES, foreign_script, foreign_words
-from imgrag.engine.reading.lexicon import Lexicon, Names
+from imgrag.engine.reading.lexicon import Lexicon, Names, is_english
 from imgrag.engine.reading.phrases import phrases
 from imgrag.engine.reading.spelling import key
 from imgrag.engine.reading.syntax import plain
@@ -31,6 +30,7 @@ from imgrag.engine.reading.words import (
     STYLE,
 )
 from imgrag.models.profile import ReadingProfile
+from imgrag.runs.decisions import listed
 from imgrag.runs.reading import LeftOut, Reading, Thing
 from imgrag.texts import clean_line
 
@@ -88,7 +88,7 @@ class Reader:
             return self._read(bare.text, bare.negative, bare.left_out)
         if self.profile.understands and language not in self._languages:
             told = LeftOut(
-                bare.text, f"these models read {_listed(self._languages)}, and this seems to be {language}"
+                bare.text, f"these models read {listed(self._languages)}, and this seems to be {language}"
             )
             return replace(self._read(bare.text, bare.negative, (*bare.left_out, told)), language=language)
         said = self._glossed(bare.text, language)
@@ -262,7 +262,7 @@ class Reader:
         }:
             told.append(
                 LeftOut(
-                    clean_line(found.group()).strip(" ,;"), f"the grounds are {_listed(grounds)}", seen=True
+                    clean_line(found.group()).strip(" ,;"), f"the grounds are {listed(grounds)}", seen=True
                 )
             )
         return rest, ""
@@ -283,7 +283,7 @@ class Reader:
 def _is_plain(thing: Thing) -> bool:
     """Whether a thing was found by its very name, and all that describes it is English."""
     named = bool(thing.known) and thing.how != "slip"
-    return named and all(simplemma.is_known(word, "en") for word in thing.describing)
+    return named and is_english(" ".join(thing.describing))
 
 
 def _gather(placed: Placed, wanted: dict[str, Thing], shown: set[str]) -> None:
@@ -328,7 +328,3 @@ def _emoji_named(text: str, vocabulary: Vocabulary | None) -> tuple[str, set[str
 def _said(character: str, data: dict[str, str]) -> str:
     """An emoji by its English CLDR name."""
     return f" {data['en'].strip(':').replace('_', ' ')} "
-
-
-def _listed(names: list[str] | tuple[str, ...]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import simplemma
-
-from imgrag.engine.reading.lexicon import Found, Lexicon, is_plural
+from imgrag.engine.reading.lexicon import Found, Lexicon, is_english, is_plural
 from imgrag.engine.reading.phrases import SETTINGS, Phrase, Piece
 from imgrag.runs.reading import LeftOut, Thing
 
@@ -45,7 +43,7 @@ def _around_names(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> 
     behind = [
         piece for piece in pieces[last + 1 :] if piece.low not in AFTER and not piece.low.endswith("ly")
     ]
-    if behind and _are_words(behind):  # "a dog house" is no dog: the last noun says what it is
+    if behind and is_english(_said(behind)):  # "a dog house" is no dog: the last noun says what it is
         yield from _unknown(pieces[: last + 1 + len(behind)], phrase, lexicon)
         return
     if behind:
@@ -74,7 +72,7 @@ def _without_name(
             if found := find(words[start:]):
                 yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase))
                 return
-    if lexicon.closed and phrase.acted and not phrase.determined and _are_words(pieces):
+    if lexicon.closed and phrase.acted and not phrase.determined and is_english(_said(pieces)):
         told.append(
             LeftOut(" ".join(words), "it says how something happens, and these models draw things", seen=True)
         )
@@ -86,8 +84,8 @@ def _unknown(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Itera
     """What nobody knows. Of "a shiny drendle" it is the drendle."""
     words = [piece.text for piece in pieces]
     start = 0
-    if lexicon.closed and not simplemma.is_known(words[-1], "en"):
-        while start < len(words) - 1 and simplemma.is_known(words[start], "en"):
+    if lexicon.closed and not is_english(words[-1]):
+        while start < len(words) - 1 and is_english(words[start]):
             start += 1
     name = " ".join(words[start:])[:LONGEST_NAME].strip()
     setting = lexicon.closed and phrase.relation in SETTINGS
@@ -96,13 +94,12 @@ def _unknown(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Itera
 
 
 def _thing(found: Found, pieces: Sequence[Piece], describing: tuple[str, ...], phrase: Phrase) -> Thing:
-    spelling = " ".join(piece.text for piece in pieces)
+    spelling = _said(pieces)
     same = found.name.casefold() == spelling.casefold()
     several = not same and phrase.number == 0 and is_plural(spelling.split()[-1])
     number = phrase.number or (PLURAL if several else 1)
     return Thing(spelling, found.name, number, number, describing, found.how, found.known)
 
 
-def _are_words(pieces: Sequence[Piece]) -> bool:
-    """Whether all of it is English."""
-    return all(simplemma.is_known(word, "en") for piece in pieces for word in piece.text.split())
+def _said(pieces: Sequence[Piece]) -> str:
+    return " ".join(piece.text for piece in pieces)
