@@ -13,9 +13,11 @@ from imgrag.engine.reading.words import (
     DETERMINERS,
     MEASURES,
     MOST,
+    NOTHING_BUT,
     NUMBERS,
     RELATIONS,
     UNWANTED,
+    UNWANTED_PHRASE,
 )
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
@@ -68,7 +70,8 @@ class Phrase:
 def phrases(text: str, lexicon: Lexicon) -> list[Phrase]:
     """The phrases of a prompt, in order; relations, verbs and what says nothing of things are gone."""
     cutter = _Cutter()
-    for piece in _known(_WORD.findall(text), lexicon):
+    plainly = UNWANTED_PHRASE.sub(" without ", NOTHING_BUT.sub(" , ", text))
+    for piece in _known(_WORD.findall(plainly), lexicon):
         cutter.take(piece)
     return cutter.done()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import emoji
 
 from imgrag.engine.reading.glossary import Said
+from imgrag.engine.reading.grounds import grounded
 from imgrag.engine.reading.languages import LATIN, NAMES, foreign_script, foreign_words
 from imgrag.engine.reading.lexicon import Lexicon, Names, is_english
 from imgrag.engine.reading.phrases import phrases
@@ -20,11 +21,9 @@ from imgrag.engine.reading.wording import rationed, worded
 from imgrag.engine.reading.words import (
     CLOSING,
     DETERMINERS,
-    GROUND,
     MANNER,
     OPENING,
     PICTURE,
-    PLAIN,
     QUALITY,
     SAYS_STYLE,
     STYLE,
@@ -199,7 +198,8 @@ class Reader:
         styles: list[str] = []
         rest = STYLE.sub(lambda found: self._without_style(found, styles), rest)
         style = ", ".join(dict.fromkeys(filter(None, (manner, *styles))))
-        rest, background = self._ground(rest, told)
+        rest, background, how = grounded(rest, self.profile.backgrounds, self.vocabulary is not None)
+        told += how
         things, unwanted, how = self._things(rest)
         told += how
         told += [LeftOut(name, "it is not to be there; it goes to the negative prompt") for name in unwanted]
@@ -222,50 +222,6 @@ class Reader:
             return found.group()
         styles.append(words)
         return " , "
-
-    def _ground(self, text: str, told: list[LeftOut]) -> tuple[str, str]:
-        """The text without its background, and that; a colour that cannot be drawn is told."""
-        grounds = self.profile.backgrounds
-        last = (
-            re.search(rf",?\s+on\s+(?:an?\s+)?(?:{'|'.join(grounds)})\s*$", text, re.IGNORECASE)
-            if grounds
-            else None
-        )
-        found = GROUND.search(text) or last
-        if found is None:
-            return text, ""
-        rest = f"{text[: found.start()]} , {text[found.end() :]}"
-        words = [word for word in re.findall(r"[\w-]+", found.group().casefold()) if word not in PLAIN]
-        if self.vocabulary is None:
-            return rest, " ".join(found.group(1).split()) if found.re is GROUND else ""
-        near = [
-            colour
-            for word in words
-            for colour in grounds
-            if word == colour or (word, colour) == ("grey", "gray")
-        ]
-        if near:
-            return rest, near[0]
-        if set(words) - {
-            "a",
-            "an",
-            "the",
-            "on",
-            "in",
-            "with",
-            "against",
-            "before",
-            "over",
-            "front",
-            "of",
-            "background",
-        }:
-            told.append(
-                LeftOut(
-                    clean_line(found.group()).strip(" ,;"), f"the grounds are {listed(grounds)}", seen=True
-                )
-            )
-        return rest, ""
 
     def _owned_foreign(self, text: str) -> list[str]:
         """Names of the library in other scripts that stand in a text, the longest first."""

@@ -21,15 +21,25 @@ RELATIONS = frozenset(
     """
     and or with on in at under underneath over above below beneath behind beside besides near nearby by between among
     amongst against inside outside within into onto from to of for around across through throughout along alongside upon
-    atop off before after during plus versus vs then while who which that as like left right top bottom front middle
+    atop off but yet before after during plus versus vs then while who which that as like left right top bottom front middle
     center centre side next close together & + /
     """.split()
 )
-UNWANTED = frozenset("without no not minus except excluding".split())
+UNWANTED = frozenset(
+    "without no not minus except excluding lacking nor neither isn't isn\u2019t aren't aren\u2019t".split()
+)
+UNWANTED_PHRASE = re.compile(
+    r"""\b(?:(?:instead|in\s+place|in\s+lieu|free|devoid)\s+of|(?:rather|other)\s+than|(?:apart|aside|free)\s+from|except\s+for
+    |anything\s+but|leav(?:e|ing)\s+out|(?:do\s+not|don['\u2019]?t|never)\s+(?:draw|include|show|add|paint|want|put|use)(?:\s+me)?)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+NOTHING_BUT = re.compile(
+    r"\b(?:nothing|no\s+one|nobody)\s+(?:but|except|other\s+than|else(?:\s+(?:but|than))?)\b", re.IGNORECASE
+)
 BESIDE = frozenset(  # say nothing of what there is
     """
     please thanks thank just only also very really so too here there now today up down away out again maybe perhaps
-    it them they he she we i me you us one's something anything everything thing things stuff
+    it them they he she we i me you us one's something anything everything nothing else thing things stuff
     """.split()
 )
 ACTIONS = frozenset(
@@ -103,11 +113,6 @@ STYLE = re.compile(
         |[\w-]+[\s-]styled?\b(?!\s+\w)
         |(?:photo|photograph|illustration|painting|drawing|sketch|render)(?=\s*(?:[,;.]|$))
     ))""",
-    re.IGNORECASE | re.VERBOSE,
-)
-GROUND = re.compile(
-    r"""(?:[,;\s]*\b(?:on|in|with|against|before|over|in\s+front\s+of)\s+)?(?:(?:an?|the|some)\s+)?
-    ((?:(?!(?:on|in|with|against|before|over|of|an?|the|and|some)\s)[\w-]+\s+){1,4}?)(?:colou?red\s+)?(?:background|backdrop)\b(?:\s+colou?r)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 PLAIN = frozenset(
