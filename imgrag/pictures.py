@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageOps
@@ -109,6 +110,14 @@ def border_colour(image: Image.Image) -> tuple[int, int, int]:
     edge = np.concatenate([np.asarray(image.crop(side)).reshape(-1, 3) for side in sides])
     red, green, blue = (int(value) for value in np.median(edge, axis=0))
     return red, green, blue
+
+
+def columns(image: Image.Image, count: int) -> list[Image.Image]:
+    """An RGB image cut into so many columns, each in the middle of an image of its size, on its own ground."""
+    width, height = image.size
+    edges = [round(width * at / count) for at in range(count + 1)]
+    cut = (image.crop((left, 0, right, height)) for left, right in pairwise(edges))
+    return [_padded(column, width, height) for column in cut]
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:

@@ -22,6 +22,7 @@ from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.models import Guide, OnStep, weighted_sum
 from imgrag.models.profile import load_profile
 from imgrag.models.residency import ModelSpec
+from imgrag.runs.layout import FREE
 
 Pipeline = TypeVar("Pipeline", bound=ImageRAGPipeline)
 COLOURS = {"dog": (160, 110, 60), "owl": (90, 60, 160), "toolbox": (200, 40, 40), "cat": (240, 200, 80)}
@@ -259,13 +260,15 @@ def make_pipeline(
 ) -> Pipeline:
     """The real pipeline, or a kind of it, on the pocket profile's numbers, with a library "pocket" of four tiles.
 
-    It draws as many things as the fake world has; with an open vocabulary it takes prompts as they are.
+    It draws as many things as the fake world has; with an open vocabulary it takes prompts as they are, things anywhere.
     """
     make_library(folder / "libraries" / "pocket", *COLOURS)
     usual = {"roles": cast.specs(), "budget_bytes": 10**12}
     pocket = load_profile("pocket")
     told = {"vocabulary": "", "backgrounds": ()} if open_vocabulary else {}
-    profile = replace(pocket, reading=replace(pocket.reading, most=len(COLOURS), **told))
+    generator = replace(pocket.generator, layout=FREE if open_vocabulary else pocket.generator.layout)
+    reading = replace(pocket.reading, most=len(COLOURS), **told)
+    profile = replace(pocket, reading=reading, generator=generator)
     return kind(
         profile, device="cpu", results=folder / "results", libraries=folder / "libraries",
         cache=folder / "cache", **{**usual, **options},

@@ -16,10 +16,14 @@ from PIL import Image
 
 from imgrag.engine.context import Context
 from imgrag.engine.prompts import SAME, Introduced, parse_verdict, spelt_as_in, thing_question
-from imgrag.engine.reading.lexicon import is_english
+from imgrag.engine.reading.lexicon import is_english, is_plural, singular
+from imgrag.engine.reading.things import PLURAL
+from imgrag.engine.reading.words import DETERMINERS, NUMBERS
 from imgrag.library import is_literal
 from imgrag.models import Chat, Judge
+from imgrag.pictures import columns
 from imgrag.runs.decisions import folded
+from imgrag.runs.layout import FREE
 from imgrag.runs.reading import Sight, Thing
 from imgrag.runs.values import MAX_SEED, Candidate, Comparison, Reference, Run, Verdict
 
@@ -72,6 +76,7 @@ def verdict_on(
         verdict,
         shown=folded([reference.concept for reference in introduced if reference.alike is None]),
         dubious=_dubious(vlm, images, introduced, context),
+        counts=_counts(vlm, images, run.reading.drawn, introduced, context),
         context=context,
     )
     sights = tuple(look.sight(thing, surenesses.get(thing)) for thing in run.reading.things)
@@ -145,6 +150,29 @@ def _dubious(
     }
 
 
+def _counts(
+    vlm: Judge,
+    images: Sequence[Image.Image],
+    things: Sequence[Thing],
+    introduced: Sequence[Introduced],
+    context: Context,
+) -> dict[str, int]:
+    """Of what is to be there more than once, in how many places the judge is sure of it.
+
+    Only for a generator whose things have places of their own: a judge names a thing once however often it
+    sees it, and so each place is looked at by itself.
+    """
+    several = [thing for thing in things if thing.drawn > 1]
+    if context.layout == FREE or not several:
+        return {}
+    places = columns(images[0], sum(thing.drawn for thing in things))
+    looks = [sureness_of(vlm, [place, *images[1:]], several, introduced) for place in places]
+    return {
+        thing.name: sum(sureness >= context.sure_yes for sureness in surenesses)
+        for thing, surenesses in zip(several, zip(*looks, strict=True), strict=True)
+    }
+
+
 @dataclass(frozen=True)
 class _Look:
     """What there is to judge each thing by.
@@ -152,11 +180,13 @@ class _Look:
     Attributes:
         shown: concepts, folded, of which a picture is beside the image.
         dubious: those whose picture is only the nearest, and not found in the image, with how alike it is.
+        counts: of things that are drawn more than once, how often they were seen where that was looked for.
     """
 
     verdict: Verdict
     shown: Set[str]
     dubious: Mapping[str, float]
+    counts: Mapping[str, int]
     context: Context
 
     def sight(self, thing: Thing, sureness: float | None) -> Sight:
@@ -171,7 +201,7 @@ class _Look:
         if reason := self._doubt(thing, unsure):
             return Sight(name, "not sure", sureness, reason)
         if thing.drawn < thing.number:
-            return Sight(name, "absent", sureness, f"{thing.drawn} is there in place of {thing.number}")
+            return Sight(name, "absent", sureness, f"{thing.drawn} drawn for {thing.number}")
         return Sight(name, "there", sureness)
 
     def _missed(self, name: str) -> bool:
@@ -189,14 +219,22 @@ class _Look:
             return "the judge says both"
         if unsure:
             return "the judge is undecided"
-        seen = thing.drawn if thing.drawn == 1 else times_seen(self.verdict.raw, name)
-        return "" if seen >= thing.drawn else f"{thing.drawn} are asked for; the judge names {seen}"
+        seen = 1 if thing.drawn == 1 else self.counts.get(name, times_seen(self.verdict.raw, name))
+        return "" if seen >= thing.drawn else f"{thing.drawn} are asked for; the judge sees {seen}"
 
 
 def times_seen(reply: str, name: str) -> int:
-    """How often a verdict's reply lists a thing among what it sees."""
+    """How many of a thing a verdict's reply lists among what it sees: "a dog, two dogs" are three."""
     line = re.search(r"seen\s*:\s*(.*)", reply, re.IGNORECASE)
-    seen = re.split(r"\s*,\s*|\s+and\s+", line.group(1)) if line else []
-    return sum(
-        re.sub(r"^(?:an?|the)\s+", "", item.strip(" .").casefold()) == name.casefold() for item in seen
-    )
+    items = re.split(r"\s*,\s*|\s+and\s+", line.group(1)) if line else []
+    return sum(_number_of(item.strip(" .").casefold().split(), name) for item in items)
+
+
+def _number_of(words: Sequence[str], name: str) -> int:
+    """How many of a thing these words are; a plural without a number is taken for two."""
+    first, *rest = words or [""]
+    number = NUMBERS.get(first, int(first) if first.isdecimal() and len(first) < 3 else 0)
+    thing = rest if number or first in DETERMINERS else words
+    if singular(thing) != singular(name.casefold().split()):
+        return 0
+    return number or (PLURAL if is_plural(thing[-1]) else 1)

@@ -12,7 +12,18 @@ from PIL import Image
 from imgrag.engine.judging import times_seen
 from imgrag.runs.reading import Sight
 from imgrag.runs.values import Request, Run
-from tests.fakes import SAME, SURE_NO, SURE_YES, Cast, FakeChat, make_library, make_pipeline, thing_in, tile
+from tests.fakes import (
+    SAME,
+    SURE_NO,
+    SURE_YES,
+    Cast,
+    FakeChat,
+    ShyJudge,
+    make_library,
+    make_pipeline,
+    thing_in,
+    tile,
+)
 
 
 class Told(FakeChat):
@@ -70,16 +81,30 @@ def test_a_word_that_nobody_knows_is_not_sure_at_best(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_absent_and_not_looked_up(tmp_path: Path) -> None:
     run = judged(tmp_path, "five dogs and an owl", FakeChat(f"Seen: dog, dog, dog, owl{ALL[14:]}"))
-    assert sight(run, "dog").outcome == "absent" and "in place of 5" in sight(run, "dog").reason
+    assert sight(run, "dog").outcome == "absent" and "drawn for 5" in sight(run, "dog").reason
     assert run.round.concepts == () and "dog" in run.why
 
 
-def test_two_of_a_thing_have_to_be_seen_twice(tmp_path: Path) -> None:
-    once = judged(tmp_path / "1", "two dogs", FakeChat("Seen: dog\nMatches: yes\nMissing: none"))
-    assert sight(once, "dog").outcome == "not sure"
-    twice = judged(tmp_path / "2", "two dogs", FakeChat("Seen: dog, dog\nMatches: yes\nMissing: none"))
-    assert sight(twice, "dog").outcome == "there"
+def test_two_of_a_thing_have_to_be_named_twice(tmp_path: Path) -> None:
+    for reply, outcome in (("dog", "not sure"), ("dog, dog", "there")):
+        vlm = FakeChat(f"Seen: {reply}\nMatches: yes\nMissing: none")
+        pipeline = make_pipeline(tmp_path / outcome, Cast(vlm=vlm), open_vocabulary=True)
+        assert sight(pipeline(Request("two dogs", steps=1)), "dogs").outcome == outcome
     assert times_seen("Seen: hot dog, a dog", "dog") == 1 and times_seen("nothing", "dog") == 0
+    assert (
+        times_seen("Seen: a dog, three dogs and 2 cats.", "dogs") == 4
+        and times_seen("Seen: dogs", "dog") == 2
+    )
+
+
+def test_where_things_have_places_each_place_is_looked_at(tmp_path: Path) -> None:
+    words = "Seen: dog, dog\nMatches: yes\nMissing: none"
+    one = sight(
+        judged(tmp_path / "1", "two dogs", ShyJudge(words)), "dog"
+    )  # the picture has one, at the left
+    assert one.outcome == "not sure" and "sees 1" in one.reason
+    both = judged(tmp_path / "2", "two dogs", FakeChat("Seen: dog\nMatches: yes\nMissing: none"))
+    assert sight(both, "dog").outcome == "there"
 
 
 def test_every_thing_is_asked_about_once_an_image(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from imgrag.library.intake.pictures import read_picture
 from imgrag.models.clip import Cropped, import_clip
-from imgrag.pictures import bounded, opaque, slimmest, square_reference
+from imgrag.pictures import bounded, columns, opaque, slimmest, square_reference
 
 SIDE = 16
 PREPROCESS = import_clip().clip._transform(SIDE)  # what `clip.load` returns with a model
@@ -131,3 +131,12 @@ def test_no_side_of_what_a_vlm_sees_is_nothing(low: int, high: int, size: tuple[
 
     width, height = bounded(Image.new("RGB", size), math.isqrt(high), slimmest(high, 28)).size
     assert min(smart_resize(height, width, 28, low, high)) >= 28
+
+
+def test_columns_stand_in_the_middle_of_their_own_ground() -> None:
+    image = Image.new("RGB", (64, 64), "white")
+    image.paste((255, 0, 0), (8, 16, 24, 48))
+    left, right = columns(image, 2)
+    assert left.size == right.size == (64, 64)
+    assert left.getpixel((32, 32)) == (255, 0, 0) and left.getpixel((2, 2)) == (255, 255, 255)
+    assert right.getcolors() == [(64 * 64, (255, 255, 255))]
