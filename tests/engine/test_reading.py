@@ -252,3 +252,8 @@ def test_syntax_that_is_none_stays() -> None:
 def test_a_vocabulary_that_is_none_is_a_sentence(tmp_path) -> None:
     with pytest.raises(ProfileError, match="vocabulary"):
         load_vocabulary(tmp_path / "none.json")
+
+
+def test_a_slip_that_a_library_finds_as_a_form_of_a_word_stays_a_slip() -> None:
+    assert read("a hedgehoge", Shelf(mentioned="hedgehoge")).prompt == "a hedgehog"
+    assert read("a zorblaxe", Shelf(mentioned="zorblaxe")).prompt == "a zorblaxe"

@@ -12,6 +12,7 @@ from rapidfuzz.distance import OSA, JaroWinkler
 
 from imgrag.engine.reading.spelling import key
 from imgrag.engine.reading.vocabulary import Vocabulary
+from imgrag.library.search.words import stem
 from imgrag.runs.reading import How, Knower
 
 SHORTEST = 4  # letters of a word that may have a slip in it
@@ -81,7 +82,9 @@ class Lexicon:
     def mentioned(self, words: Sequence[str]) -> Found | None:
         """What a picture of the library is about, by its name, caption or fields; a plain word says too little."""
         text = " ".join(words)
-        return self._library_s(text) if not is_english(text) and self._library.mentions(text) else None
+        if is_english(text) or self._is_a_form(text):
+            return None
+        return self._library_s(text) if self._library.mentions(text) else None
 
     def slipped(self, words: Sequence[str]) -> Found | None:
         """The thing whose name this is but for a letter or two; never where all of it are English words."""
@@ -109,6 +112,11 @@ class Lexicon:
         best = [slip for slip in found if _may_be(text, slip[0]) and (slip[1] < 2 or slip[0] in names_only)]
         names = {spellings[spelling] for spelling, distance, _ in best if distance == best[0][1]}
         return names.pop() if len(names) == 1 else None
+
+    def _is_a_form(self, text: str) -> bool:
+        """Whether a library finds it only as a form of a name that the models know: "penguine" by "penguin"."""
+        near = self._nearest(key(text))
+        return near is not None and list(map(stem, key(near).split())) == list(map(stem, key(text).split()))
 
     def _library_s(self, name: str, how: How = "name") -> Found:
         return Found(name, how, (*self._models(name), "library"))
