@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import simplemma
@@ -38,11 +38,12 @@ class Names(Protocol):
 
 @dataclass(frozen=True)
 class Found:
-    """A name, how it was found, and who knows it."""
+    """A name, how it was found, and who knows it; `several` where it was the plural that was said."""
 
     name: str
     how: How
     known: tuple[Knower, ...]
+    several: bool = False
 
 
 class Lexicon:
@@ -69,15 +70,20 @@ class Lexicon:
         joined = [spelling.replace(" ", "") for spelling in spellings]  # "hedge-hog"
         for spelling in dict.fromkeys((*spellings, *joined)):
             if spelling in self._vocabulary.names:
-                return self._of_models(self._vocabulary.names[spelling], "name")
-            if spelling in self._vocabulary.words:
-                return self._of_models(self._vocabulary.words[spelling], "synonym")
+                found = self._of_models(self._vocabulary.names[spelling], "name")
+            elif spelling in self._vocabulary.words:
+                found = self._of_models(self._vocabulary.words[spelling], "synonym")
+            else:
+                continue
+            return replace(found, several=spelling not in _alike(spellings[0]))
         return None
 
     def owned(self, words: Sequence[str]) -> Found | None:
         """The picture of the library that is called this."""
-        text = " ".join(words)
-        return self._library_s(text) if self._library.holds(text) else None
+        for text in dict.fromkeys((" ".join(words), " ".join(singular(words)))):
+            if self._library.holds(text):
+                return replace(self._library_s(text), several=text != " ".join(words))
+        return None
 
     def mentioned(self, words: Sequence[str]) -> Found | None:
         """What a picture of the library is about, by its name, caption or fields; a plain word says too little."""
@@ -134,6 +140,11 @@ class Lexicon:
             ("judge", self._vocabulary.knows(name)),
         )
         return tuple(knower for knower, knows in known if knows)
+
+
+def _alike(spelling: str) -> tuple[str, str]:
+    """A spelling, and that in one word."""
+    return spelling, spelling.replace(" ", "")
 
 
 def is_english(text: str) -> bool:

@@ -6,21 +6,28 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from imgrag.engine.reading.lexicon import Found, Lexicon, is_action
+import simplemma
+
+from imgrag.engine.reading.lexicon import Found, Lexicon, is_action, is_english, singular
 from imgrag.engine.reading.words import (
     ACTIONS,
     BESIDE,
+    BESIDE_EACH_OTHER,
     DETERMINERS,
     MEASURES,
     MOST,
+    NOT_ONE,
     NOTHING_BUT,
     NUMBERS,
+    PARTS,
     RELATIONS,
+    SUBJECTS,
     UNWANTED,
     UNWANTED_PHRASE,
+    VERBS_TOO,
 )
 
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
+_WORD = re.compile(r"\d+[.,]\d+|[^\W_]+(?:['\u2019][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
 _BREAK = re.compile(r"[^\w&+/]")
 LONGEST = 6  # words of a name
 SETTINGS = frozenset(
@@ -52,6 +59,7 @@ class Phrase:
         unwanted: whether it says what shall not be there.
         acted: whether a verb stands right before it.
         choice: whether it stands behind an "or".
+        link: the words between the thing before it and this one, as far as they say more than that both are there.
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -61,6 +69,7 @@ class Phrase:
     unwanted: bool = False
     acted: bool = False
     choice: bool = False
+    link: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -68,8 +77,8 @@ class Phrase:
 
 
 def phrases(text: str, lexicon: Lexicon) -> list[Phrase]:
-    """The phrases of a prompt, in order; relations, verbs and what says nothing of things are gone."""
-    cutter = _Cutter()
+    """The phrases of a prompt, in order; relations and verbs are their links, the last one's a phrase by itself."""
+    cutter = _Cutter(lexicon.closed)
     plainly = UNWANTED_PHRASE.sub(" without ", NOTHING_BUT.sub(" , ", text))
     for piece in _known(_WORD.findall(plainly), lexicon):
         cutter.take(piece)
@@ -102,60 +111,118 @@ def _says_nothing(word: str) -> bool:
 
 @dataclass
 class _Cutter:
-    """Takes the pieces of a prompt one after the other."""
+    """Takes the pieces of a prompt one after the other; `closed` is whether what models know has an end."""
 
+    closed: bool
     phrase: Phrase = field(default_factory=Phrase)
     cut: list[Phrase] = field(default_factory=list)
+    linking: list[str] = field(default_factory=list)
+    behind_subject: bool = False
+    lapses: bool = False  # an "and" behind "no cheese": with an article it begins what is wanted
 
     def take(self, piece: Piece) -> None:
-        if piece.found is not None:
+        subject, self.behind_subject = self.behind_subject, False
+        if (subject and self._may_be_verb(piece)) or self._is_verb_form(piece):
+            self._act(piece)
+        elif piece.found is not None:
             self._add(piece)
         elif _BREAK.fullmatch(piece.text):
             self._end(Phrase())
-        elif piece.low in UNWANTED:
+            self.linking.clear()
+        elif piece.low in UNWANTED or piece.low in NOT_ONE:
             self._end(Phrase(unwanted=True))
         elif (number := _number(piece.low)) and not (piece.low == "one" and self.phrase.pieces):
-            self._count(number)
+            self._determine(number)
         elif piece.low in DETERMINERS:
             self._determine()
         elif piece.low == "of" and self._is_measure():
             self.phrase = replace(self.phrase, pieces=())
         elif piece.low in RELATIONS:
-            same = piece.low in ("and", "or", "&", "+") and self.phrase.unwanted
-            choice = piece.low == "or" and not same and bool(self.phrase.pieces)
-            self._end(Phrase(relation=piece.low, unwanted=same, choice=choice))
+            self._relate(piece)
         elif is_action(piece.low, ACTIONS) and not self._describes_next():
-            self._end(Phrase(relation=self.phrase.relation, acted=True))
+            self._act(piece)
         elif piece.low not in BESIDE:
             self._add(piece)
+        else:
+            self.behind_subject = piece.low.replace("\u2019", "'") in SUBJECTS
 
     def done(self) -> list[Phrase]:
         self._end(Phrase())
-        return self.cut
+        return [*self.cut, Phrase(link=self._link())]
 
     def _add(self, piece: Piece) -> None:
-        self.phrase = replace(self.phrase, pieces=(*self.phrase.pieces, piece))
+        link = self.phrase.link if self.phrase.pieces else (*self.phrase.link, *self._link())
+        self.phrase = replace(self.phrase, pieces=(*self.phrase.pieces, piece), link=link)
 
-    def _determine(self) -> None:
-        if self.phrase.pieces:
-            self._end(Phrase(unwanted=False))
-        self.phrase = replace(self.phrase, determined=True)
+    def _link(self) -> tuple[str, ...]:
+        """What was said since the last thing, if it says how things are; that is taken."""
+        words = tuple(self.linking) if self.cut else ()
+        self.linking.clear()
+        return words if any(_tells(word) for word in words) else ()
 
-    def _count(self, number: int) -> None:
-        if self.phrase.pieces:
+    def _act(self, piece: Piece) -> None:
+        self._end(Phrase(relation=self.phrase.relation, acted=True))
+        self.linking.append(piece.text)
+
+    def _relate(self, piece: Piece) -> None:
+        same = piece.low in ("and", "or", "&", "+") and self.phrase.unwanted
+        choice = piece.low == "or" and not same and bool(self.phrase.pieces)
+        lapses = same and piece.low != "or" and not self.phrase.determined
+        self._end(Phrase(relation=piece.low, unwanted=same, choice=choice))
+        self.lapses = lapses
+        self.linking.append(piece.text)
+
+    def _determine(self, number: int = 0) -> None:
+        if self._is_verb_at_the_beginning():
+            self.linking.append(self.phrase.pieces[0].text)
+            self.phrase = replace(self.phrase, pieces=(), acted=True)
+        elif self.phrase.pieces and not all(piece.low in PARTS for piece in self.phrase.pieces):
             self._end(Phrase())
-        self.phrase = replace(self.phrase, number=number, determined=True)
+        unwanted = self.phrase.unwanted and not self.lapses
+        self.phrase = replace(
+            self.phrase, number=number or self.phrase.number, determined=True, unwanted=unwanted
+        )
 
     def _is_measure(self) -> bool:
-        """Whether what stands before "of" only says how much: "a bunch of grapes"."""
+        """Whether what stands before "of" only says how much, "a bunch of grapes", or is nothing that is drawn."""
         words = [piece.low for piece in self.phrase.pieces]
-        return not words or (self.phrase.pieces[-1].found is None and words[-1].rstrip("s") in MEASURES)
+        if not words or (self.phrase.pieces[-1].found is None and singular(words)[-1] in MEASURES):
+            return True
+        if (
+            not self.closed
+            or any(piece.found for piece in self.phrase.pieces)
+            or not is_english(" ".join(words))
+        ):
+            return False
+        self.linking += [*self.phrase.words, "of"]
+        return True
 
     def _describes_next(self) -> bool:
         """A participle right behind an article describes what follows: "a sleeping cat"."""
         return self.phrase.determined and not self.phrase.pieces
 
+    def _may_be_verb(self, piece: Piece) -> bool:
+        """Whether a word right behind "I" is one: of the words that are known, only those that are verbs too."""
+        if piece.found is not None:
+            return singular([piece.low])[-1] in VERBS_TOO
+        return is_english(piece.low) and not _says_nothing(piece.low) and piece.low not in UNWANTED | BESIDE
+
+    def _is_verb_form(self, piece: Piece) -> bool:
+        """ "an owl watches": behind a thing that is one, the plural of a thing that is a verb too."""
+        return (
+            piece.found is not None and piece.low in {f"{verb}{end}" for verb in VERBS_TOO for end in ("s", "es")} | {"flies"}
+            and self.phrase.determined and any(before.found for before in self.phrase.pieces)
+        )  # fmt: skip
+
+    def _is_verb_at_the_beginning(self) -> bool:
+        """ "watch a train", without an article of its own."""
+        return (
+            len(self.phrase.pieces) == 1 and not self.cut and not self.phrase.determined
+            and not self.phrase.relation and self.phrase.pieces[0].low in VERBS_TOO
+        )  # fmt: skip
+
     def _end(self, following: Phrase) -> None:
+        self.lapses = False
         if self.phrase.pieces:
             self.cut.append(self.phrase)
         elif self.phrase.relation and not following.relation:
@@ -163,8 +230,14 @@ class _Cutter:
         self.phrase = following
 
 
+def _tells(word: str) -> bool:
+    """Whether a word between two things says more than that both are there."""
+    low = word.casefold()
+    return low not in BESIDE_EACH_OTHER and simplemma.lemmatize(low, "en") not in BESIDE_EACH_OTHER
+
+
 def _number(word: str) -> int:
-    """How many a word says, 0 if it says no number."""
-    if word.isascii() and word.isdigit() and len(word) <= 2:
-        return min(int(word), MOST)
+    """How many a word says, 0 if it says no number; "2.5" and "2x" are two."""
+    if found := re.fullmatch(r"([0-9]{1,3})(?:[.,][0-9]+)?x?", word):
+        return min(max(1, int(found.group(1))), MOST)
     return NUMBERS.get(word, 0)

@@ -178,6 +178,8 @@ class Reader:
         wanted: dict[str, Thing] = {}
         unwanted = []
         for phrase in phrases(words, lexicon):
+            if phrase.link and lexicon.closed:
+                told.append(LeftOut(" ".join(phrase.link), "only the things themselves are drawn", seen=True))
             if PICTURE.fullmatch(" ".join(phrase.words)) and not any(piece.found for piece in phrase.pieces):
                 continue
             for placed in things_of(phrase, lexicon, told):

@@ -72,6 +72,9 @@ def _without_name(
             if found := find(words[start:]):
                 yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase))
                 return
+    if lexicon.closed and phrase.relation == "for" and is_english(_said(pieces).replace("'s", "")):
+        told.append(LeftOut(_said(pieces), "it says what the image is for"))
+        return
     if lexicon.closed and phrase.acted and not phrase.determined and is_english(_said(pieces)):
         told.append(
             LeftOut(" ".join(words), "it says how something happens, and these models draw things", seen=True)
@@ -95,9 +98,8 @@ def _unknown(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Itera
 
 def _thing(found: Found, pieces: Sequence[Piece], describing: tuple[str, ...], phrase: Phrase) -> Thing:
     spelling = _said(pieces)
-    same = found.name.casefold() == spelling.casefold()
-    several = not same and phrase.number == 0 and is_plural(spelling.split()[-1])
-    number = phrase.number or (PLURAL if several else 1)
+    slipped = found.how == "slip" and is_plural(spelling.split()[-1])
+    number = phrase.number or (PLURAL if found.several or slipped else 1)
     return Thing(spelling, found.name, number, number, describing, found.how, found.known)
 
 

@@ -40,8 +40,32 @@ BESIDE = frozenset(  # say nothing of what there is
     """
     please thanks thank just only also very really so too here there now today up down away out again maybe perhaps
     it them they he she we i me you us one's something anything everything nothing else thing things stuff
+    much more most less least enough quite rather pretty almost nearly even still already always never ever often
+    sometimes soon later once twice ago yesterday tomorrow tonight asap if when where why how what because though although
+    unless until since whether instead anyway etc ok okay yes hello hi hey dear lol omg wow oops
+    i'm i'd i've i'll it's that's there's here's what's let's we're they're you're he's she's who's
     """.split()
 )
+SUBJECTS = frozenset("i you we they he she it who i've we've they've you've i'd we'd i'll we'll".split())
+"""What stands right behind one of these is a verb, whatever else it may be: "I watch a train"."""
+VERBS_TOO = frozenset(
+    """
+    watch fly fish duck park ring drum shower bow bear seal train box can pin nail hammer brush comb iron paddle ski surf
+    skate dress ship book plant water fire rock roll swallow milk bat ram hand eye face light flag drink cook ride kiss fan
+    gift present drill saw axe lock mail phone squash star rose tie snow rain cloud bridge tent bomb dart knife
+    """.split()
+)
+"""Names of things that are verbs as well."""
+PARTS = frozenset("half quarter third".split())
+NOT_ONE = frozenset("zero 0".split())
+BESIDE_EACH_OTHER = frozenset(
+    """
+    and or with next to beside besides near nearby by & + / plus together as like which who that then versus vs while at
+    side along alongside around between among of
+    be have see show contain feature include depict appear place put set locate position arrange bring add
+    """.split()
+)
+"""Between two things these say no more than that both are there, as lemmas."""
 ACTIONS = frozenset(
     """
     be have do sit stand eat play wear hold ride lie look run jump fly swim drive read watch chase carry drink sleep walk
