@@ -24,7 +24,7 @@ from imgrag.models import Chat, Judge
 from imgrag.pictures import columns
 from imgrag.runs.decisions import folded
 from imgrag.runs.layout import FREE
-from imgrag.runs.reading import Sight, Thing
+from imgrag.runs.reading import Reading, Sight, Thing
 from imgrag.runs.values import MAX_SEED, Candidate, Comparison, Reference, Run, Verdict
 
 T = TypeVar("T")
@@ -67,8 +67,12 @@ def verdict_on(
         return None, raw
     missing = tuple(spelt_as_in(run.prompt, name) for name in verdict.missing)
     verdict = replace(verdict, missing=missing)
-    if run.reading is None or not run.reading.things:
+    if run.reading is None:
         return verdict, raw
+    unwanted = _unwanted(vlm, images, run.reading, context)
+    if not run.reading.things:
+        matches = verdict.matches and context.vocabulary is None
+        return replace(verdict, matches=matches, sights=unwanted), raw
     surenesses = dict(
         zip(run.reading.drawn, sureness_of(vlm, images, run.reading.drawn, introduced), strict=True)
     )
@@ -80,7 +84,7 @@ def verdict_on(
         context=context,
     )
     sights = tuple(look.sight(thing, surenesses.get(thing)) for thing in run.reading.things)
-    return with_sights(verdict, sights, closed=context.vocabulary is not None), raw
+    return with_sights(verdict, (*sights, *unwanted), closed=context.vocabulary is not None), raw
 
 
 def with_sights(verdict: Verdict, sights: Sequence[Sight], closed: bool) -> Verdict:
@@ -148,6 +152,21 @@ def _dubious(
         for reference, picture in nearest
         if vlm.sureness([SAME], [images[0], picture])[0] < context.sure_yes
     }
+
+
+def _unwanted(
+    vlm: Judge, images: Sequence[Image.Image], reading: Reading, context: Context
+) -> tuple[Sight, ...]:
+    """What is there for sure, of the known things that the prompt does not want."""
+    if context.vocabulary is None:
+        return ()
+    names = [name for name in reading.negative.split(", ") if context.vocabulary.knows(name)]
+    surenesses = sureness_of(vlm, images, [Thing(name, name) for name in names], ()) if names else []
+    return tuple(
+        Sight(f"no {name}", "not sure", None, "the judge sees it")
+        for name, sureness in zip(names, surenesses, strict=True)
+        if sureness >= context.sure_yes
+    )
 
 
 def _counts(

@@ -10,7 +10,7 @@ import simplemma
 from imgrag.engine.context import Context
 from imgrag.engine.judging import ask
 from imgrag.engine.prompts import parse_yes_no, validation_question
-from imgrag.engine.reading.lexicon import Lexicon, is_english
+from imgrag.engine.reading.lexicon import Lexicon
 from imgrag.models import Chat
 from imgrag.runs.decisions import folded
 from imgrag.runs.reading import Sight
@@ -109,12 +109,10 @@ def _rejection(concept: Concept, llm: Chat, run: Run, context: Context) -> str:
         return ""
     if vocabulary is not None and vocabulary.knows(concept.name):
         return ""
-    if vocabulary is not None and not is_english(concept.name):
+    if vocabulary is not None:
         return UNKNOWN  # a model that never met a word cannot tell whether it is an idea
     possible, _ = ask(llm, validation_question(concept.name), (), parse_yes_no, run, context)
-    if possible is False:
-        return "no picture can show it"
-    return UNKNOWN if vocabulary is not None else ""
+    return "no picture can show it" if possible is False else ""
 
 
 def _unsure(verdict: Verdict) -> list[str]:

@@ -30,7 +30,7 @@ from imgrag.errors import LibraryError
 from imgrag.models import Generator, Guide, OnStep
 from imgrag.runs.decisions import is_open, keep_better
 from imgrag.runs.events import Preview
-from imgrag.runs.layout import placed
+from imgrag.runs.layout import placed, regions_of
 from imgrag.runs.values import (
     Candidate,
     Concept,
@@ -100,7 +100,8 @@ def extract(run: Run, context: Context) -> Run:
     verdict = run.round.verdict
     assert verdict is not None
     wanted = wanted_of(verdict, run)
-    if verdict.sights and not wanted and context.vocabulary is not None:
+    told = run.reading is not None and (verdict.readable or not run.reading.things)
+    if told and not wanted and context.vocabulary is not None:
         return run.with_round(concepts=(), rejected=tuple(left_out_of(verdict.sights)))
     prompt, limit = run.prompt, run.settings["max_concepts"]
     question = concepts_question(prompt, feedback_of(verdict, wanted), limit)
@@ -190,7 +191,11 @@ def _draw(
         seed=settings["seed"],
         steps=settings["steps"],
         guidance_scale=settings["guidance_scale"],
-        guides=[Guide(r.picture, scale * r.weight, r.region) for r in references],
+        guides=[
+            Guide(r.picture, scale * r.weight, region)
+            for r in references
+            for region in regions_of(r, run, context.layout)
+        ],
         guided_share=settings["guided_share"],
         on_step=_previews(stage, len(run.rounds), context),
     )

@@ -30,6 +30,19 @@ def placed(references: Sequence[Reference], run: Run, layout: str) -> tuple[Refe
     return tuple(_placed(reference, order) for reference in references)
 
 
+def regions_of(reference: Reference, run: Run, layout: str) -> tuple[Box, ...]:
+    """Where a reference guides: its own region, or each place of a thing that is drawn more than once."""
+    things = run.reading.drawn if run.reading is not None else ()
+    places = [thing.name.casefold() for thing in things for _ in range(thing.drawn)]
+    name = reference.concept.casefold()
+    if layout == FREE or reference.region != WHOLE or places.count(name) < 2:
+        return (reference.region,)
+    share = 1 / len(places)
+    return tuple(
+        Box(left=at * share, right=(at + 1) * share) for at, place in enumerate(places) if place == name
+    )
+
+
 def _order(prompt: str, names: Sequence[str]) -> list[str]:
     """The names that the prompt holds as words, each once, from left to right."""
     text, places = prompt.casefold(), {}

@@ -89,7 +89,7 @@ def test_two_of_a_thing_have_to_be_named_twice(tmp_path: Path) -> None:
     for reply, outcome in (("dog", "not sure"), ("dog, dog", "there")):
         vlm = FakeChat(f"Seen: {reply}\nMatches: yes\nMissing: none")
         pipeline = make_pipeline(tmp_path / outcome, Cast(vlm=vlm), open_vocabulary=True)
-        assert sight(pipeline(Request("two dogs", steps=1)), "dogs").outcome == outcome
+        assert sight(pipeline(Request("two dogs", steps=1)), "dog").outcome == outcome
     assert times_seen("Seen: hot dog, a dog", "dog") == 1 and times_seen("nothing", "dog") == 0
     assert (
         times_seen("Seen: a dog, three dogs and 2 cats.", "dogs") == 4

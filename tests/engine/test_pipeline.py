@@ -98,12 +98,18 @@ def test_a_match_ends_the_run(tmp_path: Path) -> None:
     assert cast.loads == {"generator": 1, "vlm": 1}
 
 
-def test_an_idea_is_not_looked_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("open_vocabulary", "reason"),
+    [(True, "no picture can show it"), (False, "neither these models nor the library know the word")],
+)
+def test_an_idea_is_not_looked_up(tmp_path: Path, open_vocabulary: bool, reason: str) -> None:
+    """Models whose words have an end cannot tell an idea from a thing they never met."""
     cast = Cast(vlm=FakeChat("Seen: dog\nMatches: no\nMissing: idea"))
-    run = make_pipeline(tmp_path, cast)(Request("a dog and an idea", steps=2))
+    pipeline = make_pipeline(tmp_path, cast, open_vocabulary=open_vocabulary)
+    run = pipeline(Request("a dog and an idea", steps=2))
     assert statuses(run)["references"] == "skipped"
-    assert [(r.name, r.reason) for r in run.round.rejected] == [("idea", "no picture can show it")]
-    assert run.round.concepts == () and "no picture can show it" in run.why
+    assert [(r.name, r.reason) for r in run.round.rejected] == [("idea", reason)]
+    assert run.round.concepts == () and reason in run.why
     assert cast.loads["clip"] == 0
 
 

@@ -21,6 +21,7 @@ from imgrag.engine.reading.words import (
     NUMBERS,
     PARTS,
     RELATIONS,
+    RELATIVES,
     SUBJECTS,
     UNWANTED,
     UNWANTED_PHRASE,
@@ -133,6 +134,9 @@ class _Cutter:
             self._end(Phrase(unwanted=True))
         elif (number := _number(piece.low)) and not (piece.low == "one" and self.phrase.pieces):
             self._determine(number)
+        elif piece.low in RELATIVES and self.phrase.pieces:
+            self._relate(piece)
+            self.behind_subject = True
         elif piece.low in DETERMINERS:
             self._determine()
         elif piece.low == "of" and self._is_measure():
@@ -194,7 +198,7 @@ class _Cutter:
             or not is_english(" ".join(words))
         ):
             return False
-        self.linking += [*self.phrase.words, "of"]
+        self.phrase = replace(self.phrase, link=(*self.phrase.link, *self.phrase.words, "of"))
         return True
 
     def _describes_next(self) -> bool:

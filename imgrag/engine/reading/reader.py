@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import emoji
 
+from imgrag.engine.prompts import with_article
 from imgrag.engine.reading.glossary import Said
 from imgrag.engine.reading.grounds import grounded
 from imgrag.engine.reading.languages import LATIN, NAMES, foreign_script, foreign_words
@@ -38,6 +39,7 @@ __all__ = ["Names", "Reader"]
 Translate = Callable[[str], str]
 """A prompt in the generator's language; may take a model to do it."""
 MOST_WORDS = 120  # of a prompt that are looked at for things
+_UNKNOWN_UNWANTED = "it is not to be there, and these models do not know the word"
 _STAND_IN = "zorblax"
 
 
@@ -142,6 +144,8 @@ class Reader:
         things = [next(drawn) if thing.drawn else thing for thing in things]
         self._tell(things, style, told)
         prompt = worded(things, background) if any(thing.known for thing in things) else text
+        if unwanted and not things:
+            prompt = f"{with_article(background or self.profile.backgrounds[0])} background"
         return Reading(prompt, tuple(things), background, style, negative, tuple(told))
 
     def _drawable(self, negative: str, told: list[LeftOut]) -> str:
@@ -184,7 +188,10 @@ class Reader:
                 continue
             for placed in things_of(phrase, lexicon, told):
                 if phrase.unwanted:
-                    unwanted += [placed.thing.name] if not self.vocabulary or placed.thing.known else []
+                    if placed.thing.known or not lexicon.closed:
+                        unwanted.append(placed.thing.name)
+                    else:
+                        told.append(LeftOut(placed.thing.spelling, _UNKNOWN_UNWANTED, seen=True))
                 elif phrase.choice:
                     told.append(LeftOut(placed.thing.spelling, "of several choices the first is taken"))
                 else:

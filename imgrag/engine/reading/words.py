@@ -48,6 +48,7 @@ BESIDE = frozenset(  # say nothing of what there is
 )
 SUBJECTS = frozenset("i you we they he she it who i've we've they've you've i'd we'd i'll we'll".split())
 """What stands right behind one of these is a verb, whatever else it may be: "I watch a train"."""
+RELATIVES = frozenset("that which who".split())  # behind a thing they begin what it does
 VERBS_TOO = frozenset(
     """
     watch fly fish duck park ring drum shower bow bear seal train box can pin nail hammer brush comb iron paddle ski surf
@@ -61,7 +62,7 @@ NOT_ONE = frozenset("zero 0".split())
 BESIDE_EACH_OTHER = frozenset(
     """
     and or with next to beside besides near nearby by & + / plus together as like which who that then versus vs while at
-    side along alongside around between among of
+    side along alongside around between among of for
     be have see show contain feature include depict appear place put set locate position arrange bring add
     """.split()
 )
@@ -72,6 +73,7 @@ ACTIONS = frozenset(
     dance sing hang float lean climb follow face smile wait bring use place put surround cover fill make stack pile set
     travel drift rest touch kiss hug fight bite throw catch kick push pull cook bake write draw paint cut open close show
     contain feature include depict see appear stay live grow shine burn fall rise sail row hike visit meet join enjoy
+    go come move leave arrive start stop begin end get turn try ask call wish want lose find give take send
     hide peek perch balance lay locate arrange position isolate standalone
     """.split()
 )
