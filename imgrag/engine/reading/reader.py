@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import emoji
@@ -166,13 +166,20 @@ class Reader:
             LeftOut(" ".join(thing.describing), f"{thing.name} is drawn as its picture is", seen=True)
             for thing in things if thing.describing
         ]  # fmt: skip
-        most = self.profile.most
         told += [
-            LeftOut(thing.spelling, f"at most {most} things are drawn in one image", seen=True)
-            if not thing.drawn else
-            LeftOut(f"{thing.number} {thing.spelling}", f"{thing.drawn} is drawn; at most {most} things are in one image", seen=True)
-            for thing in things if thing.drawn < thing.number and thing.known
-        ]  # fmt: skip
+            LeftOut(_spelt(thing), self._why_fewer(thing, things), seen=True)
+            for thing in things
+            if thing.drawn < thing.number and thing.known
+        ]
+
+    def _why_fewer(self, thing: Thing, things: Sequence[Thing]) -> str:
+        """Why fewer of a thing are drawn than were asked for."""
+        most = self.profile.most
+        if not thing.drawn:
+            return f"at most {most} things are drawn in one image"
+        if "generator" not in thing.known and sum(other.drawn for other in things) < (most or thing.number):
+            return f"{thing.drawn} is drawn; the generator draws one of what it knows from a picture alone"
+        return f"{thing.drawn} is drawn; at most {most} things are in one image"
 
     def _things(self, text: str) -> tuple[list[Thing], list[str], list[LeftOut]]:
         """The things of a text without style and ground, what it does not want, and what says how."""
@@ -243,6 +250,11 @@ class Reader:
                 held += [name] if name else []
                 at += len(name) or 1
         return sorted(set(held), key=len, reverse=True)
+
+
+def _spelt(thing: Thing) -> str:
+    """A thing that is drawn less often than asked for, in the prompt's words."""
+    return f"{thing.number} {thing.spelling}" if thing.drawn else thing.spelling
 
 
 def _is_plain(thing: Thing) -> bool:

@@ -20,13 +20,14 @@ def rationed(things: Sequence[Thing], most: int) -> tuple[Thing, ...]:
     """The things with what a generator that draws at most so many makes of each.
 
     Whatever it knows goes first, then what there is a picture of, then what nobody knows; each kind in the
-    order of the prompt, one of each before two of any.
+    order of the prompt, one of each before two of any. Of what it does not know by name it draws one.
     """
     drawn = [0] * len(things)
     order = sorted(range(len(things)), key=lambda at: _rank(things[at]))
-    while sum(drawn) < most and any(drawn[at] < things[at].number for at in order):
+    wanted = [thing.number if "generator" in thing.known else 1 for thing in things]
+    while sum(drawn) < most and any(drawn[at] < wanted[at] for at in order):
         for at in order:
-            if sum(drawn) < most and drawn[at] < things[at].number:
+            if sum(drawn) < most and drawn[at] < wanted[at]:
                 drawn[at] += 1
     return tuple(replace(thing, drawn=count) for thing, count in zip(things, drawn, strict=True))
 

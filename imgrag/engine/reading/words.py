@@ -42,7 +42,7 @@ BESIDE = frozenset(  # say nothing of what there is
     it them they he she we i me you us one's something anything everything nothing else thing things stuff
     much more most less least enough quite rather pretty almost nearly even still already always never ever often
     sometimes soon later once twice ago yesterday tomorrow tonight asap if when where why how what because though although
-    unless until since whether instead anyway etc ok okay yes hello hi hey dear lol omg wow oops
+    unless until since whether instead anyway etc ok okay yes lol omg wow oops
     i'm i'd i've i'll it's that's there's here's what's let's we're they're you're he's she's who's
     """.split()
 )
