@@ -58,6 +58,7 @@ def build_controls(
     with gr.Row(elem_classes="ir-buttons"):
         run = gr.Button(label("Run"), variant="primary", min_width=120, scale=3, elem_id="ir-run")
         stop = gr.Button(label("Stop"), variant="secondary", min_width=80, scale=1, elem_id="ir-stop")
+    field.typed.render()  # below the buttons, which nothing covers or moves
     with gr.Row(elem_classes="ir-beside"):
         pause = gr.Checkbox(False, label=label("Pause after each step"), container=False, elem_id="ir-pause")
         surprise = gr.Button(label("Surprise me"), size="sm", min_width=80, scale=0, elem_id="ir-surprise")
