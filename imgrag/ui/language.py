@@ -36,6 +36,10 @@ Language = Literal["en", "zh"]
 CATALOGUE = Path(__file__).parent / "zh.toml"
 COOKIE = "imgrag-language"  # set by page.js to what <html lang> says, which Gradio keeps at its own choice
 
+UPLOAD = "common.upload"  # a key that gradio 6.31 asks for, and that none of its own languages has
+
+SOMETHING = "something"  # what a judge calls a shape that it has no name for
+
 _spoken: ContextVar[Language | None] = ContextVar("spoken", default=None)
 _rendered: dict[str, str] = {}  # HTML of the idle page, English -> Chinese; what `both` has made
 
@@ -114,7 +118,10 @@ def both(render: Callable[[], str]) -> str:
 def words() -> gr.I18n:
     """Everything that the browser translates, for `launch(i18n=words())` once the page is built."""
     chinese = {**_catalogue().labels, **_rendered}
-    return gr.I18n(en={text: text for text in chinese}, zh=chinese)
+    english = {text: text for text in chinese}
+    with speaking("zh"):
+        upload = say("Upload")
+    return gr.I18n(en={**english, UPLOAD: "Upload"}, zh={**chinese, UPLOAD: upload})
 
 
 def told(sentence: str) -> str:
@@ -215,7 +222,7 @@ class Catalogue:
         if kind == "quoted":
             return f"“{value[1:-1]}”"
         if kind == "names":
-            return self._fixed[value].chinese if value in self._fixed else _listed(value, str)
+            return self._fixed[value].chinese if value in self._fixed else _listed(value, self._shape)
         if kind == "list":
             return self.translate(value) or _listed(value, lambda item: self.translate(item) or item)
         if kind == "known":
@@ -223,6 +230,10 @@ class Catalogue:
         if kind == "words":
             return self._noun(value) or self._sentences(value) or value
         return value
+
+    def _shape(self, name: str) -> str:
+        """A name as it is, except for a judge's word for what it does not know."""
+        return self._fixed[SOMETHING].chinese if name == SOMETHING else name
 
     def _noun(self, value: str) -> str | None:
         found = (self._filled(template, value) for template in self._words)

@@ -70,16 +70,16 @@
 
   const remember = () => {
     const now = strip();
-    if (!now || seen === `${now.phase} ${now.run}`) return;
-    seen = `${now.phase} ${now.run}`;
-    if (isAtWork(now.phase)) keep({ run: now.run, prompt: now.prompt });
+    if (!now || seen === `${now.phase} ${now.run} ${now.stage}`) return;
+    seen = `${now.phase} ${now.run} ${now.stage}`;
+    if (isAtWork(now.phase)) keep({ run: now.run, prompt: now.prompt, stage: now.stage });
     else sessionStorage.removeItem("imgrag-left");
   };
 
   // Nothing comes from the server before it is the run's turn.
   const rememberPressed = () => {
     const prompt = document.querySelector("#ir-prompt textarea")?.value;
-    if (prompt?.trim() && !isAtWork(strip()?.phase)) keep({ run: "", prompt });
+    if (prompt?.trim() && !isAtWork(strip()?.phase)) keep({ run: "", prompt, stage: "" });
   };
 
   const tidy = () => { nameImages(); announce(); tellTimes(); lock(); remember(); };
@@ -94,10 +94,13 @@
     speak();
     new MutationObserver(speak).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
     new MutationObserver(tidy).observe(document.body, {
-      childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt", "data-phase", "data-run"],
+      childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt", "data-phase", "data-run", "data-stage"],
     });
     tidy();
     document.addEventListener("click", (event) => { if (event.target.closest("#ir-run")) rememberPressed(); }, true);
+    document.addEventListener("click", (event) => {
+      if (event.target.closest(".ir-again")) document.querySelector("#ir-run").click();
+    });
     document.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && event.target.closest("#ir-prompt")) rememberPressed();
     }, true);

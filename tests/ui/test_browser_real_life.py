@@ -109,13 +109,18 @@ def test_a_reload_in_mid_run_offers_to_go_on(person, url, results):  # noqa: F81
     assert page.locator(".ir-banner").count() == 0
 
 
-def test_a_reload_before_a_first_step_gives_the_prompt_back(person, url):  # noqa: F811
+def test_a_reload_before_anything_is_kept_says_so_and_draws_the_prompt_again(person, url):  # noqa: F811
     page = opened(person, url)
     at_step(page, ODD, "initial", 2)
     page.reload()
-    page.wait_for_selector("#ir-banner .ir-banner:has-text('before a first step was done')")
+    page.wait_for_selector("#ir-banner .ir-banner:has-text('while the initial image was drawn')")
     assert page.input_value("#ir-prompt textarea") == ODD
     assert page.is_hidden("#ir-continue")
+    page.click("#ir-banner .ir-again")
+    page.wait_for_selector('.ir-stage-initial [data-status="running"]')
+    assert page.locator(".ir-banner").count() == 0
+    page.click("#ir-stop")
+    wait_for(page, "stopped")
 
 
 class Line:

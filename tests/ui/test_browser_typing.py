@@ -18,6 +18,7 @@ from tests.ui.test_browser import (  # noqa: F401  two are fixtures
 )
 
 FIELD = "#ir-prompt textarea"
+AIMED = 400  # ms until a press on a name that has just come is taken for meant
 OPTIONS = "#ir-names-list:not([hidden]) [role=option]"
 
 
@@ -82,6 +83,7 @@ def test_escape_puts_the_list_away_and_a_click_takes_a_name(page):
     page.keyboard.type("t")
     page.wait_for_selector(OPTIONS)
     name = page.get_attribute(OPTIONS, "data-name")
+    page.wait_for_timeout(AIMED)
     page.click(OPTIONS)
     assert page.input_value(FIELD) == f"a {name}"
 
@@ -92,6 +94,29 @@ def test_enter_runs_where_no_name_is_marked(page):
     page.keyboard.press("Enter")
     wait_for(page, "finished")
     assert page.input_value(FIELD) == "quick a tool" and not page.query_selector_all(OPTIONS)
+
+
+def test_names_cover_no_button_and_move_none(page):
+    page.fill(FIELD, "")
+    place = page.locator("#ir-run").bounding_box()
+    page.keyboard.type("quick a bow")
+    page.wait_for_selector(OPTIONS)
+    assert page.locator("#ir-run").bounding_box() == place
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    wait_for(page, "finished")
+    assert page.input_value(FIELD) == "quick a bow" and not page.query_selector_all(OPTIONS)
+
+
+def test_keys_pressed_before_the_names_are_there_are_not_kept_for_them(page):
+    page.keyboard.type("quick a tool", delay=1)
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector(OPTIONS)
+    assert page.get_attribute(FIELD, "aria-activedescendant") is None
+    page.keyboard.type("b")
+    page.keyboard.press("Enter")
+    wait_for(page, "finished")
+    page.wait_for_selector("#ir-typed:not([data-stale])")
+    assert page.input_value(FIELD) == "quick a toolb" and not page.query_selector_all(OPTIONS)
 
 
 def test_a_surprise_fills_the_field_and_is_read(page):

@@ -100,6 +100,13 @@ def test_what_the_server_says_has_a_translation() -> None:
         assert isinstance(node.args[0], ast.Constant), ast.unparse(node)
 
 
+def test_a_key_that_gradio_has_no_words_for_and_a_shape_without_a_name_are_translated() -> None:
+    texts = words().translations
+    assert (texts["en"]["common.upload"], texts["zh"]["common.upload"]) == ("Upload", "上传")
+    shown = in_chinese("it shows something and cat; everything is there")
+    assert "某样东西" in shown and "cat" in shown and "something" not in shown
+
+
 @pytest.mark.parametrize("section", TABLE)
 def test_a_translation_has_the_placeholders_of_its_text(section: str) -> None:
     foreign = {"a red toolbox", ", ", "...", "{name}: {reason:known}.", "{file} ({reason:known})"}

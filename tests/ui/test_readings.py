@@ -87,6 +87,12 @@ class TestCompletions:
         assert "toolbox" not in dict(names(pipeline, before))
         assert readings.names_list([], before) == ""
 
+    def test_words_that_are_a_name_are_completed_to_longer_names_alone(self, pipeline):
+        assert "hot dog" not in dict(names(pipeline, "a cat, not a dog"))
+        assert "dog" not in dict(names(pipeline, "a hot dog")) and "bow and arrow" in dict(
+            names(pipeline, "a bow")
+        )
+
     def test_there_are_never_more_than_fit(self, pipeline):
         assert 0 < len(names(pipeline, "a dog and a ca")) <= MOST_NAMES
 

@@ -112,7 +112,8 @@ def strip(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> str:
 def _about(board: Board) -> str:
     """Which run the strip is about, for page.js, which hands it to the page that comes after a reload."""
     run_id = board.run_id or (board.run.id if board.run is not None else "")
-    return f' data-run="{escape(run_id)}" data-prompt="{escape(board.prompt)}"'
+    at_work = next((panel.stage for panel in board.panels if panel.status == "running"), "")
+    return f' data-run="{escape(run_id)}" data-prompt="{escape(board.prompt)}" data-stage="{at_work}"'
 
 
 def line(phase: str, words: str, clock: str, part: float, name: str, about: str = "") -> str:
@@ -143,6 +144,12 @@ def sentence(message: str) -> str:
     if not message:
         return ""
     return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(told(message))}</p></div>'
+
+
+def lost(message: str) -> str:
+    """What became of a run of which nothing is left but its prompt, and a button that draws it again (page.js)."""
+    again = f'<button type="button" class="ir-again">{escape(say("Draw it again"))}</button>'
+    return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(message)} {again}</p></div>'
 
 
 def elsewhere() -> str:

@@ -18,7 +18,7 @@ _MARKS: Mapping[Outcome, str] = {"there": "done", "absent": "absent", "not sure"
 
 def verdict(value: Verdict, run: Run) -> str:
     """What a verdict's panel shows: the outcome, a bar a thing, and the judge's own words."""
-    seen = "" if value.sights else "".join(chip("plain", thing, "seen") for thing in value.seen)
+    seen = "" if value.sights else "".join(chip("plain", told(thing), "seen") for thing in value.seen)
     own = escape(say("The model's own words"))
     words = f"<details><summary>{own}</summary><pre>{escape(value.raw)}</pre></details>" if value.raw else ""
     heading = say("Seen in the image")
@@ -30,7 +30,9 @@ def verdict_chips(value: Verdict, run: Run) -> str:
     """Whether an image matches, what it lacks, and what nobody can be sure of."""
     if value.matches:
         return _matching(run)
-    missing = "".join(chip("bad", say("Missing: {name}", name=name), "absent") for name in value.missing)
+    missing = "".join(
+        chip("bad", say("Missing: {name}", name=told(name)), "absent") for name in value.missing
+    )
     unsure = "".join(
         chip("unsure", say("Not sure: {name}", name=sight.name), "unsure") for sight in value.unsure
     )

@@ -58,14 +58,15 @@ class Past:
         """
         if not isinstance(left, dict) or not left.get("prompt"):
             return [*await to_thread.run_sync(self._visited, request, key), gr.skip()]
-        run_id, prompt = str(left.get("run") or ""), clean(str(left["prompt"]))[:MAX_PROMPT]
+        run_id, stage = str(left.get("run") or ""), str(left.get("stage") or "")
+        prompt = clean(str(left["prompt"]))[:MAX_PROMPT]
         at_work = await self._at_work(run_id)
         if self._runs.is_used(request):  # something else was begun meanwhile
             return [*self._runs.as_it_is(), gr.skip()]
         if at_work:
             error = RecordError("The run that was on this page is still at work. It will be in the history.")
             return [*self._runs.refused(request, error), gr.skip()]
-        return await to_thread.run_sync(self._left, request, key, run_id, prompt)
+        return await to_thread.run_sync(self._left, request, key, run_id, prompt, stage)
 
     async def _at_work(self, run_id: str) -> bool:
         """Whether a run still is at work after it was given the time that its step may take."""
@@ -80,12 +81,12 @@ class Past:
             return records.open_record(Path(self._pipeline.results), run_id).get("state") == "running"
         return False
 
-    def _left(self, request: gr.Request, key: str | None, run_id: str, prompt: str) -> Updates:
+    def _left(self, request: gr.Request, key: str | None, run_id: str, prompt: str, stage: str) -> Updates:
         """The run that the page left behind, with a word on how it ended, or at least its prompt."""
         try:
             run = self._here(self._history.open(run_id, owner_of(key)))
         except RecordError:
-            return [*self._runs.lost(prompt), prompt]
+            return [*self._runs.lost(prompt, stage), prompt]
         notice = say("This run came to its end while the page was away.") if run.state == "finished" else ""
         message = ""
         if run.state in ("stopped", "running"):  # or its process ended

@@ -88,7 +88,8 @@ def read_so_far(text: str, reader: Reader, shelf: ImageLibrary) -> str:
 def completions(before: str, vocabulary: Vocabulary | None, library: ImageLibrary) -> list[tuple[str, int]]:
     """Names that begin as the last words before the caret do: the models' and the library's.
 
-    Each comes with how many characters it takes the place of; names for more words come first.
+    Each comes with how many characters it takes the place of; names for more words come first. Of words that
+    are a name already, only names that go on from there.
     """
     last = _LAST_WORDS.search(before)
     found: dict[str, int] = {}
@@ -97,9 +98,12 @@ def completions(before: str, vocabulary: Vocabulary | None, library: ImageLibrar
         if prefix.split()[0].casefold() in _SMALL or (len(prefix) < SHORTEST and prefix.isascii()):
             continue  # a library's names are compared without their articles
         names = [*_known(prefix, vocabulary), *library.completions(prefix, MOST_NAMES)]
+        whole = library.holds(prefix) or bool(vocabulary and key(prefix) in vocabulary.names)
         for name in names:
-            if key(name) != key(prefix):
+            if key(name) != key(prefix) and (not whole or key(name).startswith(key(prefix))):
                 found.setdefault(name, len(prefix))
+        if whole:
+            break
     return list(found.items())[:MOST_NAMES]
 
 

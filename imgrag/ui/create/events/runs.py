@@ -123,12 +123,21 @@ class Runs:
         results = self._results(run) if board.phase == "finished" else None
         return [*updates(None, board, self._pace, results), _run_button(board)]
 
-    def lost(self, prompt: str) -> Updates:
-        """Updates that say of a run that it ended before anything of it was kept."""
-        words = say(
-            "This page was reloaded or cut off before a first step was done. Your prompt is in its field again."
-        )
-        return self._said(replace(Board(prompt=prompt), phase="stopped", message=words))
+    def lost(self, prompt: str, stage: str) -> Updates:
+        """Updates that say of a run that it ended before anything of it was kept.
+
+        Args:
+            stage: which was at work then, "" before the first.
+        """
+        words = {
+            "": say("This page was reloaded or cut off before its run had begun."),
+            "reading": say("This page was reloaded or cut off while the prompt was read."),
+            "initial": say("This page was reloaded or cut off while the initial image was drawn; a run is kept from that image on."),
+        }.get(stage, say("This run was stopped when the page was reloaded or cut off, and nothing of it is kept."))  # fmt: skip
+        words += say(" Your prompt is in its field again.")
+        updates = self._said(Board(prompt=prompt, phase="stopped"))
+        updates[1] = markup.lost(words)
+        return updates
 
     def run_of(self, request: gr.Request) -> Run | None:
         """The run on this page, as far as it is known."""

@@ -26,7 +26,10 @@ class PromptField:
 
 
 def build_prompt(draws: str, vocabulary: Vocabulary | None) -> PromptField:
-    """`draws` is the profile's line on what it draws, `vocabulary` has its names if they have an end."""
+    """`draws` is the profile's line on what it draws, `vocabulary` has its names if they have an end.
+
+    What is said of the text is rendered by whoever lays the buttons out: it grows, and they must not move.
+    """
     gr.HTML(both(partial(drawable, draws, vocabulary)), elem_id="ir-draws")
     prompt = gr.Textbox(
         label=label("Prompt"),
@@ -36,4 +39,4 @@ def build_prompt(draws: str, vocabulary: Vocabulary | None) -> PromptField:
         autofocus=True,
         elem_id="ir-prompt",
     )
-    return PromptField(prompt, gr.HTML("", js_on_load=TYPED, elem_id="ir-typed"))
+    return PromptField(prompt, gr.HTML("", js_on_load=TYPED, elem_id="ir-typed", render=False))

@@ -13,7 +13,7 @@ import gradio as gr
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, MAX_SEED, Request
 from imgrag.ui.create.layout.prompts import PromptField, build_prompt
-from imgrag.ui.language import both, label, say
+from imgrag.ui.language import Language, both, label, say, speaking, told
 
 TITLE = label("""# ImageRAG
 It draws your prompt, checks what is missing, looks it up, and draws again.""")
@@ -25,6 +25,7 @@ EXAMPLES = (
     "a car",
     "a tree and a volcano",
 )
+SPOKEN_IN: Mapping[Language, str] = {"en": "ir-examples-en", "zh": "ir-examples-zh"}
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,14 @@ def build_controls(
     with gr.Row(elem_classes="ir-buttons"):
         run = gr.Button(label("Run"), variant="primary", min_width=120, scale=3, elem_id="ir-run")
         stop = gr.Button(label("Stop"), variant="secondary", min_width=80, scale=1, elem_id="ir-stop")
+    field.typed.render()  # below the buttons, which nothing covers or moves
     with gr.Row(elem_classes="ir-beside"):
         pause = gr.Checkbox(False, label=label("Pause after each step"), container=False, elem_id="ir-pause")
         surprise = gr.Button(label("Surprise me"), size="sm", min_width=80, scale=0, elem_id="ir-surprise")
-    gr.Examples([[text] for text in EXAMPLES], prompt, label=label("Try one of these"))
+    for language, elem_id in SPOKEN_IN.items():  # page.css shows those of the page's language
+        with speaking(language):
+            texts = [[told(text)] for text in EXAMPLES]
+        gr.Examples(texts, prompt, label=label("Try one of these"), elem_id=elem_id)
     with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
         others = _build_settings(settings, libraries, library)
     return Controls({"prompt": prompt, **others}, field, run, stop, pause, surprise)
