@@ -103,9 +103,10 @@ OPENING = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 CLOSING = re.compile(
-    r"(?:[\s,.;!?]*\b(?:please|pls|thanks(?:\s+a\s+lot)?|thank\s+you(?:\s+(?:so|very)\s+much)?|for\s+me|if\s+you\s+can|cheers)\b[\s.!?]*)+$",
+    r"\b(?:please|pls|thanks(?:\s+a\s+lot)?|thank\s+you(?:\s+(?:so|very)\s+much)?|for\s+me|if\s+you\s+can|cheers)$",
     re.IGNORECASE,
 )
+LONGEST_CLOSING = 40  # characters of one
 QUALITY = re.compile(
     r"""\b(?:masterpiece|(?:(?:best|high|highest|top|good|amazing|great|ultra|super)[\s-]+)+(?:quality|resolution|res|detail(?:s|ed)?)
     |(?:(?:very|ultra|highly|extremely|super|insanely|hyper|intricate(?:ly)?)[\s-]+)*(?:detailed|intricate)(?:\s+details?)?
