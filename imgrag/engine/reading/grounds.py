@@ -15,16 +15,16 @@ _SURFACE = r"(?:ground|canvas|surface|wall|paper|sheet|page|base|cloth|card)\b"
 _NEVER = r"(?:on|in|with|against|before|over|of|an?|the|and|some)\s"
 _BEHIND = r"(?:on|in|with|against|before|over|upon|in\s+front\s+of)"
 _ARTICLE = r"(?:an?|the|some|its|their)\s+"
-_MANNER = rf"(?:(?:{'|'.join(sorted(PLAIN))})[\s,]+)*"
+_MANNER = rf"(?:(?:{'|'.join(sorted(PLAIN))})[\s,]{{1,3}}){{0,4}}"
 _SAID = re.compile(  # "the background is blue", "background: red"; but not "on red background: a dog"
     rf"""(?:^|[,;.(]|\b(?:and|with|while|where|whose)\s)\s*(?:{_ARTICLE})?{_GROUND}
     (?:\s*[:=]\s*|\s+(?:is|be|being|to\s+be|(?:should|must|shall|may|can)\s+be)\s+)
-    (?:{_ARTICLE})?({_MANNER}[\w-]+)(?:\s+colou?r(?:ed)?\b)?""",
+    (?:{_ARTICLE})?({_MANNER}[\w-]{{1,40}})(?:\s+colou?r(?:ed)?\b)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 _NAMED = re.compile(  # "on a plain blue background"
-    rf"""(?:[,;\s]*\b{_BEHIND}\s+)?(?:{_ARTICLE})?
-    \b({_MANNER}(?:(?!{_NEVER})[\w-]+\s+){{1,4}}?)(?:colou?red\s+)?{_GROUND}""",
+    rf"""(?:[,;\s]{{0,4}}\b{_BEHIND}\s+)?(?:{_ARTICLE})?
+    \b({_MANNER}(?:(?!{_NEVER})[\w-]{{1,40}}\s+){{1,4}}?)(?:colou?red\s+)?{_GROUND}""",
     re.IGNORECASE | re.VERBOSE,
 )
 _GREYS = {"grey": "gray"}

@@ -22,6 +22,7 @@ from imgrag.engine.reading.wording import rationed, worded
 from imgrag.engine.reading.words import (
     CLOSING,
     DETERMINERS,
+    LONGEST_CLOSING,
     MANNER,
     OPENING,
     PICTURE,
@@ -278,9 +279,17 @@ def _gather(placed: Placed, wanted: dict[str, Thing], shown: set[str]) -> None:
         wanted[thing.name] = replace(before, number=number, drawn=number if before.drawn else 0)
 
 
+def _unclosed(text: str) -> str:
+    """The text without polite words at its end, unless there is nothing else."""
+    kept, rest = text, text.rstrip(" \t\n.!?")
+    while found := CLOSING.search(rest, max(0, len(rest) - LONGEST_CLOSING)):
+        kept = rest = rest[: found.start()].rstrip(" \t\n,.;!?")
+    return kept or text
+
+
 def _opened(text: str) -> tuple[str, str]:
     """The text without polite beginnings and ends, and the style that they named: "an oil painting of ..."."""
-    rest, styles = CLOSING.sub("", text) or text, []
+    rest, styles = _unclosed(text), []
     while (found := OPENING.match(rest)) and rest[found.end() :].strip(" .,;!?"):
         if MANNER.search(found.group()):
             styles.append(re.sub(r"^\W*(?:an?|the)\s+|\s+\w+\s*$", "", found.group().strip()))

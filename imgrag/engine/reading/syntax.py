@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from imgrag.runs.reading import LeftOut
 
-_NEGATIVE = re.compile(r"(?:^|[\n,.;]|\s)\s*negative prompt\s*:\s*", re.IGNORECASE)
+_NEGATIVE = re.compile(r"(?:^|[\s,.;])negative prompt\s{0,4}:", re.IGNORECASE)
 _PARAMETERS = re.compile(
-    r"(?:^|[\s,.])(?:steps|sampler|cfg scale|seed|model hash|clip skip|denoising strength)\s*:\s*\S",
+    r"(?:^|[\s,.])(?:steps|sampler|cfg scale|seed|model hash|clip skip|denoising strength)\s{0,4}:\s{0,4}\S",
     re.IGNORECASE,
 )
 """Where a block of settings begins, which goes on to the end."""
@@ -25,9 +25,9 @@ _UNWANTED = re.compile(
 )
 _CHOICE = re.compile(r"\{([^{}|]*)\|[^{}]*\}")
 _WILDCARD = re.compile(r"__[\w/-]+__")
-_STRENGTH = re.compile(r"::?\s*[-+]?\d*\.?\d+(?=\s*[)\]},;]|\s|$)")
+_STRENGTH = re.compile(r"::?\s{0,4}[-+]?(?:\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(?=\s*[)\]},;]|\s|$)")
 _EMPHASIS = re.compile(
-    r"[(\[{][^()\[\]{}]*:\s*[\d.]+\s*[)\]}]|::\s*-?[\d.]|\(\(|\[\[|\{\{|^\s*\(.*\)\s*$|\[[^\]]*\]|\{[^}]*\}"
+    r"[(\[{][^()\[\]{}]*:\s{0,4}[\d.]{1,9}\s{0,4}[)\]}]|::\s*-?[\d.]|\(\(|\[\[|\{\{|^\s*\(.*\)\s*$|\[[^\[\]]*\]|\{[^{}]*\}"
 )
 _JOINED = re.compile(r"(?<!\S)(AND|BREAK|ADDCOMM|ADDROW|ADDCOL|ADDBASE)(?!\S)")
 _SCHEDULE = re.compile(r"\[([^\[\]:|]*)[:|]([^\[\]:|]*)(?::\s*[\d.]+)?\]")
@@ -67,7 +67,9 @@ def _blocks(prompt: str, told: list[LeftOut]) -> tuple[str, str]:
         )
         text = text[: found.start()]
     wanted, *rest = _NEGATIVE.split(text, maxsplit=1)
-    return wanted, " ".join(rest[0].split()).strip(" ,.;") if rest else ""
+    if not rest:
+        return text, ""
+    return wanted.rstrip(" \n\t,.;"), " ".join(rest[0].split()).strip(" ,.;")
 
 
 def _flags(text: str, told: list[LeftOut]) -> str:
@@ -83,7 +85,7 @@ def _chosen(text: str, told: list[LeftOut]) -> str:
     for pattern, group in ((_CHOICE, 1), (_SCHEDULE, 1)):
         while found := pattern.search(text):
             told.append(LeftOut(_shown(found.group()), "of several choices the first is taken"))
-            first = re.sub(r"^\s*\d*\.?\d+::", "", found.group(group)) or found.group(min(2, pattern.groups))
+            first = re.sub(r"^\s*[\d.]{1,9}::", "", found.group(group)) or found.group(min(2, pattern.groups))
             text = f"{text[: found.start()]} {first} {text[found.end() :]}"
     return text
 

@@ -97,20 +97,21 @@ OPENING = re.compile(
     |(?:let(?:['\u2019]?s|\s+us|\s+me)\s+(?=\w))
     |(?:draw|paint|make|show|create|generate|render|design|give|sketch|illustrate|depict|produce|imagine|see|have|get|
         visuali[sz]e|display|do)\b(?:\s+(?:me|us|for\s+me))?\s*:?\s*(?=\S)
-    |(?:(?:an?|the|some|one|my)\s+)?(?:[\w-]+\s+){{0,3}}?(?:{KINDS_OF_PICTURE})s?\s+(?:of|with|showing|depicting|containing)\s+
+    |(?:(?:an?|the|some|one|my)\s+)?(?:\w[\w-]{{0,40}}\s+){{0,3}}?(?:{KINDS_OF_PICTURE})s?\s+(?:of|with|showing|depicting|containing)\s+
     |(?:there\s+(?:is|are|should\s+be)|this\s+is|here\s+is|it\s+is)\s+
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
 CLOSING = re.compile(
-    r"(?:[\s,.;!?]*\b(?:please|pls|thanks(?:\s+a\s+lot)?|thank\s+you(?:\s+(?:so|very)\s+much)?|for\s+me|if\s+you\s+can|cheers)\b[\s.!?]*)+$",
+    r"\b(?:please|pls|thanks(?:\s+a\s+lot)?|thank\s+you(?:\s+(?:so|very)\s+much)?|for\s+me|if\s+you\s+can|cheers)$",
     re.IGNORECASE,
 )
+LONGEST_CLOSING = 40  # characters of one
 QUALITY = re.compile(
-    r"""\b(?:masterpiece|(?:(?:best|high|highest|top|good|amazing|great|ultra|super)[\s-]+)+(?:quality|resolution|res|detail(?:s|ed)?)
-    |(?:(?:very|ultra|highly|extremely|super|insanely|hyper|intricate(?:ly)?)[\s-]+)*(?:detailed|intricate)(?:\s+details?)?
+    r"""\b(?:masterpiece|(?:(?:best|high|highest|top|good|amazing|great|ultra|super)[\s-]{1,3}){1,6}(?:quality|resolution|res|detail(?:s|ed)?)
+    |(?:(?:very|ultra|highly|extremely|super|insanely|hyper|intricate(?:ly)?)[\s-]{1,3}){0,6}(?:detailed|intricate)(?:\s+details?)?
     |absurd\s?res|high\s?res|(?:ultra[\s-]?)?(?:hd|hdr|uhd)|\d{1,2}\s?k(?:\s+(?:uhd|hdr|resolution|wallpaper|quality))?
-    |trending\s+on\s+\w+|art\s?station(?:\s?hq)?|deviantart|award[\s-]winning|sharp\s+focus|in\s+focus|unreal\s+engine(?:\s+\d)?|octane(?:\s+render)?
+    |trending\s+on\s+\w{1,40}|art\s?station(?:\s?hq)?|deviantart|award[\s-]winning|sharp\s+focus|in\s+focus|unreal\s+engine(?:\s+\d)?|octane(?:\s+render)?
     |ray\s?trac(?:ing|ed)|vivid\s+colou?rs?|(?:cinematic|studio|soft|dramatic|natural|volumetric|beautiful|golden\s+hour)\s+light(?:ing)?
     |depth\s+of\s+field|bokeh|professional(?:\s+photo(?:graphy)?)?|score_\d+(?:_up)?|rating_\w+|solo|no\s+humans|aesthetic|stunning|breathtaking
     |f/?\d(?:\.\d)?|\d{2,3}\s?mm(?:\s+lens)?|dslr|extremely\s+beautiful|perfect(?:\s+composition)?|centered(?:\s+composition)?)(?![\w-])""",
@@ -130,13 +131,13 @@ SAYS_STYLE = re.compile(
 )
 PICTURE = re.compile(rf"(?:{KINDS_OF_PICTURE})s?", re.IGNORECASE)
 STYLE = re.compile(
-    rf"""(?:[,;\s]*\b(?:in|as|with|drawn\s+(?:in|as)|painted\s+(?:in|as)|done\s+in|made\s+(?:in|of))?\s*
+    rf"""(?:[,;\s]{{0,4}}\b(?:in|as|with|drawn\s+(?:in|as)|painted\s+(?:in|as)|done\s+in|made\s+(?:in|of))?\s{{0,4}}
     (?:(?:the|an?)\s+)?(?:
-        (?:style|manner|spirit)\s+(?:of|by)\s+[\w\s.'-]+?(?=[,;.]|\s+(?:on|with|at)\s|$)
-        |(?:{_MANNERS})(?:[\s-]+(?:{_MANNERS}))*(?:[\s-]+(?:style|styled|art|painting|drawing|illustration|render(?:ing)?|sketch|photo(?:graph)?|look|aesthetic|colou?rs?))+
-        |(?:by|after)\s+(?:van\s+gogh|picasso|monet|rembrandt|hokusai|dali|banksy|greg\s+rutkowski|\w+\s+style)
+        (?:style|manner|spirit)\s+(?:of|by)\s+[\w\s.'-]{{1,120}}?(?=[,;.]|\s+(?:on|with|at)\s|$)
+        |(?:{_MANNERS})(?:[\s-]{{1,3}}(?:{_MANNERS})){{0,4}}(?:[\s-]{{1,3}}(?:style|styled|art|painting|drawing|illustration|render(?:ing)?|sketch|photo(?:graph)?|look|aesthetic|colou?rs?)){{1,3}}
+        |(?:by|after)\s+(?:van\s+gogh|picasso|monet|rembrandt|hokusai|dali|banksy|greg\s+rutkowski|\w{{1,40}}\s+style)
         |(?:{_MANNERS})(?=\s*(?:[,;.]|$))
-        |[\w-]+[\s-]styled?\b(?!\s+\w)
+        |[\w-]{{1,40}}[\s-]styled?\b(?!\s+\w)
         |(?:photo|photograph|illustration|painting|drawing|sketch|render)(?=\s*(?:[,;.]|$))
     ))""",
     re.IGNORECASE | re.VERBOSE,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_NAMES = 8
 SHORTEST = 2  # Latin letters from which on a name is looked for
+LONGEST = 200  # characters before the caret that are looked at
 _SMALL = DETERMINERS | RELATIONS  # no name begins with one of these
 _LAST_WORDS = re.compile(r"[\w'’&+/-]+(?: [\w'’&+/-]+){0,3}$")
 WRITTEN = (
@@ -54,7 +55,7 @@ class Typing:
 
         The answer bears the number that typed.js gave the question: it asks again only once it has that.
         """
-        text, before, said = clean(str(event.text)[:MAX_PROMPT]), str(event.before), ""
+        text, before, said = clean(str(event.text)[:MAX_PROMPT]), clean(str(event.before)[-LONGEST:]), ""
         with suppress(LibraryError, RequestError):  # it is deleted meanwhile; a run says so
             shelf = self._shelf(library)
             names = completions(before, self._pipeline.vocabulary, shelf)
