@@ -29,8 +29,9 @@ from PIL import Image
 
 from imgrag import logs
 from imgrag.engine.pipeline import ImageRAGPipeline
-from imgrag.engine.reading import Names, Reader
+from imgrag.engine.reading import Reader
 from imgrag.engine.reading.reader import Translate
+from imgrag.library import ImageLibrary
 from imgrag.models import OnStep
 from imgrag.runs.reading import Reading
 from tests.fakes import (
@@ -215,8 +216,8 @@ class PagePipeline(ImageRAGPipeline):
 
     faults: Faults
 
-    def reader(self, library: Names) -> Reader:
-        read = super().reader(library)
+    def reader(self, library: ImageLibrary, seconds: float = 0) -> Reader:
+        read = super().reader(library, seconds)
         return PageReader(read.profile, read.vocabulary, read.library, self.faults)
 
 

@@ -19,7 +19,7 @@ from imgrag.archive.history import Room
 from imgrag.engine.context import Context
 from imgrag.engine.execution import Execution, Put
 from imgrag.engine.handover import WAIT, handed_over
-from imgrag.engine.reading import Names, Reader
+from imgrag.engine.reading import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary, load_vocabulary
 from imgrag.errors import Cancelled, RequestError
 from imgrag.library import BUNDLED, ImageLibrary, libraries_folder, library_names, open_library
@@ -272,9 +272,9 @@ class ImageRAGPipeline:
         file = self.profile.reading.vocabulary
         return load_vocabulary(PROJECT / file) if file else None
 
-    def reader(self, library: Names) -> Reader:
-        """What reads prompts for this profile and that library."""
-        return Reader(self.profile.reading, self.vocabulary, library)
+    def reader(self, library: ImageLibrary, seconds: float = 0) -> Reader:
+        """What reads one prompt for this profile; see `ImageLibrary.moment` for `seconds`."""
+        return Reader(self.profile.reading, self.vocabulary, library.moment(seconds))
 
     def context(self, library: ImageLibrary, emit: Put, check: Callable[[], None]) -> Context:
         """What the stages of a run with this library share."""

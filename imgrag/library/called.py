@@ -7,6 +7,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from imgrag.library.base import literal_names, plain_name
@@ -17,8 +19,27 @@ from imgrag.library.search.names import Names, names_of
 from imgrag.library.search.words import asked_words, words_of
 from imgrag.runs.values import Candidate
 
-TYPING_SECONDS = 10.0  # for which a look at the disk serves completions; 20,000 files take 0.3 s
+TYPING_SECONDS = 10.0  # for which a look at the disk serves who types; 20,000 files take 0.3 s
 LOOKED_AT = 100  # entries with a rare word of a name, to see whether they hold its common ones
+
+
+@dataclass(frozen=True)
+class Look:
+    """The files that lay on the disk, and what they are called."""
+
+    files: frozenset[str] = frozenset()
+
+    @cached_property
+    def named(self) -> dict[str, str]:
+        """Every literal name -> the first file that is called so."""
+        return {
+            name: file for file in sorted(self.files, reverse=True) for name in literal_names("", "", file)
+        }
+
+    @cached_property
+    def words(self) -> frozenset[frozenset[str]]:
+        """The words of each file's name."""
+        return frozenset(frozenset(words_of(Entry(file, ""))) for file in self.files)
 
 
 class Memory:
@@ -28,19 +49,96 @@ class Memory:
         self._lock = threading.Lock()
         self._of: Hashable = None
         self._names = names_of(())
-        self._new: frozenset[str] = frozenset()
+        self._look = Look()
         self._looked = -math.inf
 
-    def names(self, store: Store, look: Callable[[], set[str]], seconds: float) -> Names:
-        """Those of the store and of the files that `look` gives, asked again unless it was in the last `seconds`."""
+    def look(self, look: Callable[[], set[str]], seconds: float) -> Look:
+        """What `look` finds; it is asked again unless it was in the last `seconds`."""
         with self._lock:
             if time.monotonic() - self._looked > seconds:
-                self._new = frozenset(name for file in look() for name in literal_names("", "", file))
+                files = frozenset(look())
+                self._look = self._look if files == self._look.files else Look(files)
                 self._looked = time.monotonic()
-            of = (id(store), store.version(), self._new)
+            return self._look
+
+    def names(self, store: Store, look: Look) -> Names:
+        """Those of the store and of what lay on the disk."""
+        with self._lock:
+            of = (id(store), store.version(), look.files)
             if self._of != of:
-                self._names, self._of = names_of(store.names() | self._new), of
+                self._names, self._of = names_of(store.names() | look.named.keys()), of
             return self._names
+
+
+class Moment:
+    """What a library tells of its names for one reading: one look at the disk, every question asked once.
+
+    Args:
+        look: the look at the disk; taken when something is asked that the store does not know.
+    """
+
+    def __init__(self, store: Store, memory: Memory, look: Callable[[], Look]) -> None:
+        self._store = store
+        self._memory = memory
+        self._take_look = look
+        self._called: dict[str, Candidate | None] = {}
+        self._mentions: dict[str, bool] = {}
+
+    def holds(self, name: str) -> bool:
+        """See `Library.holds`."""
+        return self.called(name) is not None
+
+    def called(self, name: str) -> Candidate | None:
+        """See `Library.called`."""
+        if name not in self._called:
+            self._called[name] = self._find(plain_name(name))
+        return self._called[name]
+
+    def mentions(self, name: str) -> bool:
+        """See `Library.mentions`."""
+        if name not in self._mentions:
+            self._mentions[name] = self._is_mentioned(name)
+        return self._mentions[name]
+
+    def near(self, name: str, limit: int = 3) -> list[str]:
+        """See `Library.near`."""
+        return self._spelled(self._names.near(name, limit))
+
+    def completions(self, prefix: str, limit: int = 8) -> list[str]:
+        """See `Library.completions`."""
+        return self._spelled(self._names.completions(prefix, limit))
+
+    @cached_property
+    def _look(self) -> Look:
+        return self._take_look()
+
+    @cached_property
+    def _names(self) -> Names:
+        return self._memory.names(self._store, self._look)
+
+    def _find(self, plain: str) -> Candidate | None:
+        if not plain:
+            return None
+        for entry in self._store.get(self._store.named(plain)[:1]):
+            return as_candidate(entry, 0.0, 1.0)
+        file = self._look.named.get(plain)
+        return None if file is None else Candidate(file, 0.0, PurePosixPath(file).stem, worded=1.0)
+
+    def _is_mentioned(self, name: str) -> bool:
+        asked = read(self._store, name)
+        strengths = asked.strengths()
+        best = sorted(strengths, key=lambda number: -strengths[number])[:LOOKED_AT]
+        if any(asked.worded(entry) == 1 for entry in self._store.get(best)):
+            return True
+        words = set(asked_words(plain_name(name)))
+        return bool(words) and any(words <= held for held in self._look.words)
+
+    def _spelled(self, plain: list[str]) -> list[str]:
+        found = []
+        for name in plain:
+            entries = self._store.get(self._store.named(name)[:1])
+            found.append(_spelling(entries[0], name) if entries else name)
+        return list(dict.fromkeys(found))
 
 
 class Called(ABC):
@@ -56,46 +154,29 @@ class Called(ABC):
     def _on_disk(self) -> set[str]:
         """The files of its folders as they are now, or none where a look would take long."""
 
+    def moment(self, seconds: float = 0) -> Moment:
+        """Its names as they are; a look at the disk in the last `seconds` counts as one of now."""
+        return Moment(self._browsed, self._memory, lambda: self._memory.look(self._on_disk, seconds))
+
     def holds(self, name: str) -> bool:
         """See `Library.holds`."""
-        return self.called(name) is not None
+        return self.moment().holds(name)
 
     def called(self, name: str) -> Candidate | None:
         """See `Library.called`."""
-        plain = plain_name(name)
-        if not plain:
-            return None
-        for entry in self._browsed.get(self._browsed.named(plain)[:1]):
-            return as_candidate(entry, 0.0, 1.0)
-        files = sorted(file for file in self._on_disk() if plain in literal_names("", "", file))
-        return Candidate(files[0], 0.0, PurePosixPath(files[0]).stem, worded=1.0) if files else None
+        return self.moment().called(name)
 
     def mentions(self, name: str) -> bool:
         """See `Library.mentions`."""
-        asked = read(self._browsed, name)
-        strengths = asked.strengths()
-        best = sorted(strengths, key=lambda number: -strengths[number])[:LOOKED_AT]
-        if any(asked.worded(entry) == 1 for entry in self._browsed.get(best)):
-            return True
-        words = set(asked_words(plain_name(name)))
-        return bool(words) and any(words <= set(words_of(Entry(file, ""))) for file in self._on_disk())
+        return self.moment().mentions(name)
 
     def near(self, name: str, limit: int = 3) -> list[str]:
         """See `Library.near`."""
-        names = self._memory.names(self._browsed, self._on_disk, 0)
-        return self._spelled(names.near(name, limit))
+        return self.moment().near(name, limit)
 
     def completions(self, prefix: str, limit: int = 8) -> list[str]:
         """See `Library.completions`. Who types waits for no look at the disk between two letters."""
-        names = self._memory.names(self._browsed, self._on_disk, TYPING_SECONDS)
-        return self._spelled(names.completions(prefix, limit))
-
-    def _spelled(self, plain: list[str]) -> list[str]:
-        found = []
-        for name in plain:
-            entries = self._browsed.get(self._browsed.named(name)[:1])
-            found.append(_spelling(entries[0], name) if entries else name)
-        return list(dict.fromkeys(found))
+        return self.moment(TYPING_SECONDS).completions(prefix, limit)
 
 
 def _spelling(entry: Entry, plain: str) -> str:

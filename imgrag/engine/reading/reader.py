@@ -84,7 +84,7 @@ class Reader:
     def read(self, prompt: str, translate: Translate | None = None) -> Reading:
         """What a prompt asks for. `translate` is called where it is in another language than the generator's."""
         bare = plain(prompt)
-        bare = bare if re.search(r"\w|[^\x00-\u2000]", bare.text) else replace(bare, text=prompt)
+        bare = bare if re.search(r"\w|[^\x00-\u2000]", bare.text) else replace(bare, text=clean_line(prompt))
         language = self.language_of(prompt) if translate is not None else ""
         if not language or translate is None:
             return self._read(bare.text, bare.negative, bare.left_out)
@@ -211,7 +211,7 @@ class Reader:
         rest, manner = _opened(text)
         for found in dict.fromkeys(match.group().strip() for match in QUALITY.finditer(rest)):
             told.append(LeftOut(found, "it names nothing to draw"))
-        rest = QUALITY.sub(" ", rest)
+        rest = " ".join(QUALITY.sub(" ", rest).split())
         styles: list[str] = []
         rest = STYLE.sub(lambda found: self._without_style(found, styles), rest)
         style = ", ".join(dict.fromkeys(filter(None, (manner, *styles))))
@@ -243,7 +243,7 @@ class Reader:
     def _owned_foreign(self, text: str) -> list[str]:
         """Names of the library in other scripts that stand in a text, the longest first."""
         held: list[str] = []
-        for run in re.findall(r"[^\x00-\u024f\s]{1,40}", text):
+        for run in re.findall(r"[^\x00-\u024f\s]{1,40}", text)[:MOST_WORDS]:
             at = 0
             while at < len(run):
                 sizes = range(min(12, len(run) - at), 0, -1)

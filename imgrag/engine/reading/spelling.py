@@ -7,5 +7,7 @@ import unicodedata
 
 def key(text: str) -> str:
     """A name as it is compared: no case, no accents, no hyphens, no apostrophes."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    bare = text.casefold()
+    if not bare.isascii():
+        bare = "".join(c for c in unicodedata.normalize("NFKD", bare) if not unicodedata.combining(c))
     return " ".join(bare.replace("'", "").replace("\u2019", "").replace("-", " ").replace("_", " ").split())

@@ -10,6 +10,7 @@ from imgrag.engine.reading.phrases import SETTINGS, Phrase, Piece
 from imgrag.runs.reading import LeftOut, Thing
 
 PLURAL = 2  # how many a plural without a number is taken for
+MOST_OF_NAME = 12  # words of a name that is looked for
 LONGEST_NAME = 60  # characters of a name that nobody knows
 AFTER = frozenset(  # adjectives that stand behind their noun
     "alone asleep awake alive outdoors outside inside indoors upside together apart abroad aloft adrift afloat wild".split()
@@ -68,7 +69,7 @@ def _without_name(
     """Words that are no name as they stand: of the person's own pictures, with a slip in them, or nobody's."""
     words = [piece.text for piece in pieces]
     for find in (lexicon.owned, lexicon.mentioned, lexicon.slipped):
-        for start in range(len(words)):
+        for start in range(max(0, len(words) - MOST_OF_NAME), len(words)):
             if found := find(words[start:]):
                 yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase))
                 return

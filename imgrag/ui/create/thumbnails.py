@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from imgrag.errors import LibraryError
 from imgrag.library import ImageLibrary
+from imgrag.library.called import TYPING_SECONDS
 from imgrag.runs.reading import Thing
 from imgrag.ui.create.markup import data_uri
 
@@ -24,5 +25,6 @@ def thumbnails(library: ImageLibrary, files: Mapping[str, str]) -> dict[str, str
 
 def pictures_of(library: ImageLibrary, things: Iterable[Thing]) -> dict[str, str]:
     """The library's picture of each thing that it holds, by the thing's name."""
-    held = {thing.name: library.called(thing.name) for thing in things if "library" in thing.known}
+    names = library.moment(TYPING_SECONDS)
+    held = {thing.name: names.called(thing.name) for thing in things if "library" in thing.known}
     return thumbnails(library, {name: found.file for name, found in held.items() if found is not None})

@@ -17,6 +17,7 @@ from imgrag.engine.reading.vocabulary import Vocabulary, key
 from imgrag.engine.reading.words import DETERMINERS, RELATIONS
 from imgrag.errors import LibraryError, RequestError
 from imgrag.library import ImageLibrary
+from imgrag.library.called import TYPING_SECONDS
 from imgrag.runs.values import MAX_PROMPT
 from imgrag.texts import clean
 from imgrag.ui.create.events.runs import chosen
@@ -59,7 +60,9 @@ class Typing:
         with suppress(LibraryError, RequestError):  # it is deleted meanwhile; a run says so
             shelf = self._shelf(library)
             names = completions(before, self._pipeline.vocabulary, shelf)
-            said = names_list(names, before) + read_so_far(text, self._pipeline.reader(shelf), shelf)
+            said = names_list(names, before) + read_so_far(
+                text, self._pipeline.reader(shelf, TYPING_SECONDS), shelf
+            )
         return f'<div data-number="{int(event.number)}">{said}</div>'
 
     def surprise(self) -> str:
