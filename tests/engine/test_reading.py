@@ -244,7 +244,8 @@ def test_what_it_has_no_words_for_is_translated_and_own_names_stay() -> None:
         reader.read("\u4e00\u53ea\u72d7\u548c\u732b\u738b", translate).prompt == "a dog and a \u732b\u738b"
         and not asked
     )
-    reading = reader.read("\u9f98\u9f98\u72d7\u548c\u732b\u738b", translate)
+    openly = Reader(load_profile("sdxl").reading, None, Shelf("\u732b\u738b"))
+    reading = openly.read("\u9f98\u9f98\u72d7\u548c\u732b\u738b", translate)
     assert (reading.language, reading.translation) == ("Chinese", "a dog and a \u732b\u738b")
     assert len(asked) == 1 and "\u732b\u738b" not in asked[0]
     japanese = reader.read("\u72ac\u3068\u30ae\u30bf\u30fc", translate)
@@ -273,3 +274,20 @@ def test_a_vocabulary_that_is_none_is_a_sentence(tmp_path) -> None:
 def test_a_slip_that_a_library_finds_as_a_form_of_a_word_stays_a_slip() -> None:
     assert read("a hedgehoge", Shelf(mentioned="hedgehoge")).prompt == "a hedgehog"
     assert read("a zorblaxe", Shelf(mentioned="zorblaxe")).prompt == "a zorblaxe"
+
+
+def test_what_a_vocabulary_of_another_language_lacks_stays_as_it_was_typed() -> None:
+    """A small model that never met a word makes some other thing of it."""
+
+    def guess(text: str) -> str:
+        raise AssertionError(f"the model is asked for {text}")
+
+    reader = Reader(POCKET, VOCABULARY, Shelf())
+    said = reader.read("\u51e4\u51f0\u548c\u732b", guess)
+    assert [(thing.name, bool(thing.known)) for thing in said.things] == [
+        ("\u51e4\u51f0", False),
+        ("cat", True),
+    ]
+    assert reader.read("\u6ca1\u6709\u732b\u7684\u57ce\u5821", guess).prompt == "a castle"
+    french = reader.read("un chien et un oiseau", guess)
+    assert any("French" in left.reason for left in french.left_out)

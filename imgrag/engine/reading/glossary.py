@@ -51,13 +51,20 @@ class Dialect:
     qualities: Mapping[str, str]
 
 
+_WITHOUT_ZH = dict.fromkeys(
+    "没有 沒有 没 沒 无 無 不要 不要有 不带 不帶 不含 不是 别 別 别画 別畫 不画 不畫 而不是 除了 不想要 不需要".split(),
+    "without",
+)
+_WITHOUT_ES = dict.fromkeys("sin no ni excepto salvo menos tampoco ningun ninguna".split(), "without") | {
+    "en lugar de": "without", "en vez de": "without",
+}  # fmt: skip
 CHINESE = Dialect(
     spaced=False,
     numbers={
         **dict(zip("一二三四五六七八九十", _DIGITS, strict=True)), "两": "two", "兩": "two", "几": "three", "幾": "three",
         "一些": "three", "一对": "two", "一對": "two", "一双": "", "一雙": "", "一群": "three", "许多": "three", "很多": "three",
     },
-    joins=dict.fromkeys(
+    joins=_WITHOUT_ZH | dict.fromkeys(
         "和 与 與 跟 同 及 以及 还有 還有 加 在 上 下 里 裡 旁边 旁邊 前面 后面 後面 上面 下面 里面 裡面 中间 中間 之间 左边 右边 对面 、 ， , 。 . ; ； ! ！ ? ？ + & 或 或者".split(),
         "and",
     ),
@@ -89,7 +96,7 @@ SPANISH = Dialect(
         "un": "a", "una": "a", "el": "the", "la": "the", "los": "the", "las": "the", "unos": "some", "unas": "some", "al": "the", "del": "the",
         "varios": "several", "varias": "several", "muchos": "many", "muchas": "many", "mi": "a", "mis": "some", "algunos": "some", "algunas": "some",
     },
-    joins=dict.fromkeys(
+    joins=_WITHOUT_ES | dict.fromkeys(
         """
         y e con o u junto a en sobre bajo debajo encima al lado de dentro cerca entre detras delante ante contra por hacia desde mas + & , ; .
         """.split(),
@@ -206,12 +213,21 @@ class Glossary:
             return self.words[word] if self.dialect.spaced else f"{self.words[word]} ,"
         if word in self.several:
             name = self.several[word]
-            return name if name.endswith("s") else f"{name}s"
+            return _plural(name)
         dialect = self.dialect
         for closed in (dialect.numbers, dialect.joins, dialect.colours, dialect.qualities):
             if word in closed:
                 return closed[word]
         return "" if word in dialect.silent else None
+
+
+def _plural(name: str) -> str:
+    """An English name in the plural; one that ends so already is left."""
+    if name.endswith("s"):
+        return name
+    if name.endswith("y") and name[-2] not in "aeiou":
+        return f"{name[:-1]}ies"
+    return f"{name}es" if name.endswith(("x", "z", "ch", "sh")) else f"{name}s"
 
 
 def _together(text: str) -> str:

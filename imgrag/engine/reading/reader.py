@@ -40,6 +40,7 @@ __all__ = ["Names", "Reader"]
 Translate = Callable[[str], str]
 """A prompt in the generator's language; may take a model to do it."""
 MOST_WORDS = 120  # of a prompt that are looked at for things
+LEAST_FOREIGN = 3  # words of a prompt that is told to be in another language; fewer may be a name
 _UNKNOWN_UNWANTED = "it is not to be there, and these models do not know the word"
 _STAND_IN = "zorblax"
 
@@ -75,7 +76,8 @@ class Reader:
         for code, glossary in self.vocabulary.glossaries.items():
             if glossary.is_in(text) and self._knows_more(glossary.english(text).text, known):
                 return NAMES[code]
-        return ""
+        named = known or len(text.split()) < LEAST_FOREIGN
+        return "" if named else foreign_words(text, tuple(LATIN))
 
     def _knows_more(self, text: str, known: int) -> bool:
         """Whether more things of a text are known than so many."""
@@ -94,9 +96,8 @@ class Reader:
             )
             return replace(self._read(bare.text, bare.negative, (*bare.left_out, told)), language=language)
         said = self._glossed(bare.text, language)
-        translation = said.text if said is not None else ""
-        if said is None or said.left:
-            translation = self._better(translation, self._translated(bare.text, translate))
+        # A model that never met a word makes another of it; what the vocabulary lacks stays as it was typed.
+        translation = said.text if said is not None else self._translated(bare.text, translate)
         read = self._read(translation, bare.negative, bare.left_out)
         return replace(read, language=language, translation=translation)
 
@@ -117,11 +118,6 @@ class Reader:
         for number, name in enumerate(mine):
             kept = kept.replace(f"{_STAND_IN}{number}", name)
         return Said(clean_line(kept), tuple(word for word in said.left if not word.startswith(_STAND_IN)))
-
-    def _better(self, glossed: str, translated: str) -> str:
-        """Of two translations the one in which more is known; in doubt the model's, which saw the whole."""
-        known = sum(bool(thing.known) for thing in self._things(translated)[0])
-        return glossed if self._knows_more(glossed, known) else translated
 
     def _translated(self, text: str, translate: Translate) -> str:
         """Names of the person's own pictures stay as they are, in any script."""
