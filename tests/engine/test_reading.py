@@ -54,6 +54,8 @@ def read_openly(prompt: str) -> Reading:
         ("owl hedgehog", "an owl and a hedgehog"),
         ("a owl and an hedgehog", "an owl and a hedgehog"),
         ("two dogs", "a dog and a dog"),
+        ("Drendly Dog", "Drendly Dog"),
+        ("Old Dog", "a dog"),
         ("two owls", "an owl"),
         ("horses", "a horse and a horse"),
         ("a pair of scissors", "scissors"),

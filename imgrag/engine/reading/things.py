@@ -49,6 +49,9 @@ def _around_names(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> 
         return
     if behind:
         yield from _without_name(behind, replace(phrase, number=0), lexicon, [])
+    if lexicon.closed and _is_somebody(pieces):
+        yield from _unknown(pieces, phrase, lexicon)
+        return
     heads = [at for at, piece in enumerate(pieces) if piece.found]
     if phrase.determined:
         heads = heads[-1:]
@@ -61,6 +64,14 @@ def _around_names(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> 
             _thing(found, [pieces[at]], before, phrase if at == heads[0] else replace(phrase, number=0))
         )
         begin = at + 1
+
+
+def _is_somebody(pieces: Sequence[Piece]) -> bool:
+    """Whether it is a proper name that ends with a thing's: "Mickey Mouse"."""
+    capitals = len(pieces) > 1 and all(
+        piece.text[0].isupper() and not piece.text.isupper() for piece in pieces
+    )
+    return capitals and any(not piece.found and not is_english(piece.low) for piece in pieces[:-1])
 
 
 def _without_name(
