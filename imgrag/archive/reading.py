@@ -15,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrag.archive import records
 from imgrag.errors import RecordError, RequestError
-from imgrag.runs.reading import Reading
+from imgrag.runs.reading import LONGEST_NAME, MOST, MOST_THINGS, Reading
 from imgrag.runs.values import (
+    MAX_PROMPT,
     MAX_ROUNDS,
     ONCE,
     STAGES,
@@ -37,6 +38,7 @@ from imgrag.runs.values import (
 )
 
 MAX_TEXT = 20_000  # characters of any value
+LONGEST_READ = 3 * MAX_PROMPT  # characters; what is composed anew may be three times as long
 MAX_ROWS = 1000
 MAX_NUMBER = 2**63
 MAX_DEPTH = 8
@@ -173,7 +175,22 @@ def _reading(record: Mapping[str, Any]) -> Reading | None:
     """How the prompt was read; records of before that was done took it word for word."""
     if record.get("reading") is None:
         return Reading(text_of(record["prompt"])) if record["stages"] else None
-    return _value(Reading, record["reading"])
+    reading = _value(Reading, record["reading"])
+    _check_read(reading)
+    return reading
+
+
+def _check_read(reading: Reading) -> None:
+    """Only what a prompt could have been read as: going on with more than that would hold the models."""
+    spelled = (thing.spelling for thing in reading.things)
+    longest = max(map(len, (reading.prompt, reading.negative, reading.translation, *spelled)))
+    if not reading.prompt.strip() or longest > LONGEST_READ or len(reading.things) > MOST_THINGS:
+        raise ValueError("a reading without a prompt, or beyond its length")
+    for thing in reading.things:
+        if not thing.name.strip() or len(thing.name) > LONGEST_NAME:
+            raise ValueError(f"a thing with a name of {len(thing.name)} characters")
+        if not 0 <= thing.drawn <= thing.number <= MOST:
+            raise ValueError(f"{thing.drawn} of {thing.number} are drawn")
 
 
 def _with_reading(record: Mapping[str, Any], reports: tuple[StageReport, ...]) -> tuple[StageReport, ...]:
@@ -245,15 +262,24 @@ def _round(past: Mapping[str, Any], picture: Picture) -> Round:
     concepts, references = past["concepts"], past["references"]
     found = None if references is None else tuple(_reference(row, picture) for row in _rows(references))
     return Round(
-        verdict=_maybe(Verdict, past["verdict"]),
+        verdict=_verdict(past["verdict"]),
         concepts=None if concepts is None else tuple(_each(Concept, concepts)),
         rejected=tuple(_each(Rejection, past["rejected_concepts"])),
         references=found,
         unfound=tuple(_each(Rejection, past["without_reference"])),
         enhanced=picture(text_of(past["enhanced"])) if past["enhanced"] else None,
-        second_verdict=_maybe(Verdict, past["second_verdict"]),
+        second_verdict=_verdict(past["second_verdict"]),
         comparison=_maybe(Comparison, past.get("comparison")),  # earlier records have none
     )
+
+
+def _verdict(row: Any) -> Verdict | None:
+    verdict = _maybe(Verdict, row)
+    sights = verdict.sights if verdict is not None else ()
+    sure = [sight.sureness for sight in sights if sight.sureness is not None]
+    if len(sights) > MOST_THINGS or not all(0 <= sureness <= 1 for sureness in sure):
+        raise ValueError("more sights than things, or one that is surer than sure")
+    return verdict
 
 
 def _reference(row: Mapping[str, Any], picture: Picture) -> Reference:
@@ -309,7 +335,21 @@ def whole_of(value: Any) -> int:
 
 
 def _value(kind: type[T], row: Any) -> T:
-    return cast(T, _adapter(kind).validate_python(row))  # type: ignore[arg-type]  # a class can be hashed
+    value = cast(T, _adapter(kind).validate_python(row))  # type: ignore[arg-type]  # a class can be hashed
+    _check_kinds(row, value)
+    return value
+
+
+def _check_kinds(row: Any, value: Any) -> None:
+    """Pydantic takes "3" and true for numbers. Raises TypeError: one stands where another kind is expected."""
+    if isinstance(row, Mapping):
+        for name in row.keys() & getattr(value, "__dataclass_fields__", {}).keys():
+            _check_kinds(row[name], getattr(value, name))
+    elif isinstance(row, list):
+        for inner, of in zip(row, value, strict=True):
+            _check_kinds(inner, of)
+    elif any(isinstance(row, kind) != isinstance(value, kind) for kind in (str, bool)):
+        raise TypeError(f"{row!r} is not of its kind")
 
 
 @cache

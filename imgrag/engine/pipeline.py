@@ -118,7 +118,7 @@ class ImageRAGPipeline:
         """Go on with a run that was paused, stopped or corrected: what has a report is not computed again.
 
         Raises: what `stream` raises, and
-            RequestError: the run was made by another profile, or is finished.
+            RequestError: the run was made by another profile, asks for more than that one draws, or is finished.
         """
         return self._streamed(lambda: self._taken_up(run), stop, pause)
 
@@ -263,6 +263,11 @@ class ImageRAGPipeline:
             raise RequestError(
                 f"This run was made by the profile {run.profile!r}, and {self.profile.name!r} is at work here. "
                 f"Start the app with --profile {run.profile} to go on with it."
+            )
+        most = self.profile.reading.most
+        if most and run.reading is not None and sum(thing.drawn for thing in run.reading.things) > most:
+            raise RequestError(
+                f"This run asks for more than the {most} things that are drawn in one image. Start a new one."
             )
         return run
 

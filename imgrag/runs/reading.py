@@ -9,6 +9,9 @@ How = Literal["name", "slip", "synonym", "emoji", "nobody"]
 """By its name, by a spelling close to it, by another word for it, by an emoji character, or not at all."""
 Knower = Literal["generator", "judge", "library"]
 Outcome = Literal["there", "absent", "not sure"]
+MOST = 99  # of one thing
+MOST_THINGS = 240  # in a prompt
+LONGEST_NAME = 200  # characters of what a thing is called
 
 
 @dataclass(frozen=True)

@@ -607,6 +607,15 @@ def test_a_run_of_another_profile_is_not_gone_on_with(tmp_path: Path) -> None:
         list(pipeline.resume(replace(paused, profile="sdxl")))
 
 
+def test_a_run_that_asks_for_more_than_is_drawn_does_not_go_on(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, Cast())
+    paused = list(pipeline.stream(OWL, pause=True))[-1].run
+    thing = paused.reading.things[0]
+    reading = replace(paused.reading, things=(replace(thing, number=99, drawn=99),))
+    with pytest.raises(RequestError, match="more than the"):
+        list(pipeline.resume(replace(paused, reading=reading)))
+
+
 def test_fakes_keep_their_word() -> None:
     assert FakeJudge("").reply('Prompt: "a dog and an owl"', [tile("dog")]).endswith("Missing: owl")
     assert FakeListener("").reply('Feedback\nMissing: owl, cat\n"').count("\n") == 1

@@ -13,7 +13,7 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from imgrag.engine.reading.spelling import key
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.library.search.words import stem
-from imgrag.runs.reading import How, Knower
+from imgrag.runs.reading import LONGEST_NAME, How, Knower
 
 SHORTEST = 4  # letters of a word that may have a slip in it
 LONG = 6  # letters from which on it may have two
@@ -81,14 +81,14 @@ class Lexicon:
     def owned(self, words: Sequence[str]) -> Found | None:
         """The picture of the library that is called this."""
         for text in dict.fromkeys((" ".join(words), " ".join(singular(words)))):
-            if self._library.holds(text):
+            if len(text) <= LONGEST_NAME and self._library.holds(text):
                 return replace(self._library_s(text), several=text != " ".join(words))
         return None
 
     def mentioned(self, words: Sequence[str]) -> Found | None:
         """What a picture of the library is about, by its name, caption or fields; a plain word says too little."""
         text = " ".join(words)
-        if is_english(text) or self._is_a_form(text):
+        if len(text) > LONGEST_NAME or is_english(text) or self._is_a_form(text):
             return None
         return self._library_s(text) if self._library.mentions(text) else None
 

@@ -15,7 +15,6 @@ from imgrag.engine.reading.words import (
     BESIDE_EACH_OTHER,
     DETERMINERS,
     MEASURES,
-    MOST,
     NOT_ONE,
     NOTHING_BUT,
     NUMBERS,
@@ -27,11 +26,11 @@ from imgrag.engine.reading.words import (
     UNWANTED_PHRASE,
     VERBS_TOO,
 )
+from imgrag.runs.reading import MOST, MOST_THINGS
 
 _WORD = re.compile(r"\d+[.,]\d+|[^\W_]+(?:['\u2019][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
 _BREAK = re.compile(r"[^\w&+/]")
 LONGEST = 6  # words of a name
-MOST_PIECES = 240  # words and signs of a prompt that are looked at
 SETTINGS = frozenset(
     "in at on during near inside outside within under over by around across through against behind".split()
 )
@@ -82,7 +81,7 @@ def phrases(text: str, lexicon: Lexicon) -> list[Phrase]:
     """The phrases of a prompt, in order; relations and verbs are their links, the last one's a phrase by itself."""
     cutter = _Cutter(lexicon.closed)
     plainly = UNWANTED_PHRASE.sub(" without ", NOTHING_BUT.sub(" , ", text))
-    for piece in _known(_WORD.findall(plainly)[:MOST_PIECES], lexicon):
+    for piece in _known(_WORD.findall(plainly)[:MOST_THINGS], lexicon):
         cutter.take(piece)
     return cutter.done()
 

@@ -32,7 +32,8 @@ from imgrag.engine.reading.words import (
 )
 from imgrag.models.profile import ReadingProfile
 from imgrag.runs.decisions import listed
-from imgrag.runs.reading import LeftOut, Reading, Thing
+from imgrag.runs.reading import MOST, LeftOut, Reading, Thing
+from imgrag.runs.values import MAX_PROMPT
 from imgrag.texts import clean_line
 
 __all__ = ["Names", "Reader"]
@@ -98,6 +99,7 @@ class Reader:
         said = self._glossed(bare.text, language)
         # A model that never met a word makes another of it; what the vocabulary lacks stays as it was typed.
         translation = said.text if said is not None else self._translated(bare.text, translate)
+        translation = translation[:MAX_PROMPT]
         read = self._read(translation, bare.negative, bare.left_out)
         return replace(read, language=language, translation=translation)
 
@@ -131,10 +133,11 @@ class Reader:
 
     def _read(self, text: str, negative: str, left_out: tuple[LeftOut, ...]) -> Reading:
         told = list(left_out)
+        text = text[:MAX_PROMPT]  # a name for each of two thousand emoji, or characters, is longer
         things, background, style, unwanted = self._parts(text, told)
-        negative = ", ".join(filter(None, (self._drawable(negative, told), *unwanted)))
+        negative = ", ".join(filter(None, (self._drawable(negative, told), *unwanted)))[:MAX_PROMPT]
         if self.vocabulary is None:
-            text = " ".join(emoji.replace_emoji(text, _said).split())
+            text = " ".join(emoji.replace_emoji(text, _said).split())[:MAX_PROMPT]
             return Reading(text, tuple(things), background, style, negative, tuple(told))
         shared = rationed([thing for thing in things if thing.drawn], self.profile.most or len(things))
         drawn = iter(shared)
@@ -271,7 +274,7 @@ def _gather(placed: Placed, wanted: dict[str, Thing], shown: set[str]) -> None:
     if before is None:
         wanted[thing.name] = thing
     else:
-        number = before.number + thing.number
+        number = min(before.number + thing.number, MOST)
         wanted[thing.name] = replace(before, number=number, drawn=number if before.drawn else 0)
 
 

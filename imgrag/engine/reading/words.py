@@ -16,7 +16,6 @@ NUMBERS = {word: number for number, word in enumerate(_ONES.split()) if number} 
     "dozen": 12, "both": 2, "couple": 2, "several": 3, "few": 3, "many": 3, "multiple": 3, "various": 3,
     "numerous": 3, "lots": 3,
 }  # fmt: skip
-MOST = 99  # of one thing
 RELATIONS = frozenset(
     """
     and or with on in at under underneath over above below beneath behind beside besides near nearby by between among
