@@ -134,7 +134,7 @@ def parse_root(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: it is no such path.
     """
-    if not re.fullmatch(r"(/[\w.~-]+)+/?", text, re.ASCII):
+    if not re.fullmatch(r"(/(?!\.\.?(?:/|$))[\w.~-]+)+/?", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text!r} is no path; write it as /images")
     return text.rstrip("/")
 

@@ -184,6 +184,8 @@ class TestPlaces:
             ("--allowed-hosts", "*", "'*' is no host"),
             ("--root-path", "images", "'images' is no path; write it as /images"),
             ("--root-path", "/", "is no path"),
+            ("--root-path", "/..", "is no path"),
+            ("--root-path", "/images/./x", "is no path"),
             ("--root-path", "https://images.example.org/x", "is no path"),
             ("--root-path", "/a b", "is no path"),
         ],

@@ -202,7 +202,9 @@ def app_settings(demo: gr.Blocks, hosts: Hosts, most: int) -> dict[str, Any]:
             await stack.enter_async_context(stood_before(app, hosts, hosts.routed, most // 2))
             yield
 
-    guard = Middleware(Guard, pictures=file_arguments(demo), framed=hosts.routed)
+    guard = Middleware(
+        Guard, pictures=file_arguments(demo), handlers=frozenset(demo.fns), framed=hosts.routed
+    )
     return {
         "middleware": [guard, Middleware(Streams, demo=demo)],
         "routes": health.routes(),

@@ -21,7 +21,7 @@ const options = () => [...(list()?.children ?? [])];
 // Nothing within a word: a name would be put in front of the rest of it.
 const before = () => {
   const { value, selectionEnd: caret } = field();
-  return /^[\p{L}\p{N}]/u.test(value.slice(caret)) ? "" : value.slice(0, caret).slice(-TAIL);
+  return /^[\p{L}\p{N}]/u.test(value.slice(caret)) ? "" : value.slice(0, caret).slice(-TAIL).replace(/^[\uDC00-\uDFFF]/, "");  // not half an emoji
 };
 
 const mark = (place) => {

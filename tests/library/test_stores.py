@@ -28,7 +28,7 @@ from imgrag.errors import LibraryError
 from imgrag.library.engines.milvus import MilvusStore
 from imgrag.library.engines.milvus_filters import narrowed
 from imgrag.library.engines.sqlite import EmbeddedStore
-from imgrag.library.engines.sqlite_file import FILE
+from imgrag.library.engines.sqlite_file import FILE, copy_database
 from imgrag.library.engines.store import MOST_COLUMNS, RARE, Entry, Store
 from imgrag.library.engines.vectors import load
 from imgrag.library.search.filters import COLUMNS, parse_filter, passes
@@ -753,3 +753,11 @@ def test_words_are_read_by_two_processes_at_a_time(tmp_path, monkeypatch):
         store.write([entry(7, name="new")], unit(1))
         held = store.holding(["old", "new"])
         assert held["new"].tolist() == ids[7:8] and len(held["old"]) == 49
+
+
+def test_what_cannot_be_copied_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    with (
+        closing(sqlite3.connect(tmp_path / "a.sqlite")) as base,
+        pytest.raises(OSError, match="unable to open"),
+    ):
+        copy_database(base, tmp_path / "nowhere" / "b.sqlite")

@@ -139,6 +139,29 @@ class TestBodies:
         for header in ({"x-forwarded-host": "space.example"}, {"origin": "https://space.example"}):
             assert client.post(path, json=sent, headers=header).status_code == 200
 
+    def test_half_a_character_is_a_sentence_wherever_it_stands(self):
+        for body in (
+            '{"data": ["\\ud800"]}',
+            '{"event_data": {"text": "a \\udc36 dog"}}',
+            '{"\\ud800": "x"}',
+        ):
+            for path in ("run/predict", "queue/join", "cancel", "mcp/"):
+                answer = TestClient(Guard(Echo())).post(f"{API}/{path}", content=body)
+                assert answer.status_code == 422 and "half of a character" in answer.text
+        whole = TestClient(Guard(Echo())).post(f"{API}/run/predict", content='{"data": ["\\ud83d\\udc36"]}')
+        assert whole.status_code == 200
+
+    @pytest.mark.parametrize("number", [-1, 10**20])
+    def test_a_handler_that_is_none_is_a_sentence(self, number):
+        answer = ask({"data": [], "fn_index": number}, handlers=frozenset({0, 1}))
+        assert answer.status_code == 422 and "does not fit" in answer.text
+        assert ask({"data": [], "fn_index": 1}, handlers=frozenset({0, 1})).status_code == 200
+
+    @pytest.mark.parametrize("name", ["%ff%00", "x" * 65, "%0a"])
+    def test_a_session_that_no_page_has_is_not_kept(self, name):
+        assert TestClient(Guard(Echo())).post(f"{API}/heartbeat/{name}").status_code == 422
+        assert TestClient(Guard(Echo())).get(f"{API}/heartbeat/{name}").status_code == 422
+
     @pytest.mark.parametrize("place", [*ADDRESSES, "/etc/passwd"])
     def test_mcp_takes_no_address_where_a_picture_stands_and_any_text_elsewhere(self, place):
         def tool(**arguments: Any) -> httpx.Response:

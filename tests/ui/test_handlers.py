@@ -14,7 +14,10 @@ import pytest
 from gradio.blocks import BlockFunction
 from gradio.state_holder import SessionState
 
-from imgrag.errors import Cancelled, LibraryError
+from imgrag.errors import Cancelled, LibraryError, RequestError
+from imgrag.runs.values import MAX_PROMPT
+from imgrag.ui.create.events.prompts import asked
+from imgrag.ui.create.events.runs import chosen
 from imgrag.ui.demo import build_demo
 from imgrag.ui.server.nulls import take_nulls
 from imgrag.ui.server.unforeseen import tell_unforeseen
@@ -128,3 +131,32 @@ def test_the_sentence_is_in_the_language_of_who_asked() -> None:
     )
     chinese = gr.Request(headers={"accept-language": "zh-CN"}, session_hash="nobody")
     assert "没有选择图库" in asyncio.run(told(demo, handler, chinese))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        [],
+        {},
+        {"text": "a"},
+        {"text": None, "before": "", "number": 1},
+        {"text": "a", "before": "", "number": "x"},
+    ],
+)
+def test_a_question_that_no_page_asks_is_a_sentence(sent: Any) -> None:
+    with pytest.raises(RequestError, match="Load the page again"):
+        asked(gr.EventData(None, sent))
+
+
+def test_of_a_question_so_much_is_read() -> None:
+    text, before, number = asked(
+        gr.EventData(None, {"text": "a" * 9000, "before": "b" * 9000, "number": 10**30})
+    )
+    assert len(text) == MAX_PROMPT and len(before) < MAX_PROMPT and number < 2**53
+
+
+@pytest.mark.parametrize("library", [["pocket"], {"a": 1}, 5, "nowhere"])
+def test_a_library_that_is_not_offered_is_a_sentence(library: Any) -> None:
+    with pytest.raises(RequestError, match="There is no library"):
+        chosen({"pocket": "pocket"}, library)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -98,9 +99,16 @@ def _as_it_is(file: Path, how: str) -> sqlite3.Connection:
 
 
 def copy_database(base: sqlite3.Connection, file: Path) -> None:
-    """All of it into a new file, as of one moment, whoever writes meanwhile."""
-    with closing(sqlite3.connect(file)) as copy:
-        base.backup(copy)
+    """All of it into a new file, as of one moment, whoever writes meanwhile.
+
+    Raises:
+        OSError: the file cannot be written, or the disk is full.
+    """
+    try:
+        with closing(sqlite3.connect(file)) as copy:
+            base.backup(copy)
+    except sqlite3.OperationalError as error:
+        raise OSError(errno.EIO, str(error)) from error
 
 
 def _connected(file: Path) -> sqlite3.Connection:

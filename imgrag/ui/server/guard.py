@@ -60,10 +60,13 @@ NO_JSON = "The request is not readable as JSON."
 NO_FILE = "There is no such file here."
 BUSY = "Too many are waiting already. Please try again in a minute."
 FAILED = "Something went wrong on our side. Please try again; the server's log tells more."
+HALF = "The text holds half of a character, which nothing can write. Type or paste it again."
 UNFIT = "The request does not fit what is served here."
 
 # /tmp/imgrag/x, C:\Users\x, \\host\share, also as JSON writes their backslashes
 _ABSOLUTE_PATH = re.compile(rb"(?<![\w.:/])/[\w.~-]+/[\w.~-]|\b[A-Za-z]:[\\/]|\\\\\w")
+_HALF = re.compile("[\ud800-\udfff]")  # a surrogate alone, which has no UTF-8
+_HEARTBEAT = f"{API}heartbeat/"
 _FILE_ROUTE = re.compile(rf"{API}(?:file[=/]|proxy=)(.*)", re.DOTALL)
 
 
@@ -73,11 +76,19 @@ class Guard:
     Args:
         app: what it stands before.
         pictures: names of arguments that MCP tools take files in, as bare strings.
+        handlers: the numbers of the page's; without any, none is looked for.
         framed: other pages may show this one in a frame.
     """
 
-    def __init__(self, app: ASGIApp, pictures: frozenset[str] = frozenset(), framed: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        pictures: frozenset[str] = frozenset(),
+        handlers: frozenset[int] = frozenset(),
+        framed: bool = False,
+    ) -> None:
         self._app = app
+        self._handlers = handlers
         self._pictures = pictures
         self._policy = PAGE_POLICY if framed else UNFRAMED
         self._uploads = Uploads(Path(get_upload_folder()))
@@ -105,7 +116,7 @@ class Guard:
         body = await _read(headers, receive)
         if body and not path.endswith("/login"):  # that one sends a form of two texts
             names = PLACES | (self._pictures if f"{API}mcp" in path else frozenset())
-            _check_body(body, names, _hosts(headers))
+            _check_body(body, names, _hosts(headers), self._handlers)
         return _replayed(body, receive)
 
     async def _upload(self, receive: Receive) -> Receive:
@@ -159,6 +170,12 @@ def _check_route(path: str) -> None:
     found = _FILE_ROUTE.search(path)
     if found and ("proxy=" in path[: found.start(1)] or not lies_in_cache(found[1])):
         raise _Refused(404, NO_FILE)
+    if _HEARTBEAT in path and not _may_be_session(path.partition(_HEARTBEAT)[2]):
+        raise _Refused(422, UNFIT)
+
+
+def _may_be_session(name: str) -> bool:
+    return len(name) <= MAX_SESSION and name.isascii() and name.isprintable()
 
 
 async def _read(headers: Mapping[str, str], receive: Receive) -> bytes:
@@ -176,14 +193,19 @@ async def _read(headers: Mapping[str, str], receive: Receive) -> bytes:
     return bytes(body)
 
 
-def _check_body(body: bytes, names: frozenset[str], hosts: frozenset[str]) -> None:
-    """Refuse a body that is no JSON, or that holds under one of `names` what is no file of the cache."""
+def _check_body(body: bytes, names: frozenset[str], hosts: frozenset[str], handlers: frozenset[int]) -> None:
+    """Refuse a body that is no JSON, or asks for no handler, or holds under one of `names` no file of the cache."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         raise _Refused(422, NO_JSON) from None
+    asked = document.get("fn_index") if isinstance(document, dict) else None
+    if isinstance(asked, int) and handlers and asked not in handlers:
+        raise _Refused(422, UNFIT)
     for name, text in _texts(document):
-        if name == "session_hash" and len(text) > MAX_SESSION:
+        if _HALF.search(text) or _HALF.search(name):
+            raise _Refused(422, HALF)
+        if name == "session_hash" and not _may_be_session(text):
             raise _Refused(422, UNFIT)
         if name in names and not (lies_in_cache(text) or (name == "url" and _own_file(text, hosts))):
             raise _Refused(422, ADDRESS)

@@ -56,14 +56,14 @@ class Typing:
 
         The answer bears the number that typed.js gave the question: it asks again only once it has that.
         """
-        text, before, said = clean(str(event.text)[:MAX_PROMPT]), clean(str(event.before)[-LONGEST:]), ""
+        (text, before, number), said = asked(event), ""
         with suppress(LibraryError, RequestError):  # it is deleted meanwhile; a run says so
             shelf = self._shelf(library)
             names = completions(before, self._pipeline.vocabulary, shelf)
             said = names_list(names, before) + read_so_far(
                 text, self._pipeline.reader(shelf, TYPING_SECONDS), shelf
             )
-        return f'<div data-number="{int(event.number)}">{said}</div>'
+        return f'<div data-number="{number}">{said}</div>'
 
     def surprise(self) -> str:
         """A prompt that these models can draw: one or two of their names, or one that somebody wrote."""
@@ -76,6 +76,19 @@ class Typing:
     def _shelf(self, library: str | None) -> ImageLibrary:
         name = chosen(self._libraries, library) or self._pipeline.profile.retrieval.library
         return self._pipeline.library(name)
+
+
+def asked(event: gr.EventData) -> tuple[str, str, int]:
+    """The text, what stands before the caret, and the question's number.
+
+    Raises:
+        RequestError: typed.js sends no such thing.
+    """
+    data = event._data if isinstance(event._data, dict) else {}
+    text, before, number = data.get("text"), data.get("before"), data.get("number")
+    if not (isinstance(text, str) and isinstance(before, str) and isinstance(number, int)):
+        raise RequestError("What was typed did not come as the page sends it. Load the page again.")
+    return clean(text[:MAX_PROMPT]), clean(before[-LONGEST:]), number % 2**53
 
 
 def read_so_far(text: str, reader: Reader, shelf: ImageLibrary) -> str:

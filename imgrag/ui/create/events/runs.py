@@ -22,7 +22,7 @@ from imgrag.errors import Cancelled, ImgragError, LibraryError, RequestError
 from imgrag.logs import log_event
 from imgrag.runs.events import Event, Finished, Preview, StageDone, StageStarted
 from imgrag.runs.trace import trace
-from imgrag.runs.values import STAGES, Request, Run, StageName
+from imgrag.runs.values import STAGES, Request, Run, StageName, in_brief
 from imgrag.texts import clean
 from imgrag.ui.create import markup
 from imgrag.ui.create.board import (
@@ -331,8 +331,10 @@ def chosen(libraries: Mapping[str, str], name: str | None) -> str | None:
     Raises:
         RequestError: it is not offered here.
     """
-    if name and name not in libraries:
-        raise RequestError(f"There is no library {name!r} here. Choose one of: {', '.join(libraries)}.")
+    if name and (not isinstance(name, str) or name not in libraries):
+        raise RequestError(
+            f"There is no library {in_brief(name)!r} here. Choose one of: {', '.join(libraries)}."
+        )
     return libraries[name] if name else None
 
 
