@@ -195,6 +195,19 @@ def test_a_library_tells_what_was_meant_before_and_after_it_is_indexed(library: 
         library.index(FakeEmbedder())
 
 
+def test_at_one_moment_the_disk_is_looked_at_once(
+    library: ImageLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, on_disk = [], ImageLibrary._on_disk
+    monkeypatch.setattr(ImageLibrary, "_on_disk", lambda self: looks.append(self) or on_disk(self))
+    names = library.moment()
+    for name in ("owl", "zork", "blix", "zork"):
+        assert (names.holds(name), names.mentions(name), bool(names.near(name))) == (name == "owl",) * 3
+    assert len(looks) == 1
+    tile("dog").save(library.folder / "florb.png")
+    assert not names.holds("florb") and library.moment().holds("florb")
+
+
 def test_names_follow_what_comes_and_goes(library: ImageLibrary) -> None:
     library.index(FakeEmbedder())
     assert library.near("florbs") == []
