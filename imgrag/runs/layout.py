@@ -37,10 +37,7 @@ def regions_of(reference: Reference, run: Run, layout: str) -> tuple[Box, ...]:
     name = reference.concept.casefold()
     if layout == FREE or reference.region != WHOLE or places.count(name) < 2:
         return (reference.region,)
-    share = 1 / len(places)
-    return tuple(
-        Box(left=at * share, right=(at + 1) * share) for at, place in enumerate(places) if place == name
-    )
+    return tuple(_column(at, len(places)) for at, place in enumerate(places) if place == name)
 
 
 def _order(prompt: str, names: Sequence[str]) -> list[str]:
@@ -58,5 +55,9 @@ def _placed(reference: Reference, order: Sequence[str]) -> Reference:
     name = reference.concept.casefold()
     if reference.region != WHOLE or name not in order:
         return reference
-    place = order.index(name)
-    return replace(reference, region=Box(left=place / len(order), right=(place + 1) / len(order)))
+    return replace(reference, region=_column(order.index(name), len(order)))
+
+
+def _column(place: int, count: int) -> Box:
+    """The part of an image where the thing at this place of so many side by side stands."""
+    return Box(left=place / count, right=(place + 1) / count)

@@ -21,14 +21,6 @@ LONGEST_HAN = 8  # characters of one
 
 
 @dataclass(frozen=True)
-class Said:
-    """A prompt in English, and which of its words nobody could place."""
-
-    text: str
-    left: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Dialect:
     """The closed classes of a language.
 
@@ -146,14 +138,12 @@ class Glossary:
         told = any(word in self.dialect.numbers or not simplemma.is_known(word, "en") for word in words)
         return self.dialect.spaced and told and not ENGLISH_ALONE.intersection(words)
 
-    def english(self, prompt: str) -> Said:
+    def english(self, prompt: str) -> str:
         """The prompt, its things by their English names; what it could not place stands where it stood."""
         grounds: list[str] = []
         text = self.dialect.ground.sub(lambda found: self._ground(found, grounds), prompt)
-        pieces = list(self._spaced(text) if self.dialect.spaced else self._unspaced(text))
-        said = " ".join(word for word, _ in pieces)
-        left = tuple(word for word, placed in pieces if not placed)
-        return Said(" ".join((said, *grounds)), left)
+        said = " ".join(self._spaced(text) if self.dialect.spaced else self._unspaced(text))
+        return " ".join((said, *grounds))
 
     def _ground(self, found: re.Match[str], grounds: list[str]) -> str:
         colour = self.dialect.colours.get(key(next(filter(None, found.groups()))))
@@ -162,11 +152,11 @@ class Glossary:
         grounds.append(f"on a {colour} background")
         return " "
 
-    def _spaced(self, text: str) -> list[tuple[str, bool]]:
+    def _spaced(self, text: str) -> list[str]:
         """Word by word; a colour, which stands behind its thing, comes before it."""
         tokens = re.findall(r"[^\W_]+(?:-[^\W_]+)*|[,;+&.]", text)
         behind = {**self.dialect.colours, **self.dialect.qualities}
-        said: list[tuple[str, bool]] = []
+        said: list[str] = []
         at = 0
         while at < len(tokens):
             lengths = range(min(LONGEST, len(tokens) - at), 0, -1)
@@ -174,20 +164,20 @@ class Glossary:
             word, length = next(((w, n) for w, n in parts if self._placed(w) is not None), (tokens[at], 1))
             placed = self._placed(word)
             if word in behind and word not in self.words:
-                said.insert(max(0, len(said) - 1), (behind[word], True))
+                said.insert(max(0, len(said) - 1), behind[word])
             else:
-                said.append((tokens[at], False) if placed is None else (placed, True))
+                said.append(tokens[at] if placed is None else placed)
             at += length
         return said
 
-    def _unspaced(self, text: str) -> Iterator[tuple[str, bool]]:
+    def _unspaced(self, text: str) -> Iterator[str]:
         for run in re.findall(r"[a-zA-Z\u00c0-\u024f][\w'-]*|\d+|[^\x00-\u024f\s]+|\S", _together(text)):
             if run.isascii():
-                yield (run, run.isdigit() or not run.isalnum())
-                continue
-            yield from self._run(run)
+                yield run
+            else:
+                yield from self._run(run)
 
-    def _run(self, run: str) -> Iterator[tuple[str, bool]]:
+    def _run(self, run: str) -> Iterator[str]:
         """Characters without a space. What nobody can place next to a name is part of another word."""
         unplaced, held = "", ""  # held: a name that such characters may still follow
         at = 0
@@ -200,12 +190,12 @@ class Glossary:
                 unplaced, held = (unplaced or held) + part, ""
                 continue
             if unplaced or held:
-                yield (unplaced, False) if unplaced else (self._placed(held) or "", True)
+                yield unplaced or self._placed(held) or ""
             unplaced, held = "", part if part in self.words else ""
             if not held:
-                yield self._placed(part) or "", True
+                yield self._placed(part) or ""
         if unplaced or held:
-            yield (unplaced, False) if unplaced else (self._placed(held) or "", True)
+            yield unplaced or self._placed(held) or ""
 
     def _placed(self, word: str) -> str | None:
         """What a word is in English, "" where that is nothing; `None` if it is not known."""

@@ -24,6 +24,7 @@ from imgrag.engine.reading.words import (
     SUBJECTS,
     UNWANTED,
     UNWANTED_PHRASE,
+    VERB_FORMS,
     VERBS_TOO,
 )
 from imgrag.runs.reading import MOST, MOST_THINGS
@@ -209,12 +210,12 @@ class _Cutter:
         """Whether a word right behind "I" is one: of the words that are known, only those that are verbs too."""
         if piece.found is not None:
             return singular([piece.low])[-1] in VERBS_TOO
-        return is_english(piece.low) and not _says_nothing(piece.low) and piece.low not in UNWANTED | BESIDE
+        return is_english(piece.low) and not _says_nothing(piece.low) and piece.low not in UNWANTED
 
     def _is_verb_form(self, piece: Piece) -> bool:
         """ "an owl watches": behind a thing that is one, the plural of a thing that is a verb too."""
         return (
-            piece.found is not None and piece.low in {f"{verb}{end}" for verb in VERBS_TOO for end in ("s", "es")} | {"flies"}
+            piece.found is not None and piece.low in VERB_FORMS
             and self.phrase.determined and any(before.found for before in self.phrase.pieces)
         )  # fmt: skip
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import emoji
 
 from imgrag.engine.prompts import with_article
-from imgrag.engine.reading.glossary import Said
 from imgrag.engine.reading.grounds import grounded
 from imgrag.engine.reading.languages import LATIN, NAMES, foreign_script, foreign_words
 from imgrag.engine.reading.lexicon import Lexicon, Names, is_english
@@ -75,7 +74,7 @@ class Reader:
             return foreign_words(text, self.profile.understands or tuple(LATIN))
         known = sum(bool(thing.known) for thing in english)
         for code, glossary in self.vocabulary.glossaries.items():
-            if glossary.is_in(text) and self._knows_more(glossary.english(text).text, known):
+            if glossary.is_in(text) and self._knows_more(glossary.english(text), known):
                 return NAMES[code]
         named = known or len(text.split()) < LEAST_FOREIGN
         return "" if named else foreign_words(text, tuple(LATIN))
@@ -96,9 +95,9 @@ class Reader:
                 bare.text, f"these models read {listed(self._languages)}, and this seems to be {language}"
             )
             return replace(self._read(bare.text, bare.negative, (*bare.left_out, told)), language=language)
-        said = self._glossed(bare.text, language)
+        glossed = self._glossed(bare.text, language)
         # A model that never met a word makes another of it; what the vocabulary lacks stays as it was typed.
-        translation = said.text if said is not None else self._translated(bare.text, translate)
+        translation = self._translated(bare.text, translate) if glossed is None else glossed
         translation = translation[:MAX_PROMPT]
         read = self._read(translation, bare.negative, bare.left_out)
         return replace(read, language=language, translation=translation)
@@ -107,7 +106,7 @@ class Reader:
     def _languages(self) -> list[str]:
         return [NAMES.get(code, code) for code in (self.profile.language, *self.profile.understands)]
 
-    def _glossed(self, text: str, language: str) -> Said | None:
+    def _glossed(self, text: str, language: str) -> str | None:
         """A text in English as far as the vocabulary has words for it; `None` where it has none of its language."""
         code = next((code for code, name in NAMES.items() if name == language), "")
         if self.vocabulary is None or code not in self.vocabulary.glossaries:
@@ -116,10 +115,9 @@ class Reader:
         for number, name in enumerate(mine):
             text = text.replace(name, f" {_STAND_IN}{number} ")
         said = self.vocabulary.glossaries[code].english(_emoji_named(text, self.vocabulary)[0])
-        kept = said.text
         for number, name in enumerate(mine):
-            kept = kept.replace(f"{_STAND_IN}{number}", name)
-        return Said(clean_line(kept), tuple(word for word in said.left if not word.startswith(_STAND_IN)))
+            said = said.replace(f"{_STAND_IN}{number}", name)
+        return clean_line(said)
 
     def _translated(self, text: str, translate: Translate) -> str:
         """Names of the person's own pictures stay as they are, in any script."""

@@ -11,7 +11,7 @@ from imgrag.runs.reading import LeftOut, Thing
 
 PLURAL = 2  # how many a plural without a number is taken for
 MOST_OF_NAME = 12  # words of a name that is looked for
-LONGEST_NAME = 60  # characters of a name that nobody knows
+LONGEST_UNKNOWN = 60  # characters of a name that nobody knows
 AFTER = frozenset(  # adjectives that stand behind their noun
     "alone asleep awake alive outdoors outside inside indoors upside together apart abroad aloft adrift afloat wild".split()
 )
@@ -102,7 +102,7 @@ def _unknown(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Itera
     if lexicon.closed and not is_english(words[-1]):
         while start < len(words) - 1 and is_english(words[start]):
             start += 1
-    name = " ".join(words[start:])[:LONGEST_NAME].strip()
+    name = " ".join(words[start:])[:LONGEST_UNKNOWN].strip()
     setting = lexicon.closed and phrase.relation in SETTINGS
     found = lexicon.unknown(name.casefold() if lexicon.closed else name)
     yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase), setting)

@@ -56,6 +56,8 @@ VERBS_TOO = frozenset(
     """.split()
 )
 """Names of things that are verbs as well."""
+VERB_FORMS = frozenset(f"{verb}{end}" for verb in VERBS_TOO for end in ("s", "es")) | {"flies"}
+"""How they go with "an owl", which is also how most of them look in the plural."""
 PARTS = frozenset("half quarter third".split())
 NOT_ONE = frozenset("zero 0".split())
 BESIDE_EACH_OTHER = frozenset(
