@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     import gradio as gr
 
 ROOT = Path(__file__).parent.parent
-LINGER = 1.0  # seconds; of a step, or of a stage that has none
+LINGER = 1.0  # seconds; of a step
+STAY = 5.0  # of a stage that has none: on a busy machine a press in it takes more than one
 PACE = re.compile(r"\b(?:quick|slow|broken)\b")  # words for the fakes alone
 STARVED_BYTES = 32 * 2**20  # what a stage holds while the memory runs out
 
@@ -171,7 +172,7 @@ class PageEmbedder(FakeEmbedder):
 def _meet(faults: Faults, stage: str, crowd: Any) -> None:
     if faults.lingering(stage):
         with crowd:
-            time.sleep(LINGER)
+            time.sleep(STAY)
     faults.meet(stage)
 
 
