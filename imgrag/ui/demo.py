@@ -39,7 +39,7 @@ from imgrag.ui.server import connections, health, imports
 from imgrag.ui.server.door import stood_before
 from imgrag.ui.server.guard import Guard, file_arguments
 from imgrag.ui.server.hosts import Hosts, bracketed, served
-from imgrag.ui.server.nulls import take_nulls
+from imgrag.ui.server.inputs import take_inputs
 from imgrag.ui.server.skips import spare_skipped
 from imgrag.ui.server.streams import Streams
 from imgrag.ui.server.unforeseen import tell_unforeseen
@@ -139,7 +139,7 @@ def build_demo(
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
-    take_nulls(demo)
+    take_inputs(demo)
     spare_skipped(demo)
     tell_unforeseen(demo)
     demo.queue(api_open=False, max_size=MAX_WAITING)
