@@ -331,7 +331,7 @@ def test_it_stops_after_each_step_and_can_be_corrected_there(page, results):
 def test_a_stopped_run_goes_on_where_it_was(page, results):
     before = set(records(results))
     take_steps(page, 2)
-    run(page, f"{PROMPT} [enhanced: stays]")
+    run(page, "a dog and a toolbox [enhanced: stays]")
     page.wait_for_selector('.ir-stage-enhanced [data-status="running"]')
     page.click("#ir-stop")
     wait_for(page, "stopped")
