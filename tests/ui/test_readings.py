@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from imgrag.models.profile import load_profile
-from imgrag.runs.reading import LeftOut, Reading, Sight, Thing
+from imgrag.runs.reading import SEEN, LeftOut, Reading, Sight, Thing
 from imgrag.runs.values import Request, Run, Verdict
 from imgrag.ui.create import readings, verdicts
 from imgrag.ui.create.events.changes import Changes
@@ -222,6 +222,10 @@ class TestVerdicts:
     def test_nobody_being_sure_is_no_match(self):
         html = verdicts.verdict_chips(Verdict(False, sights=self.SIGHTS[2:]), self.RUN)
         assert "Not sure: kangaroo" in html and "ir-good" not in html and "Does not match" not in html
+
+    def test_what_is_not_to_be_there_and_may_be_is_said_so(self):
+        html = verdicts.verdict(Verdict(False, sights=(Sight("no dog", "not sure", None, SEEN),)), self.RUN)
+        assert "Perhaps still there: dog" in html and "without dog" in html and "no dog" not in html
 
     def test_a_match_of_a_prompt_that_was_not_read_whole_says_so(self):
         read = Reading(

@@ -156,7 +156,7 @@ class _Cutter:
             self.linking.clear()
         elif piece.low in UNWANTED or piece.low in NOT_ONE:
             self._end(Phrase(unwanted=True))
-        elif (number := _number(piece.low)) and not (piece.low == "one" and self.phrase.pieces):
+        elif (number := counted(piece.low)) and not (piece.low == "one" and self.phrase.pieces):
             self._determine(number)
         elif piece.low in RELATIVES and self.phrase.pieces:
             self._relate(piece)
@@ -264,8 +264,10 @@ def _tells(word: str) -> bool:
     return low not in BESIDE_EACH_OTHER and simplemma.lemmatize(low, "en") not in BESIDE_EACH_OTHER
 
 
-def _number(word: str) -> int:
-    """How many a word says, 0 if it says no number; "2.5" and "2x" are two."""
+def counted(word: str) -> int | None:
+    """How many a word says; `None` if it says no number. "2.5" and "2x" are two, "0.5" is one."""
+    if word in NOT_ONE:
+        return 0
     if found := re.fullmatch(r"([0-9]{1,3})(?:[.,][0-9]+)?x?", word):
         return min(max(1, int(found.group(1))), MOST)
-    return NUMBERS.get(word, 0)
+    return NUMBERS.get(word)

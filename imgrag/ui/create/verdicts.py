@@ -33,10 +33,14 @@ def verdict_chips(value: Verdict, run: Run) -> str:
     missing = "".join(
         chip("bad", say("Missing: {name}", name=told(name)), "absent") for name in value.missing
     )
-    unsure = "".join(
-        chip("unsure", say("Not sure: {name}", name=sight.name), "unsure") for sight in value.unsure
-    )
+    unsure = "".join(chip("unsure", _unsure(sight), "unsure") for sight in value.unsure)
     return missing + unsure or chip("bad", say("Does not match"), "absent")
+
+
+def _unsure(sight: Sight) -> str:
+    if sight.unwanted:
+        return say("Perhaps still there: {name}", name=sight.unwanted)
+    return say("Not sure: {name}", name=sight.name)
 
 
 def outcome(run: Run) -> str:
@@ -81,10 +85,14 @@ def _sight(sight: Sight) -> str:
     bar = f'<i aria-hidden="true"><b style="width:{share}"></b></i>' if share else ""
     reason = f'<p class="ir-caption">{escape(told(sight.reason))}</p>' if sight.reason else ""
     return (
-        f'<li data-outcome="{sight.outcome}"><strong>{escape(sight.name)}</strong>'
+        f'<li data-outcome="{sight.outcome}"><strong>{escape(_named(sight))}</strong>'
         f'<span class="ir-sight">{icon(_MARKS[sight.outcome])}{word}{f" · {share}" if share else ""}</span>'
         f"{bar}{reason}</li>"
     )
+
+
+def _named(sight: Sight) -> str:
+    return say("without {name}", name=sight.unwanted) if sight.unwanted else sight.name
 
 
 def _side(heading: str, value: Verdict | None, run: Run, kept: bool) -> str:
