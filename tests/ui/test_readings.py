@@ -70,6 +70,25 @@ class TestTyping:
         assert "translated from Chinese" in typed(pipeline, "一只狗")
         assert "do not read Russian" in typed(pipeline, "собака и кошка")
 
+    @pytest.mark.parametrize(
+        ("text", "parts"),
+        [
+            ("一只小狗和一台洗衣机", ["dog", "the generator draws it", "洗衣机", "known to nobody", "Read as: a dog and a 洗衣机"]),
+            ("dos perros y un pez espada", ["dog ×2", "pez espada", "translated from Spanish"]),
+            ("没有猫的城堡，水彩风格", ["castle", "<s>cat</s>", "negative prompt", "<s>watercolor style</s>", "one style"]),
+            ("a dog on a pink background without a cat", ["<s>on a pink background</s>", "the grounds are", "<s>cat</s>"]),
+        ],
+    )  # fmt: skip
+    def test_a_foreign_prompt_has_chips_too_and_what_is_left_out_is_told(self, pipeline, text, parts):
+        said = typed(pipeline, text)
+        assert all(part in said for part in parts), said
+
+    def test_a_chip_of_what_is_left_out_is_in_chinese_on_the_chinese_page(self, pipeline):
+        with speaking("zh"):
+            assert "读作：a castle" in typed(pipeline, "城堡，油画风格") and "这些模型" in typed(
+                pipeline, "a dog, watercolor"
+            )
+
     def test_a_library_that_is_gone_says_nothing(self, pipeline):
         assert typed(pipeline, "a dog", library="gone") == typed(pipeline, "a dog", library="none") == ""
 

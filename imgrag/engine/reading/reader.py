@@ -81,6 +81,10 @@ class Reader:
         named = known or len(text.split()) < LEAST_FOREIGN
         return "" if named else foreign_words(text, tuple(LATIN))
 
+    def glosses(self, language: str) -> bool:
+        """Whether a prompt in this language is read without a model, by the vocabulary's words."""
+        return self.vocabulary is not None and language in map(NAMES.get, self.vocabulary.glossaries)
+
     def _knows_more(self, text: str, known: int) -> bool:
         """Whether more things of a text are known than so many."""
         return sum(bool(thing.known) for thing in self._things(text)[0]) > known
