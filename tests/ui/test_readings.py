@@ -239,7 +239,7 @@ class TestVerdicts:
         assert "ir-good" not in html
 
     def test_nobody_being_sure_is_no_match(self):
-        html = verdicts.verdict_chips(Verdict(False, sights=self.SIGHTS[2:]), self.RUN)
+        html = verdicts.verdict_chips(Verdict(False, sights=self.SIGHTS[2:]), self.RUN.reading)
         assert "Not sure: kangaroo" in html and "ir-good" not in html and "Does not match" not in html
 
     def test_what_is_not_to_be_there_and_may_be_is_said_so(self):
@@ -250,10 +250,10 @@ class TestVerdicts:
         read = Reading(
             "a dog", left_out=(LeftOut("watercolor", "these models draw in one style", seen=True),)
         )
-        html = verdicts.verdict_chips(Verdict(True), replace(self.RUN, reading=read))
+        html = verdicts.verdict_chips(Verdict(True), read)
         assert (
             "Matches the prompt" not in html
             and "that can be drawn" in html
             and "Left out: watercolor" in html
         )
-        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), self.RUN)
+        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), None)
