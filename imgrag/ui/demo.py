@@ -105,6 +105,7 @@ def build_demo(
         title="ImageRAG", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as demo:
         gr.HTML(both(markup.elsewhere), elem_id="ir-elsewhere")
+        gr.HTML(markup.languages(), elem_id="ir-languages")
         with gr.Tabs(elem_id="ir-tabs") as tabs:
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
@@ -169,7 +170,7 @@ def launch(
         theme=build_theme(),
         css_paths=HERE / "page.css",
         head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
-        footer_links=["api", "settings"],
+        footer_links=["api"],  # the language is chosen above; "Settings" are the page's own
         i18n=words(),
         max_file_size=MAX_UPLOAD.replace(" ", "").lower(),
         # An optional package. Gradio asks nobody who talks to its MCP server to log in.
