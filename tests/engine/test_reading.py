@@ -307,6 +307,7 @@ def test_what_a_vocabulary_of_another_language_lacks_stays_as_it_was_typed() -> 
         ("一碗面条和一把玻璃花瓶", ["noodle bowl", "vase"], []),
         ("红苹果、黑猫", ["apple", "cat"], []),
         ("男孩踢足球", ["soccer ball"], ["男孩"]),
+        ("番茄炒蛋", [], ["番茄炒蛋"]),
         ("哆啦A梦和猫", ["cat"], ["哆啦a梦"]),
         ("un coche de bomberos", [], ["coche de bomberos"]),
         ("un pez espada y un perro", ["dog"], ["pez espada"]),

@@ -29,6 +29,7 @@ _PLACES = "上下里裡中内外旁前后後边邊"
 _HANDLING = frozenset(
     "戴 穿 骑 騎 踢 弹 彈 吃 喝 打 看 读 讀 坐 敲 钓 釣 拿".split()
 )  # 戴帽子; but 飞船 is no boat
+_COOKING = frozenset("炒烧烤炖蒸煮煎炸焖卤拌燒燉滷")
 _THIS = frozenset("这 這 那 每 哪 某".split())
 _GROUND = ("背景", "背景上", "底色")
 
@@ -184,6 +185,8 @@ class Cutter:
     def _by_tag(self, word: str, tag: str) -> Token:
         """What a longer word is by its part of speech; one of a single character may be a piece of any name."""
         if len(word) == 1:
+            return Token(word, "word")
+        if tag == "v" and word[0] in _COOKING:  # 炒蛋 is a dish
             return Token(word, "word")
         if tag in ("c", "p", "f"):
             return Token(word, "join", "and")
