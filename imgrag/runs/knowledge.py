@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+When = Literal["off", "on", "unknown"]
+"""Never, for every prompt, or only where something in it is unknown."""
+WHENS: tuple[When, ...] = get_args(When)
 
 
 @dataclass(frozen=True)
