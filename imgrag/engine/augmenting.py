@@ -73,31 +73,39 @@ class Wording:
         object.__setattr__(self, "words", tuple(_WORD.finditer(self.text)))  # frozen for everybody else
 
     def unknown(self) -> list[Span]:
-        """Where it says what nobody knows: unknown things, scenes that were dropped, and names made of names.
+        """Where it says what nobody knows or the reader dropped: unknown things, scenes, what describes a thing.
 
-        Such as "the ship of the desert" and "a farmer's clock". Models whose words have no end may know anything.
+        And names made of names, such as "the ship of the desert" and "where we sleep". Models whose words have no end
+        may know anything.
         """
         if not self.closed:
             return []
-        strange = [t for t in self.reading.things if not t.known or any("'s" in word for word in t.describing)]
-        return [*(span for thing in strange for span in self.places(thing)), *self._riddles()]
+        strange = [thing.spelling for thing in self.reading.things if not thing.known]
+        strange += [part.words for part in self.reading.left_out if part.seen]
+        named = [span for words in strange for span in self.places(words)]
+        return [*named, *self._riddles()]
 
     def things(self) -> list[Span]:
         """Where things are named."""
-        return [span for thing in self.reading.things for span in self.places(thing)]
+        return [span for thing in self.reading.things for span in self.places(thing.spelling)]
 
-    def places(self, thing: Thing) -> list[Span]:
-        """Where a thing is named."""
-        name = [word.group().casefold() for word in _WORD.finditer(thing.spelling)]
+    def places(self, words: str) -> list[Span]:
+        """Where these words stand, or their last one: small words may have been left out between them."""
+        name = [word.group().casefold() for word in _WORD.finditer(words)]
+        return self._places(name) or self._places(name[-1:])
+
+    def _places(self, name: Sequence[str]) -> list[Span]:
         there = [word.group().casefold() for word in self.words]
         starts = range(len(there) - len(name) + 1) if name else ()
         return [Span(at, at + len(name)) for at in starts if there[at : at + len(name)] == name]
 
     def _riddles(self) -> Iterator[Span]:
-        """A thing, "of" and what stands behind it."""
+        """A thing with "of" and what stands behind it; what follows "what"."""
+        last = len(self.words)
         for span in self.things():
-            if span.end < len(self.words) and self._low(span.end) == "of":
-                yield Span(span.begin, min(span.end + 3, len(self.words)))
+            if span.end < last and self._low(span.end) == "of":
+                yield Span(span.begin, min(span.end + 3, last))
+        yield from (Span(at, min(at + 4, last)) for at in range(last) if self._low(at) in ("what", "where"))
 
     def questions(self) -> Iterator[str]:
         """The words that a base is asked for, not too many at a time."""
@@ -188,7 +196,7 @@ class Wording:
         """Things, how many of each, and where the first stands."""
         for thing in self.reading.things:
             asked = thing.drawn if self.closed else thing.number
-            places = self.places(thing)
+            places = self.places(thing.spelling)
             free = [span for span in places if not any(span.meets(one.span) for one in told)]
             if asked and (free or not places):
                 count = asked if len(free) == len(places) else min(asked, len(free))

@@ -14,6 +14,7 @@ from imgrag.engine.context import Context, Texts
 from imgrag.engine.judging import ask
 from imgrag.engine.prompts import augmentation_question, parse_augmentation
 from imgrag.engine.reading.lexicon import is_english
+from imgrag.engine.reading.reader import Reader
 from imgrag.engine.reading.syntax import plain
 from imgrag.errors import LibraryError
 from imgrag.runs.knowledge import Augmentation
@@ -22,6 +23,7 @@ from imgrag.runs.values import MAX_PROMPT, Run
 from imgrag.texts import clean_line
 
 MOST_FOUND = 24  # texts of one question that are looked at
+MOST_PHRASES = 6  # of a prompt
 
 UNREADABLE = "the language model gave no prompt that can be read"
 NOT_FOUND = "no text about it was found"
@@ -56,11 +58,22 @@ def wording_of(run: Run, reading: Reading, context: Context) -> Wording:
     return Wording(text[:MAX_PROMPT], reading, context.vocabulary is not None)
 
 
-def original(run: Run, context_reader: Reading, reason: str = BY_HAND) -> Reading:
-    """The reading of the prompt as it was before it was written again, with why that one is drawn."""
-    old = run.reading.augmentation if run.reading is not None else None
-    kept = old or Augmentation(context_reader.prompt)
-    return replace(context_reader, augmentation=replace(kept, reason=reason))
+def original(run: Run, reader: Reader) -> Reading:
+    """The reading of a run's prompt without what was looked up for it, which is told beside it. No model is asked."""
+    old = run.reading or Reading(run.request.prompt)
+    read = reader.read(old.translation or run.request.prompt)
+    told = replace(old.augmentation or Augmentation(read.prompt), reason=BY_HAND)
+    return replace(
+        read, language=old.language, translation=old.translation, negative=old.negative, augmentation=told
+    )
+
+
+def by_hand(run: Run, reading: Reading) -> Reading:
+    """A person's own wording of a prompt that texts were looked up for; they are told beside it still."""
+    told = run.reading.augmentation if run.reading is not None else None
+    if told is None:
+        return reading
+    return replace(reading, augmentation=replace(told, rewritten=reading.prompt, reason=""))
 
 
 def _looked_up(
@@ -78,12 +91,10 @@ def _looked_up(
         spans = unknown if wording.closed else wording.things()
         left = [span for span in spans if not any(span.meets(one.span) for one in told)]
         told += find(wording, left, base, context)
-    return tuple(told)
+    return tuple(told[:MOST_PHRASES])
 
 
-def _in_library(
-    wording: Wording, spans: Sequence[Span], base: Texts, context: Context
-) -> Iterator[Told]:
+def _in_library(wording: Wording, spans: Sequence[Span], base: Texts, context: Context) -> Iterator[Told]:
     """What the library's captions and fields say of words that are no plain English, or that nobody knows."""
     for span in spans:
         words = wording.said(span)

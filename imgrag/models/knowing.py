@@ -8,7 +8,7 @@ from imgrag.errors import ProfileError
 from imgrag.runs.knowledge import WHENS
 from imgrag.runs.values import in_brief
 
-MAX_TEXTS = 20
+MAX_TEXTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)

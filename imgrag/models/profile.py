@@ -303,7 +303,7 @@ class Profile:
     retrieval: RetrievalProfile
     composer: ComposerProfile | None = None
     reading: ReadingProfile = ReadingProfile()
-    knowledge: KnowledgeProfile = KnowledgeProfile()
+    knowledge: KnowledgeProfile = field(default_factory=KnowledgeProfile)
     description: str = ""
     memory: str = ""
     path: Path = field(default=Path(), compare=False)

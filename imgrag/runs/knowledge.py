@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 When = Literal["off", "on", "unknown"]
 """Never, for every prompt, or only where something in it is unknown."""
+MOST_FACTS = 100  # of one prompt
 WHENS: tuple[When, ...] = get_args(When)
 
 
