@@ -53,6 +53,14 @@ class PolicyName(str, Enum):
     resident = "resident"
 
 
+class KnowledgeWhen(str, Enum):
+    """When a prompt is augmented: always, never, or where something in it is unknown."""
+
+    off = "off"
+    on = "on"
+    unknown = "unknown"
+
+
 Seed = Annotated[int, typer.Option(help="The same seed gives the same image.")]
 ProfileName = Annotated[str, typer.Option(help="A profile's name or the path of a TOML file.")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps.")]
@@ -63,6 +71,8 @@ MaxConcepts = Annotated[int | None, typer.Option(help="Missing concepts to look 
 Rounds = Annotated[int, typer.Option(help="How often to draw again until it matches.")]
 NegativePrompt = Annotated[str, typer.Option(help="What to keep out of the image.")]
 Library = Annotated[str | None, typer.Option(help="A library's name or a folder of images.")]
+Knowledge = Annotated[KnowledgeWhen | None, typer.Option(help="When texts are looked up for the prompt.")]
+KnowledgeBaseName = Annotated[str | None, typer.Option("--knowledge-base", help="Where they are looked up.")]
 Weights = Annotated[str, typer.Option(help="Weights of the references, such as 1,0.5.")]
 PolicyChoice = Annotated[PolicyName, typer.Option(help="Let idle models go, or keep all.")]
 
@@ -89,6 +99,8 @@ def run(
     negative_prompt: NegativePrompt = "",
     library: Library = None,
     weights: Weights = "",
+    knowledge: Knowledge = None,
+    knowledge_base: KnowledgeBaseName = None,
     policy: PolicyChoice = PolicyName.sequential,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
 ) -> None:
@@ -97,6 +109,7 @@ def run(
         request = Request(
             typed(prompt), typed(negative_prompt), seed, steps, guidance_scale, adapter_scale, similarity_floor,
             max_concepts, parse_weights(weights), rounds, library,
+            knowledge=knowledge.value if knowledge else None, knowledge_base=typed(knowledge_base or "") or None,
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
@@ -128,6 +141,8 @@ def batch(
     negative_prompt: NegativePrompt = "",
     library: Library = None,
     weights: Weights = "",
+    knowledge: Knowledge = None,
+    knowledge_base: KnowledgeBaseName = None,
     policy: PolicyChoice = PolicyName.sequential,
 ) -> None:
     """Draw a list of prompts, one line of JSON each; the same command again goes on where it was stopped."""
@@ -136,6 +151,7 @@ def batch(
             "negative_prompt": typed(negative_prompt), "seed": seed, "steps": steps, "guidance_scale": guidance_scale,
             "adapter_scale": adapter_scale, "similarity_floor": similarity_floor, "max_concepts": max_concepts,
             "weights": parse_weights(weights), "rounds": rounds, "library": library,
+            "knowledge": knowledge.value if knowledge else None, "knowledge_base": typed(knowledge_base or "") or None,
         }  # fmt: skip
         requests = [Request(typed(prompt), **usual) for prompt in prompts or ()]
         requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []

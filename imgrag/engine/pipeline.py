@@ -254,8 +254,8 @@ class ImageRAGPipeline:
         now = datetime.now(timezone.utc)
         library = self.library_of(request)
         library.require_pictures()
-        if request.knowledge_base and request.knowledge != "off":
-            self.knowledge.open(request.knowledge_base)
+        if request.knowledge_base and request.knowledge_base not in self.knowledge.names():
+            self.knowledge.open(request.knowledge_base)  # it says which there are
         return Run(
             id=new_id(now),
             request=request,
