@@ -33,11 +33,8 @@ def rows(read: Reading) -> list[tuple[str, str]]:
 def ground(read: Reading) -> str:
     """The background, with the phrase that it stands for where a text told it; escaped."""
     term = _told(read.background, read.augmentation)
-    return (
-        escape(read.background) + f"<small>{escape(say('from “{phrase}”', phrase=term))}</small>"
-        if term
-        else escape(read.background)
-    )
+    said = f"<small>{escape(say('from “{phrase}”', phrase=term))}</small>" if term else ""
+    return escape(read.background) + said
 
 
 def _told(word: str, found: Augmentation | None) -> str:
