@@ -191,8 +191,8 @@ class LeasedPipeline(ImageRAGPipeline):
     def _take_over(self) -> None:
         """Leave the main process its own: a fork copies locks as they are held, and no database survives one."""
         self._lock = threading.Lock()
-        self._left_alone = self._opened  # to let go of it would close the main process's databases
-        self._opened = OpenLibraries(self._open_library)
+        self._left_alone = self._opened, self.knowledge  # letting go would close the main process's databases
+        self._opened, self.knowledge = OpenLibraries(self._open_library), self._open_shelf()
 
     def _duration(self, method: str, subject: Request | Run, sign: str, options: dict[str, Any]) -> int:
         pause = bool(options.get("pause"))

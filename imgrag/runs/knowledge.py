@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+When = Literal["off", "on", "unknown"]
+"""Never, for every prompt, or only where something in it is unknown."""
+MOST_FACTS = 100  # of one prompt
+WHENS: tuple[When, ...] = get_args(When)
 
 
 @dataclass(frozen=True)
