@@ -55,15 +55,29 @@ class Choice:
         riddles: the shares of prompts with none of them, one, two.
         ground: of the prompts have a place, a time or the like.
         others: the shares with so many things that need no knowledge.
-        distractors: texts at most beside each that tells.
+        distractors: the shares with so many other texts beside each that tells.
         reworded: of the terms are asked for in other words.
     """
 
-    riddles: tuple[float, ...] = (0.25, 0.55, 0.2)
-    ground: float = 0.4
+    riddles: tuple[float, ...] = (0.15, 0.6, 0.25)
+    ground: float = 0.45
     others: tuple[float, ...] = (0.3, 0.55, 0.15)
-    distractors: int = 2
-    reworded: float = 0.7
+    distractors: tuple[float, ...] = (0.6, 0.25, 0.15)
+    reworded: float = 0.75
+
+
+ONE = Choice(riddles=(0.2, 0.8), ground=0.0, others=(0.6, 0.4), distractors=(1.0,), reworded=0.3)
+SEVERAL = Choice(riddles=(0.0, 0.0, 0.3, 0.4, 0.3), others=(0.7, 0.3), distractors=(1.0,))
+ANY = Choice()
+FIRST = 150  # steps with one riddle mostly, and as many with more of it
+
+
+def choice_at(step: int, rng: np.random.Generator) -> Choice:
+    """One riddle and its text at first, then more of both; what came first stays in."""
+    luck = rng.random()
+    if luck < 0.1 or step < FIRST:
+        return ONE
+    return SEVERAL if luck < 0.35 and step > 2 * FIRST else ANY
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,15 @@ class Exercise:
     question: str
     reply: str
     looked_up: tuple[tuple[int, int], ...]
+
+
+def exercises(count: int, rng: np.random.Generator, choice: Choice) -> list[Exercise]:
+    """A quarter of four times as many as wanted, the ones in one stretch of lengths: less of it is padding."""
+    every = sorted(
+        (exercise(rng, choice) for _ in range(4 * count)), key=lambda one: len(one.question + one.reply)
+    )
+    begin = int(rng.integers(4)) * count
+    return every[begin : begin + count]
 
 
 def exercise(rng: np.random.Generator, choice: Choice) -> Exercise:
@@ -104,13 +127,13 @@ def exercise(rng: np.random.Generator, choice: Choice) -> Exercise:
 def _parts(things: Sequence[Asking], where: Sequence[Asking], rng: np.random.Generator) -> list[Asking]:
     """The phrases with what stands between, which is the same in prompt and reply."""
     parts: list[Asking] = []
-    join = _pick(world.JOINS, rng)
+    join = " and " if rng.random() < 0.4 else _pick(world.JOINS, rng)
     for thing in things:
         parts += [_same(join), thing] if parts else [thing]
     place = 1 if rng.random() < 0.15 else len(parts)
     for ground in where if parts else ():
-        first = rng.random() < 0.15
-        parts[place:place] = [_same(_pick((" ", " ", " ", ", "), rng)), ground]
+        first = rng.random() < 0.1
+        parts[place:place] = [_same(_pick((" ", " ", " ", " and ", ", "), rng)), ground]
         parts = [ground, _same(", "), *parts[:place], *parts[place + 2 :]] if first else parts
     if not parts:
         parts = list(where)
@@ -134,7 +157,7 @@ def _distractors(part: Asking, rng: np.random.Generator, choice: Choice) -> list
     """Texts about something else, which may share a word with what is asked for."""
     words = [word for word in part.asked.strip("[]").split() if word not in FUNCTION]
     facts = []
-    for _ in range(int(rng.integers(choice.distractors + 1))):
+    for _ in range(_number(choice.distractors, rng)):
         made = _riddle if rng.random() < 0.65 else _ground
         facts.append(
             made(rng, choice, [_pick(words, rng)] if len(words) > 1 and rng.random() < 0.4 else []).fact
@@ -206,7 +229,7 @@ def _inflected(word: str, rng: np.random.Generator) -> str:
 
 
 def _word(rng: np.random.Generator) -> str:
-    return nonce_word(rng) if rng.random() < 0.15 else _pick(_ordinary(), rng)
+    return nonce_word(rng) if rng.random() < 0.1 else _pick(_ordinary(), rng)
 
 
 @cache
