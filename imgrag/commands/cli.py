@@ -1,4 +1,4 @@
-"""The command line: `python -m imgrag run | batch | library | download | train | bench`.
+"""The command line: `python -m imgrag run | batch | library | knowledge | download | train | bench`.
 
 Results go to stdout, progress and errors to stderr. Bad input is one sentence and exit code 2, a
 run that could not be done (or any of a batch) exit code 1, Ctrl-C 130.
@@ -21,6 +21,7 @@ from rich.progress import (
     TaskID,
 )
 
+from imgrag.commands.knowledge import app as knowledge_app
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_weights, read_prompts
 from imgrag.commands.terminal import Program, plain_errors, progress, say, typed
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(cls=Program, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(library_app, name="library")
+app.add_typer(knowledge_app, name="knowledge")
 
 TITLES = {
     "reading": "how the prompt was read",
