@@ -83,7 +83,7 @@ class ImageRAGPipeline:
         self.bundled = tuple(bundled)
         self._cache = cache
         self._texts = knowledge
-        self.knowledge = self._open_shelf()
+        self.knowledge = KnowledgeShelf(knowledge)
         self._budget_bytes = budget_bytes
         self._device = device
         self._roles = roles
@@ -201,9 +201,6 @@ class ImageRAGPipeline:
 
     def _open_library(self, name: str) -> ImageLibrary:
         return open_library(name, self.libraries, self._cache, self.bundled)
-
-    def _open_shelf(self) -> KnowledgeShelf:
-        return KnowledgeShelf(self._texts, self._cache.with_name("knowledge"))
 
     def _make_residency(self) -> Residency:
         device = choose_device(self._device)
