@@ -81,8 +81,7 @@ class Wording:
         """
         if not self.closed:
             return []
-        dropped = [span for part in self.reading.left_out if part.seen for span in self.places(part.words)]
-        return [*self.strangers(), *dropped, *self._riddles()]
+        return [*self.strangers(), *self._dropped(), *self._riddles()]
 
     def strangers(self) -> list[Span]:
         """Things that nobody knows; of models whose words have no end, what is in no dictionary."""
@@ -124,7 +123,21 @@ class Wording:
         best = max((self._window(at, wanted) for at in range(len(self.words))), key=_share, default=None)
         if best is None or not wanted or len(best[1]) < ENOUGH * len(wanted):
             return None
-        return best[0], len(best[1])
+        return None if len(best[1]) == 1 and self._is_part(best[0]) else (best[0], len(best[1]))
+
+    def _is_part(self, span: Span) -> bool:
+        """Whether one word is no phrase by itself: what sets no scene in "a sea monster", "the queen of the night"."""
+        whole, setting = self._whole(span)
+        if setting:
+            return False
+        named = any(thing.meets(Span(span.end, span.end + 1)) for thing in self.things())
+        head = Span(whole.begin - 2, whole.begin - 1)
+        owned = whole.begin > 1 and self._low(whole.begin - 1) == "of"
+        return named or (owned and any(head.meets(other) for other in (*self.things(), *self._dropped())))
+
+    def _dropped(self) -> list[Span]:
+        """What the reader left out and would have been seen."""
+        return [span for part in self.reading.left_out if part.seen for span in self.places(part.words)]
 
     def _window(self, begin: int, wanted: frozenset[str]) -> tuple[Span, frozenset[str]]:
         """The words of a term from here on, and the shortest span that holds them."""
@@ -285,7 +298,8 @@ def merged(first: Reading, new: Reading, kept: Mapping[str, int], told: Sequence
 def _by_knowledge(thing: Thing, told: Sequence[Told]) -> Thing:
     """A thing that came by a text, with the phrase that it stands for."""
     for one in told:
-        if any(_stems(thing.name) <= _stems(fact.text) for fact in one.facts):
+        own, named = _stems(one.phrase), _stems(thing.name)
+        if not named <= own and any(named <= _stems(fact.text) for fact in one.facts):
             return replace(thing, how="knowledge", spelling=one.phrase)
     return thing
 

@@ -55,6 +55,9 @@ def bracketed(prompt: str, always: bool = False) -> str:
         ("an owl chases man's best friend", "an owl and [man's best friend]"),
         ("a dog when it is winter", "a dog [when it is winter]"),
         ("man's toolbox, my friend the owl", ""),  # two words of three, and not together
+        ("a sea monster and a dog", ""),  # a text about the sea is about no monster
+        ("an owl and the queen of the sea", ""),
+        ("a picture of the sea", "[the sea]"),
         ("a dog and a zorblax", ""),
         ("a dog and a toolbox", ""),
     ],

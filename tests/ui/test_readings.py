@@ -160,8 +160,8 @@ class TestPanel:
         read = Reading("a dog on a blue background", (dog,), "blue", augmentation=found)
         html = readings.reading(read, {})
         for part in (
-            "from “man&#x27;s best friend”", "Without knowledge it is", "<dd>a man&#x27;s best friend</dd>", "mine",
-            "ours · CC0-1.0", "Written again</dt><dd>a dog on blue", "blue<small>from “the sea”",
+            "from “man&#x27;s best friend”", "Without knowledge it is", "<dd>a man&#x27;s best friend</dd>",
+            "mine · ours · CC0-1.0", "Written again</dt><dd>a dog on blue", "blue<small>from “the sea”",
         ):  # fmt: skip
             assert part in html
         assert "Why the original is drawn" not in html

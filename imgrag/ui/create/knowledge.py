@@ -44,10 +44,14 @@ def _told(word: str, found: Augmentation | None) -> str:
     return next((f.term for f in found.facts if re.search(rf"\b{re.escape(word)}\b", f.text)), "")
 
 
+def _source(fact: Fact) -> str:
+    """Where a text was found, and where it was taken from."""
+    return " · ".join(filter(None, (fact.base, fact.source)))
+
+
 def _facts(facts: Sequence[Fact]) -> str:
     items = "".join(
-        f"<li>{escape(fact_line(fact.term, fact.text))}<small>{escape(fact.base)}</small>"
-        f"{origin(fact.source, fact.licence)}</li>"
+        f"<li>{escape(fact_line(fact.term, fact.text))}{origin(_source(fact), fact.licence)}</li>"
         for fact in facts[:SHOWN]
     )
     more = say("and {count:,} more", count=len(facts) - SHOWN)

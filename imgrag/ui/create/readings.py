@@ -21,9 +21,9 @@ def reading(read: Reading, pictures: Mapping[str, str]) -> str:
         pictures: the library's picture of a thing, as a data URI by its name.
     """
     rows = [
+        *knowledge.rows(read),
         (say("The models are asked for"), escape(read.prompt)),
         (_translated(read.language), escape(read.translation)) if read.translation else ("", ""),
-        *knowledge.rows(read),
         (say("Background"), knowledge.ground(read)),
         (say("Style"), escape(read.style)),
         (say("Not wanted"), escape(read.negative)),
