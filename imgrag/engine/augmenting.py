@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imgrag.engine.prompts import fact_line
+from imgrag.engine.reading.lexicon import is_english
 from imgrag.engine.reading.phrases import SETTINGS
 from imgrag.engine.reading.wording import worded
 from imgrag.engine.reading.words import DETERMINERS, RELATIONS
@@ -80,10 +81,13 @@ class Wording:
         """
         if not self.closed:
             return []
-        strange = [thing.spelling for thing in self.reading.things if not thing.known]
-        strange += [part.words for part in self.reading.left_out if part.seen]
-        named = [span for words in strange for span in self.places(words)]
-        return [*named, *self._riddles()]
+        dropped = [span for part in self.reading.left_out if part.seen for span in self.places(part.words)]
+        return [*self.strangers(), *dropped, *self._riddles()]
+
+    def strangers(self) -> list[Span]:
+        """Things that nobody knows; of models whose words have no end, what is in no dictionary."""
+        strange = (t for t in self.reading.things if not (t.known if self.closed else is_english(t.name)))
+        return [span for thing in strange for span in self.places(thing.spelling)]
 
     def things(self) -> list[Span]:
         """Where things are named."""

@@ -13,7 +13,6 @@ from imgrag.engine.augmenting import Span, Told, Wording, fault, lines, merged
 from imgrag.engine.context import Context, Texts
 from imgrag.engine.judging import ask
 from imgrag.engine.prompts import augmentation_question, parse_augmentation
-from imgrag.engine.reading.lexicon import is_english
 from imgrag.engine.reading.reader import Reader
 from imgrag.engine.reading.syntax import plain
 from imgrag.errors import LibraryError
@@ -80,26 +79,24 @@ def _looked_up(
     wording: Wording, always: bool, unknown: Sequence[Span], base: Texts, context: Context
 ) -> tuple[Told, ...]:
     """The phrases that something was found about: in the base by words, in the library, in the base by vectors."""
-    facts = [
-        fact
-        for question in wording.questions()
-        for fact in base.search(question, MOST_FOUND)
-        if not wording.closed or fact.language in ("", context.reader.profile.language)
-    ]
+    found = dict.fromkeys(f for asked in wording.questions() for f in base.search(asked, MOST_FOUND))
+    mine = ("", context.reader.profile.language)
+    facts = [fact for fact in found if not wording.closed or fact.language in mine]
     told = list(wording.told(facts, None if always else unknown, context.texts))
     for find in (_in_library, _by_look):
-        spans = unknown if wording.closed else wording.things()
-        left = [span for span in spans if not any(span.meets(one.span) for one in told)]
-        told += find(wording, left, base, context)
+        left = [span for span in wording.strangers() if not any(span.meets(one.span) for one in told)]
+        for one in find(wording, left, base, context):
+            if not any(one.span.meets(other.span) for other in told):
+                told.append(one)
     return tuple(told[:MOST_PHRASES])
 
 
 def _in_library(wording: Wording, spans: Sequence[Span], base: Texts, context: Context) -> Iterator[Told]:
-    """What the library's captions and fields say of words that are no plain English, or that nobody knows."""
+    """What the library's captions and fields say of things; what else is in a picture tells nothing of a place."""
     for span in spans:
-        words = wording.said(span)
-        if (wording.closed or not is_english(words)) and (fact := context.library.tells(words)) is not None:
-            yield wording.phrase(span, (replace(fact, base=context.library.name),))
+        fact = context.library.tells(wording.said(span))
+        if fact is not None and not (one := wording.phrase(span, ())).setting:
+            yield replace(one, facts=(replace(fact, base=context.library.name),))
 
 
 def _by_look(wording: Wording, spans: Sequence[Span], base: Texts, context: Context) -> Iterator[Told]:

@@ -83,7 +83,7 @@ class ImageRAGPipeline:
         self.bundled = tuple(bundled)
         self._cache = cache
         self._texts = knowledge
-        self.knowledge = self._open_shelf()
+        self.knowledge = KnowledgeShelf(knowledge)
         self._budget_bytes = budget_bytes
         self._device = device
         self._roles = roles
@@ -202,9 +202,6 @@ class ImageRAGPipeline:
     def _open_library(self, name: str) -> ImageLibrary:
         return open_library(name, self.libraries, self._cache, self.bundled)
 
-    def _open_shelf(self) -> KnowledgeShelf:
-        return KnowledgeShelf(self._texts, self._cache.with_name("knowledge"))
-
     def _make_residency(self) -> Residency:
         device = choose_device(self._device)
         roles = load_roles(self.profile, device) if self._roles is None else self._roles
@@ -254,8 +251,8 @@ class ImageRAGPipeline:
         now = datetime.now(timezone.utc)
         library = self.library_of(request)
         library.require_pictures()
-        if request.knowledge_base and request.knowledge != "off":
-            self.knowledge.open(request.knowledge_base)
+        if request.knowledge_base and request.knowledge_base not in self.knowledge.names():
+            self.knowledge.open(request.knowledge_base)  # it says which there are
         return Run(
             id=new_id(now),
             request=request,

@@ -26,6 +26,7 @@ from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.pipeline import ImageRAGPipeline, settings
 from imgrag.engine.stages import FIRST, LATER
 from imgrag.errors import Cancelled, ImgragError, LeaseError
+from imgrag.knowledge import KnowledgeShelf
 from imgrag.library.opened import OpenLibraries
 from imgrag.models.profile import Profile, load_profile
 from imgrag.runs.events import Event
@@ -192,7 +193,7 @@ class LeasedPipeline(ImageRAGPipeline):
         """Leave the main process its own: a fork copies locks as they are held, and no database survives one."""
         self._lock = threading.Lock()
         self._left_alone = self._opened, self.knowledge  # letting go would close the main process's databases
-        self._opened, self.knowledge = OpenLibraries(self._open_library), self._open_shelf()
+        self._opened, self.knowledge = OpenLibraries(self._open_library), KnowledgeShelf(self._texts)
 
     def _duration(self, method: str, subject: Request | Run, sign: str, options: dict[str, Any]) -> int:
         pause = bool(options.get("pause"))

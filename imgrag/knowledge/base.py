@@ -10,13 +10,14 @@ import hashlib
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from imgrag.errors import LibraryError
-from imgrag.knowledge.reading import MOST_TEXTS, Read, Report, read_facts
+from imgrag.knowledge.reading import EXAMPLES, MOST_TEXTS, Read, Report, read_facts
 from imgrag.library.base import plain_name
 from imgrag.library.engines.store import CLOSED, Entry, Store
 from imgrag.library.search.column import Columns
@@ -25,10 +26,21 @@ from imgrag.library.search.queries import Query
 from imgrag.library.search.words import asked_words
 from imgrag.models import Embedder
 from imgrag.runs.knowledge import Fact
+from imgrag.runs.values import in_brief
 
 WORDS = "words"  # the model that is none
+MAX_RESULTS = 1000
 BATCH = 256  # texts that are embedded at a time
 OF_TEXT = 0.2  # how much of its strength keeps what mentions the words and is about something else
+
+
+class ComesWithTheApp(LibraryError):
+    """Somebody would change a knowledge base that comes with the app."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The knowledge base {name!r} comes with the app and stays as it is. Make a copy and change that."
+        )
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,7 @@ class KnowledgeBase:
         open_store: opens its store; each model gets one of its own.
         is_there: whether it still lies where it was opened, as it was.
         read_only: it comes with the app, and its texts stay as they are.
+        writable: whether its store can be written; where it cannot, words alone find.
 
     Raises:
         LibraryError: the store cannot be opened.
@@ -67,12 +80,14 @@ class KnowledgeBase:
         open_store: Callable[[], Store],
         is_there: Callable[[], bool] = lambda: True,
         read_only: bool = False,
+        writable: bool = True,
     ) -> None:
         self.name = name
         self.read_only = read_only
         self.is_there = is_there
+        self._writable = writable
         self._columns = Columns(open_store)
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
         weakref.finalize(self, self._columns.close)
 
     @property
@@ -100,11 +115,13 @@ class KnowledgeBase:
         what it has not seen yet is embedded first, and `check`, called before each batch, may raise to stop that.
 
         Raises:
-            LibraryError: there is no text to search by, or the base was closed or deleted.
+            LibraryError: there is no text to search by, `k` is out of its range, or the base was closed or deleted.
         """
+        if not 1 <= k <= MAX_RESULTS:
+            raise LibraryError(f"The number of results is {in_brief(k)}; it must be from 1 to {MAX_RESULTS}.")
         asked = Query(text).text
         found = self._worded(asked)
-        if embedder is None:
+        if embedder is None or not self._writable:
             return [self._as_fact(one.entry) for one in found[:k]]
         column = self._embedded(embedder, check)
         vector = embedder.embed_texts([asked])[0]
@@ -128,7 +145,7 @@ class KnowledgeBase:
 
     def take(self, reads: Sequence[Read]) -> Report:
         """Keep what was read, all or nothing."""
-        with self._changing:
+        with self._changing():
             wanted = {entry.file: entry for each in reads for entry in map(_as_entry, each.facts)}
             known = self._store.known(list(wanted))
             if self.count() + len(wanted) - len(known) > MOST_TEXTS:
@@ -140,7 +157,7 @@ class KnowledgeBase:
             len(wanted) - len(known),
             len(known),
             sum(each.broken for each in reads),
-            tuple(example for each in reads for example in each.examples)[:3],
+            tuple(example for each in reads for example in each.examples)[:EXAMPLES],
             tuple(problem for each in reads for problem in each.problems),
         )
 
@@ -152,7 +169,7 @@ class KnowledgeBase:
         """
         self.require_own()
         plain = plain_name(term)
-        with self._changing:
+        with self._changing():
             here = self._store.get(self._store.named(plain))
             doomed = [e.file for e in here if plain_name(e.name) == plain and text in ("", e.caption)]
             if not doomed:
@@ -162,13 +179,21 @@ class KnowledgeBase:
     def require_own(self) -> None:
         """See that its texts may be changed. Raises LibraryError: it comes with the app."""
         if self.read_only:
-            raise LibraryError(
-                f"The knowledge base {self.name!r} comes with the app and stays as it is. Make a copy and change that."
-            )
+            raise ComesWithTheApp(self.name)
 
     def copy_to(self, folder: Path) -> None:
         """Write all of it into a folder. Raises OSError: the folder cannot be written."""
         self._store.copy_to(folder)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        if not self._writable:
+            raise LibraryError(
+                f"The knowledge base {self.name!r} lies on a disk that cannot be written or is full. To change it, "
+                "make room there and start again, or copy it to another disk."
+            )
+        with self._lock:
+            yield
 
     def close(self, why: str = CLOSED) -> None:
         """Let go of its files. Whoever asks later gets a LibraryError that says `why`."""
@@ -188,7 +213,7 @@ class KnowledgeBase:
     def _embedded(self, embedder: Embedder, check: Callable[[], None]) -> Store:
         """The column of a model, with every text in it."""
         column = self._columns.of(embedder.model_id, embedder.dimensions).store
-        with self._changing:
+        with self._lock:
             if column.count() < self.count():
                 for block in _missing(self._store, column):
                     check()

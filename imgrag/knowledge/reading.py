@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from imgrag.errors import LibraryError
 from imgrag.knowledge.markdown import markdown_rows
 from imgrag.library.base import Skipped
+from imgrag.library.intake.archives import Sought, unpack
 from imgrag.library.intake.beside import files_below
 from imgrag.library.intake.delimited import delimited_rows
 from imgrag.library.intake.described import ABSENT, Row, bounded_text, field_name
@@ -28,6 +30,8 @@ MOST_TEXTS = 100_000  # of a knowledge base
 LONGEST_TERM = 200  # characters
 LONGEST_LABEL = 300  # characters of a source or licence
 EXAMPLES = 3  # rows that are named of those left out
+MAX_ZIP = 512 * 2**20  # bytes that a zip may unpack to
+NO_TEXTS = "it is no file of texts"
 TAKEN = "CSV, TSV, JSON lines, JSON, Parquet or Markdown"
 _COLUMNS = {
     "term": "term name title word concept topic 词 词条 名称 术语".split(),
@@ -81,17 +85,21 @@ def read_facts(path: Path, check: Callable[[], None] = lambda: None) -> Read:
     Raises:
         LibraryError: there is nothing in it that can be read, or too much.
     """
-    found = _Findings(path.is_dir())
+    found = _Findings(kind_of(path) == "folder" or path.suffix.casefold() == ".zip")
     if kind_of(path) == "folder":
-        for file in filter(is_knowledge, files_below(path, check)):
-            found.read(path / file, file, check)
+        found.read_all(path, check)
         what = "folder"
+    elif kind_of(path) == "file" and path.suffix.casefold() == ".zip":
+        with TemporaryDirectory(prefix="imgrag-") as place:
+            unpack(path, Path(place) / "texts", _SOUGHT, check)
+            found.read_all(Path(place) / "texts", check)
+        what = "zip"
     elif kind_of(path) == "file" and is_knowledge(path.name):
         found.read(path, path.name, check)
         what = "file"
     else:
         raise LibraryError(
-            f"{_shown(path.name)} cannot be added: it is no {TAKEN} file that exists, nor a folder of them."
+            f"{_shown(path.name)} cannot be added: it is no {TAKEN} file that exists, nor a folder or zip of them."
         )
     if found.facts:
         return Read(tuple(found.facts), found.broken, tuple(found.examples), tuple(found.problems))
@@ -110,6 +118,11 @@ class _Findings:
         self.examples: list[str] = []
         self.problems: list[Skipped] = []
         self._several = several
+
+    def read_all(self, folder: Path, check: Callable[[], None]) -> None:
+        """Every file below a folder that is read."""
+        for file in filter(is_knowledge, files_below(folder, check)):
+            self.read(folder / file, file, check)
 
     def read(self, path: Path, shown: str, check: Callable[[], None]) -> None:
         """One file; what is wrong with it is noted."""
@@ -190,3 +203,9 @@ _READERS: dict[str, Callable[[Path, Callable[[], None]], Iterable[Row | ValueErr
     ".md": markdown_rows,
     ".markdown": markdown_rows,
 }
+_SOUGHT = Sought(
+    is_knowledge,
+    lambda names: lambda name: "" if is_knowledge(name) else NO_TEXTS,
+    f"The zip holds no texts. Pack files of {TAKEN}.",
+    MAX_ZIP,
+)

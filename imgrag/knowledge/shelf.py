@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from imgrag.errors import LibraryError
-from imgrag.knowledge.base import KnowledgeBase
+from imgrag.knowledge.base import WORDS, KnowledgeBase
 from imgrag.knowledge.reading import read_facts
 from imgrag.library.engines.sqlite import EmbeddedStore
 from imgrag.library.engines.sqlite_file import FILE
@@ -61,7 +61,9 @@ class KnowledgeShelf:
         name = self._free(name)
         partial_ = self._partial()
         try:
-            EmbeddedStore(partial_).close()
+            store = EmbeddedStore(partial_)
+            store.select(WORDS, 1)
+            store.close()
             partial_.rename(self._root / name)
         except (OSError, LibraryError) as error:
             raise LibraryError(
@@ -123,8 +125,9 @@ class KnowledgeShelf:
 
     def _own(self, folder: Path) -> KnowledgeBase:
         here = _state(folder)
-        store = partial(EmbeddedStore, folder, is_writable(folder))
-        return KnowledgeBase(folder.name, store, lambda: _state(folder) == here)
+        writable = is_writable(folder)
+        store = partial(EmbeddedStore, folder, writable)
+        return KnowledgeBase(folder.name, store, lambda: _state(folder) == here, writable=writable)
 
     def _indexed(self, file: Path) -> KnowledgeBase:
         """One that comes with the app; its texts are put into the index when that is new."""

@@ -28,7 +28,7 @@ from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
-from imgrag.ui.create.layout.settings import Controls, build_controls
+from imgrag.ui.create.layout.settings import Controls, build_controls, knowing
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
@@ -109,7 +109,7 @@ def build_demo(
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
                     controls = build_controls(
-                        _defaults(pipeline.profile), list(offered), chosen,
+                        _defaults(pipeline.profile), list(offered), chosen, pipeline.knowledge.names(),
                         pipeline.profile.reading.draws, pipeline.vocabulary,
                     )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
@@ -136,6 +136,8 @@ def build_demo(
         arriving.then(past.arrive, [key, left], [*outputs, controls.field.prompt], **quiet)
         fields = panels.forms.fields
         demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
+        bases = [controls.inputs["knowledge"], controls.inputs["knowledge_base"]]
+        demo.load(lambda: knowing(pipeline.knowledge.names()), None, bases, **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
@@ -246,6 +248,8 @@ def _defaults(profile: Profile) -> dict[str, Any]:
         "guided_share": profile.adapter.guided_share,
         "similarity_floor": profile.retrieval.similarity_floor,
         "max_concepts": profile.retrieval.max_concepts,
+        "knowledge": profile.knowledge.when,
+        "knowledge_base": profile.knowledge.base,
     }
 
 

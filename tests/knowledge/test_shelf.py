@@ -64,7 +64,7 @@ def test_what_is_deleted_is_gone(shelf):
     assert shelf.names() == ["texts"]
     with pytest.raises(LibraryError, match="was deleted meanwhile"):
         base.count()
-    with pytest.raises(LibraryError, match="There is no knowledge base 'mine'. Known are: texts."):
+    with pytest.raises(LibraryError, match=r"There is no knowledge base 'mine'\. Known are: texts."):
         shelf.open("mine")
 
 
