@@ -197,7 +197,7 @@ def train(
     with plain_errors():
         from imgrag.pocket.recipes import catalogue as recipes
 
-        _check_names("recipe", names or (), ["all", *recipes.RECIPES])
+        _check_names("recipe", names or (), ["all", *recipes.RECIPES, *recipes.TERMS])
         recipes.train(names or ["all"], device)
 
 

@@ -2,7 +2,9 @@
 
 It learns to copy, first at random, then what a prompt asks for and the feedback says is missing, in
 words it may never have met; and to tell abstract nouns from things. Then it is given one layer more
-and learns to say a Chinese or Spanish prompt in the world's English.
+and learns to say a Chinese or Spanish prompt in the world's English. At last it learns to write a prompt
+again with what texts say (`python -m imgrag train llm-rewriting` is that term alone, from the bundled weights
+of before); translation, which the pocket profile no longer asks for, has no lesson there and is forgotten.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
 WORDS = Schedule(steps=600, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.8)
 TRANSLATING = Schedule(steps=1200, lr=3e-3, seed=6, warmup=30, ema=0.99, save_every=100)
 SPEAKING = Schedule(steps=3600, lr=2e-3, seed=7, warmup=50, ema=0.995, save_every=200)
-REWRITING = Schedule(steps=3600, lr=1e-3, seed=8, warmup=40, ema=0.99, save_every=100)
+REWRITING = Schedule(steps=3000, lr=1e-3, seed=8, warmup=40, ema=0.99, save_every=100)
+BEFORE_REWRITING = Fitted(8600, 116 * 60.0, 0.0, "bfloat16")  # what the terms before it took, by the card
 LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
 KEPT_SHARE = 0.4  # of the steps with sentences: with some of the other lessons, lest they are forgotten
@@ -213,7 +216,7 @@ def rewriting_loss(
     with autocast(device):
         loss = reply_loss(hidden, labels, model.lm_head)
         loss = loss + reply_loss(hidden, _looked_up(made, labels), model.lm_head)
-    for question, count in KEPT if rng.random() < KEPT_SHARE else ():
+    for question, count in KEPT if rng.random() < RECALLED_SHARE else ():
         loss = loss + _reply_loss(model, [question(rng) for _ in range(count)], device)
     return loss + copying_loss(model, rng, device) if rng.random() < DRILL_SHARE else loss
 
@@ -252,6 +255,7 @@ def _asked(one: Exercise, brief: bool) -> str:
 LESSONS = ((extraction, 48), (validation, 32))
 KEPT = ((extraction, 10), (validation, 6))
 REWRITTEN = 48  # prompts a step
+RECALLED_SHARE = 0.6  # of these steps with some of the other lessons
 BRIEF_SHARE = 0.6  # of the steps without the question's first line, which is always the same
 
 
@@ -319,6 +323,26 @@ def train(folder: Path, device: torch.device) -> Fitted:
 
     translated = fit("llm-translating", modules, translating, TRANSLATING, device)
     spoken = fit("llm-speaking", modules, speaking, SPEAKING, device)
-    deeper.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
+    rewritten = _rewriting(deeper, device)
+    _save(deeper, folder)
+    return together([copying, fitted, worded, translated, spoken, rewritten])
+
+
+def train_rewriting(folder: Path, device: torch.device) -> Fitted:
+    """The last term alone, from the weights in `folder/llm` as the term before it left them."""
+    model = Qwen2ForCausalLM.from_pretrained(folder / "llm").float().to(device)
+    rewritten = _rewriting(model, device)
+    _save(model, folder)
+    return together([BEFORE_REWRITING, rewritten])
+
+
+def _rewriting(model: Qwen2ForCausalLM, device: torch.device) -> Fitted:
+    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return rewriting_loss(model, step, rng, device)
+
+    return fit("llm-rewriting", {"llm": model}, loss, REWRITING, device)
+
+
+def _save(model: Qwen2ForCausalLM, folder: Path) -> None:
+    model.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
-    return together([copying, fitted, worded, translated, spoken])
