@@ -256,8 +256,6 @@ def fault(first: Reading, new: Reading, kept: Mapping[str, int], told: Sequence[
         first: how the prompt was read without; `new` how it is read now.
         kept: the things outside of the brackets.
     """
-    if new.prompt.casefold() == first.prompt.casefold():
-        return "nothing of the texts is in what the language model wrote"
     drawn = {thing.name: thing.drawn for thing in new.things}
     if lost := [name for name, count in kept.items() if drawn.get(name, 0) < count]:
         return f"the language model left out {listed(lost)}"
@@ -265,6 +263,10 @@ def fault(first: Reading, new: Reading, kept: Mapping[str, int], told: Sequence[
     added = [thing.name for thing in new.things if thing.number > kept.get(thing.name, 0)]
     if strange := [name for name in added if not any(_stems(name) <= source for source in sources)]:
         return f"the language model added {listed(strange)}, which neither prompt nor texts name"
+    phrases = [_stems(one.phrase) for one in told]
+    fresh = [name for name in added if not any(_stems(name) <= phrase for phrase in phrases)]
+    if not fresh and new.background in ("", first.background):
+        return "nothing of the texts is in what the language model wrote"
     return _beside(first, new, sources)
 
 
