@@ -22,6 +22,7 @@ from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.reading import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary, load_vocabulary
 from imgrag.errors import Cancelled, RequestError
+from imgrag.knowledge import KnowledgeShelf
 from imgrag.library import BUNDLED, ImageLibrary, libraries_folder, library_names, open_library
 from imgrag.library.engines.store import CLOSED
 from imgrag.library.opened import OpenLibraries
@@ -50,6 +51,7 @@ class ImageRAGPipeline:
         results: where each run gets a folder.
         libraries: where named libraries lie; `None` is `IMGRAG_LIBRARIES` or the project's own.
         bundled: the folders of libraries that come with the app, which are there besides and stay as they are.
+        knowledge: where a person's own knowledge bases lie; `None` is `IMGRAG_KNOWLEDGE` or the project's own.
         cache: where embeddings of libraries are kept.
         roles: how to get each role's model; `None` is the profile's checkpoints.
         results_cap: bytes that all runs may take on disk; the oldest that nobody pinned make room
@@ -69,6 +71,7 @@ class ImageRAGPipeline:
         results: Path = RESULTS,
         libraries: Path | None = None,
         bundled: Sequence[Path] = BUNDLED,
+        knowledge: Path | None = None,
         cache: Path = CACHE,
         roles: Mapping[str, ModelSpec] | None = None,
         results_cap: int | None = None,
@@ -79,6 +82,8 @@ class ImageRAGPipeline:
         self.libraries = libraries or libraries_folder()
         self.bundled = tuple(bundled)
         self._cache = cache
+        self._texts = knowledge
+        self.knowledge = self._open_shelf()
         self._budget_bytes = budget_bytes
         self._device = device
         self._roles = roles
@@ -196,6 +201,9 @@ class ImageRAGPipeline:
 
     def _open_library(self, name: str) -> ImageLibrary:
         return open_library(name, self.libraries, self._cache, self.bundled)
+
+    def _open_shelf(self) -> KnowledgeShelf:
+        return KnowledgeShelf(self._texts, self._cache.with_name("knowledge"))
 
     def _make_residency(self) -> Residency:
         device = choose_device(self._device)
