@@ -202,9 +202,6 @@ class ImageRAGPipeline:
     def _open_library(self, name: str) -> ImageLibrary:
         return open_library(name, self.libraries, self._cache, self.bundled)
 
-    def _open_shelf(self) -> KnowledgeShelf:
-        return KnowledgeShelf(self._texts, self._cache.with_name("knowledge"))
-
     def _make_residency(self) -> Residency:
         device = choose_device(self._device)
         roles = load_roles(self.profile, device) if self._roles is None else self._roles
