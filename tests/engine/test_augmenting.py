@@ -140,7 +140,7 @@ class Writer(FakeListener):
 
 def knowing(folder: Path, cast: Cast, **options: Any) -> ImageRAGPipeline:
     """The pipeline, with a knowledge base "mine"."""
-    pipeline = make_pipeline(folder, cast, knowledge=folder / "texts", **options)
+    pipeline = make_pipeline(folder, cast, **options)
     table = folder / "mine.csv"
     rows = (f'"{term}","{text}",en,ours,CC0-1.0\n' for term, text in TEXTS.items())
     table.write_text("term,text,language,source,licence\n" + "".join(rows))
