@@ -72,7 +72,7 @@ def add(
         if as_json:
             print(json.dumps(asdict(report), indent=2, ensure_ascii=False))
             return
-        print(f"{report.added:,} added, {report.unchanged:,} unchanged, {report.broken:,} rows left out")
+        print(f"{report.added:,} added, {report.unchanged:,} unchanged, {report.broken:,} left out")
         for example in report.examples:
             print(f"left out: {example}")
         for problem in report.problems:

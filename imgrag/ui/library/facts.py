@@ -35,9 +35,9 @@ def stats(count: int, fixed: bool) -> str:
 def report(done: Report) -> str:
     """What adding did, and what of the files was left out."""
     parts = [
-        say("{count:,} added", count=done.added),
-        say("{count:,} unchanged", count=done.unchanged) if done.unchanged else "",
-        say("{count:,} rows left out", count=done.broken) if done.broken else "",
+        say("{texts} added", texts=texts(done.added)),
+        say("{count:,} there already", count=done.unchanged) if done.unchanged else "",
+        say("{count:,} left out", count=done.broken) if done.broken else "",
     ]
     words = escape(say(", ").join(filter(None, parts)))
     said = f'<p class="ir-report" data-kind="done">{icon("done")}<span>{words}</span></p>'

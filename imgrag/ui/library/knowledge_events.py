@@ -50,7 +50,7 @@ class Knowledge:
 
     def open(self, name: str | None) -> Updates:
         """Another one is chosen: updates of `KnowledgeFold.whole`."""
-        return [*self.refresh(name, "", False), "", ""]
+        return [*self.refresh(name, "", False), "", "", ""]
 
     def refresh(self, name: str | None, words: str, meaning: bool) -> Updates:
         """What is in it now and what can be done to it: updates of `KnowledgeFold.inside`."""
