@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +152,8 @@ class KnowledgeBase:
                 raise LibraryError(
                     f"The knowledge base {self.name!r} would hold more than {MOST_TEXTS:,} texts. Make another one."
                 )
-            self._store.write(list(wanted.values()), np.ones((len(wanted), 1), np.float32))
+            changed = [e for e in wanted.values() if e.file not in known or replace(known[e.file], id=0) != e]
+            self._store.write(changed, np.ones((len(changed), 1), np.float32))
         return Report(
             len(wanted) - len(known),
             len(known),

@@ -59,7 +59,7 @@ class Knowledge:
             return [none, *_kind(fixed=False), *_listed("")]
         try:
             base = self._base(name)
-            stats = facts.stats(base.count(), base.read_only)
+            stats = facts.stats(base.count(), base.read_only, self._shelf.damaged(base.name))
             return [stats, *_kind(base.read_only), *_listed(self._texts(base, words, meaning))]
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             return [markup.sentence(explain(error)), *_kind(fixed=False), *_listed("")]
