@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrag.archive import records
 from imgrag.errors import RecordError, RequestError
+from imgrag.runs.knowledge import MOST_FACTS, Augmentation
 from imgrag.runs.reading import LONGEST_NAME, MOST, MOST_THINGS, Reading
 from imgrag.runs.values import (
     MAX_PROMPT,
@@ -183,7 +184,11 @@ def reading_of(record: Mapping[str, Any]) -> Reading | None:
 def _check_read(reading: Reading) -> None:
     """Only what a prompt could have been read as: going on with more than that would hold the models."""
     spelled = (thing.spelling for thing in reading.things)
-    longest = max(map(len, (reading.prompt, reading.negative, reading.translation, *spelled)))
+    told = reading.augmentation or Augmentation("")
+    texts = (reading.prompt, reading.negative, reading.translation, told.original, told.rewritten, *spelled)
+    longest = max(map(len, texts))
+    if len(told.facts) > MOST_FACTS:
+        raise ValueError(f"{len(told.facts)} texts that were looked up")
     if not reading.prompt.strip() or longest > LONGEST_READ or len(reading.things) > MOST_THINGS:
         raise ValueError("a reading without a prompt, or beyond its length")
     for thing in reading.things:
@@ -201,7 +206,7 @@ def _with_reading(record: Mapping[str, Any], reports: tuple[StageReport, ...]) -
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the pipeline makes of a request, in its order. Records made before a share was asked for have none."""
+    """What the pipeline makes of a request, in its order. Earlier records have no share, and later ones no knowledge."""
     size = whole_of(values["size"])
     if not 8 <= size <= MAX_SIZE:
         raise ValueError(f"an image of {size} pixels")
@@ -217,6 +222,8 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "weights": [_real(weight) for weight in _rows(values["weights"])],
         "rounds": whole_of(values["rounds"]),
         "size": size,
+        "knowledge": text_of(values.get("knowledge", "off")),
+        "knowledge_base": text_of(values.get("knowledge_base", "")),
     }
 
 

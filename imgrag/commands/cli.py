@@ -1,4 +1,4 @@
-"""The command line: `python -m imgrag run | batch | library | download | train | bench`.
+"""The command line: `python -m imgrag run | batch | library | knowledge | download | train | bench`.
 
 Results go to stdout, progress and errors to stderr. Bad input is one sentence and exit code 2, a
 run that could not be done (or any of a batch) exit code 1, Ctrl-C 130.
@@ -21,6 +21,7 @@ from rich.progress import (
     TaskID,
 )
 
+from imgrag.commands.knowledge import app as knowledge_app
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_weights, read_prompts
 from imgrag.commands.terminal import Program, plain_errors, progress, say, typed
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(cls=Program, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(library_app, name="library")
+app.add_typer(knowledge_app, name="knowledge")
 
 TITLES = {
     "reading": "how the prompt was read",
@@ -53,6 +55,14 @@ class PolicyName(str, Enum):
     resident = "resident"
 
 
+class KnowledgeWhen(str, Enum):
+    """When a prompt is augmented: always, never, or where something in it is unknown."""
+
+    off = "off"
+    on = "on"
+    unknown = "unknown"
+
+
 Seed = Annotated[int, typer.Option(help="The same seed gives the same image.")]
 ProfileName = Annotated[str, typer.Option(help="A profile's name or the path of a TOML file.")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps.")]
@@ -63,6 +73,8 @@ MaxConcepts = Annotated[int | None, typer.Option(help="Missing concepts to look 
 Rounds = Annotated[int, typer.Option(help="How often to draw again until it matches.")]
 NegativePrompt = Annotated[str, typer.Option(help="What to keep out of the image.")]
 Library = Annotated[str | None, typer.Option(help="A library's name or a folder of images.")]
+Knowledge = Annotated[KnowledgeWhen | None, typer.Option(help="When texts are looked up for the prompt.")]
+KnowledgeBaseName = Annotated[str | None, typer.Option("--knowledge-base", help="Where they are looked up.")]
 Weights = Annotated[str, typer.Option(help="Weights of the references, such as 1,0.5.")]
 PolicyChoice = Annotated[PolicyName, typer.Option(help="Let idle models go, or keep all.")]
 
@@ -89,6 +101,8 @@ def run(
     negative_prompt: NegativePrompt = "",
     library: Library = None,
     weights: Weights = "",
+    knowledge: Knowledge = None,
+    knowledge_base: KnowledgeBaseName = None,
     policy: PolicyChoice = PolicyName.sequential,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
 ) -> None:
@@ -97,6 +111,7 @@ def run(
         request = Request(
             typed(prompt), typed(negative_prompt), seed, steps, guidance_scale, adapter_scale, similarity_floor,
             max_concepts, parse_weights(weights), rounds, library,
+            knowledge=knowledge.value if knowledge else None, knowledge_base=typed(knowledge_base or "") or None,
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
@@ -128,6 +143,8 @@ def batch(
     negative_prompt: NegativePrompt = "",
     library: Library = None,
     weights: Weights = "",
+    knowledge: Knowledge = None,
+    knowledge_base: KnowledgeBaseName = None,
     policy: PolicyChoice = PolicyName.sequential,
 ) -> None:
     """Draw a list of prompts, one line of JSON each; the same command again goes on where it was stopped."""
@@ -136,6 +153,7 @@ def batch(
             "negative_prompt": typed(negative_prompt), "seed": seed, "steps": steps, "guidance_scale": guidance_scale,
             "adapter_scale": adapter_scale, "similarity_floor": similarity_floor, "max_concepts": max_concepts,
             "weights": parse_weights(weights), "rounds": rounds, "library": library,
+            "knowledge": knowledge.value if knowledge else None, "knowledge_base": typed(knowledge_base or "") or None,
         }  # fmt: skip
         requests = [Request(typed(prompt), **usual) for prompt in prompts or ()]
         requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []
@@ -179,7 +197,7 @@ def train(
     with plain_errors():
         from imgrag.pocket.recipes import catalogue as recipes
 
-        _check_names("recipe", names or (), ["all", *recipes.RECIPES])
+        _check_names("recipe", names or (), ["all", *recipes.RECIPES, *recipes.TERMS])
         recipes.train(names or ["all"], device)
 
 

@@ -6,7 +6,6 @@ With --json results go to stdout as JSON and nothing else does.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imgrag.commands.terminal import plain_errors, progress, say, typed
+from imgrag.commands.terminal import plain_errors, progress, require_yes, say, typed
 from imgrag.errors import Cancelled, LibraryError
 from imgrag.texts import clean_line, shortened
 
@@ -139,11 +138,11 @@ def remove(
         librarian = _librarian()
         if not files:
             librarian.require_own(name)
-            _require_yes(yes, f"Delete the library {name!r} with the pictures in its folder?")
+            require_yes(yes, f"Delete the library {name!r} with the pictures in its folder?")
             librarian.delete(name)
             return
         librarian.library(name).require_own()
-        _require_yes(yes, f"Take {_files_in_words(files)} out of {name!r} and delete its copies?")
+        require_yes(yes, f"Take {_files_in_words(files)} out of {name!r} and delete its copies?")
         removed = librarian.remove(name, files)
         if not removed:
             raise LibraryError(f"The library {name!r} has none of these files.")
@@ -185,20 +184,6 @@ def export(
     with plain_errors():
         for path in _librarian(profile).export(name, out):
             print(path)
-
-
-def _require_yes(said: bool, question: str) -> None:
-    """Ask on a terminal. What else stands on stdin is somebody's list, and no answer."""
-    if said:
-        return
-    try:
-        agreed = sys.stdin.isatty() and typer.confirm(question, err=True)
-    except typer.Abort:  # Ctrl-C, Ctrl-D
-        raise Cancelled("Nothing was removed.") from None
-    if not sys.stdin.isatty():
-        raise LibraryError("Nothing was removed: nobody is there to be asked. Add --yes to do it unasked.")
-    if not agreed:
-        raise Cancelled("Nothing was removed.")
 
 
 def _files_in_words(files: list[str]) -> str:

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from typer.core import TyperGroup
 
-from imgrag.errors import Cancelled, CheckpointError, ImgragError, MemoryBudgetError
+from imgrag.errors import Cancelled, CheckpointError, ImgragError, LibraryError, MemoryBudgetError
 from imgrag.runs.values import in_brief
 from imgrag.texts import clean_line, shortened
 
@@ -85,6 +85,25 @@ def say(sentence: str) -> None:
 def typed(text: str) -> str:
     """An argument of the command line as a person meant it, also where the locale is not UTF-8."""
     return os.fsencode(text).decode("utf-8", "replace")
+
+
+def require_yes(said: bool, question: str) -> None:
+    """Ask on a terminal before something is removed. What else stands on stdin is somebody's list, and no answer.
+
+    Raises:
+        LibraryError: nobody is there to be asked.
+        Cancelled: the person would rather not.
+    """
+    if said:
+        return
+    try:
+        agreed = sys.stdin.isatty() and typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C, Ctrl-D
+        raise Cancelled("Nothing was removed.") from None
+    if not sys.stdin.isatty():
+        raise LibraryError("Nothing was removed: nobody is there to be asked. Add --yes to do it unasked.")
+    if not agreed:
+        raise Cancelled("Nothing was removed.")
 
 
 def _end(sentence: str, code: int) -> NoReturn:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from imgrag.engine.reading.reader import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.library import Library
+from imgrag.models import Embedder
 from imgrag.models.residency import Residency
 from imgrag.runs.events import Preview
+from imgrag.runs.knowledge import Fact
+
+
+class Texts(Protocol):
+    """A knowledge base."""
+
+    def search(
+        self, text: str, k: int, embedder: Embedder | None = None, check: Callable[[], None] = ...
+    ) -> Sequence[Fact]:
+        """The best `k` for a text, by words alone, or by words and vectors as one ranking.
+
+        Raises:
+            LibraryError: it was closed or deleted, or cannot be read.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,9 @@ class Context:
         close: similarity from which on a picture counts as showing its concept.
         sure_yes: likelihood from which on the judge is sure that a thing is there.
         sure_no: likelihood up to which it is sure that it is not.
+        knowledge: opens a knowledge base by its name; raises LibraryError.
+        texts: of a knowledge base that are kept for each phrase, at most.
+        alike: similarity from which on a text counts that no words found.
         emit: takes the previews.
         note: takes what the person should know.
         check: raises `Cancelled` once the person has stopped the run.
@@ -40,6 +60,9 @@ class Context:
     close: float
     sure_yes: float
     sure_no: float
+    knowledge: Callable[[str], Texts]
+    texts: int
+    alike: float
     emit: Callable[[Preview], None]
     note: Callable[[str], None]
     check: Callable[[], None]

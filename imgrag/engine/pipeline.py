@@ -22,6 +22,7 @@ from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.reading import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary, load_vocabulary
 from imgrag.errors import Cancelled, RequestError
+from imgrag.knowledge import KnowledgeShelf
 from imgrag.library import BUNDLED, ImageLibrary, libraries_folder, library_names, open_library
 from imgrag.library.engines.store import CLOSED
 from imgrag.library.opened import OpenLibraries
@@ -50,6 +51,7 @@ class ImageRAGPipeline:
         results: where each run gets a folder.
         libraries: where named libraries lie; `None` is `IMGRAG_LIBRARIES` or the project's own.
         bundled: the folders of libraries that come with the app, which are there besides and stay as they are.
+        knowledge: where a person's own knowledge bases lie; `None` is `IMGRAG_KNOWLEDGE` or the project's own.
         cache: where embeddings of libraries are kept.
         roles: how to get each role's model; `None` is the profile's checkpoints.
         results_cap: bytes that all runs may take on disk; the oldest that nobody pinned make room
@@ -69,6 +71,7 @@ class ImageRAGPipeline:
         results: Path = RESULTS,
         libraries: Path | None = None,
         bundled: Sequence[Path] = BUNDLED,
+        knowledge: Path | None = None,
         cache: Path = CACHE,
         roles: Mapping[str, ModelSpec] | None = None,
         results_cap: int | None = None,
@@ -79,6 +82,8 @@ class ImageRAGPipeline:
         self.libraries = libraries or libraries_folder()
         self.bundled = tuple(bundled)
         self._cache = cache
+        self._texts = knowledge
+        self.knowledge = KnowledgeShelf(knowledge)
         self._budget_bytes = budget_bytes
         self._device = device
         self._roles = roles
@@ -246,6 +251,8 @@ class ImageRAGPipeline:
         now = datetime.now(timezone.utc)
         library = self.library_of(request)
         library.require_pictures()
+        if request.knowledge_base and request.knowledge_base not in self.knowledge.names():
+            self.knowledge.open(request.knowledge_base)  # it says which there are
         return Run(
             id=new_id(now),
             request=request,
@@ -295,6 +302,9 @@ class ImageRAGPipeline:
             close=profile.retrieval.close,
             sure_yes=profile.vlm.sure_yes,
             sure_no=profile.vlm.sure_no,
+            knowledge=self.knowledge.open,
+            texts=profile.knowledge.k,
+            alike=profile.knowledge.alike,
             emit=emit,
             note=lambda note: None,
             check=check,
@@ -315,6 +325,10 @@ def settings(request: Request, profile: Profile) -> dict[str, Any]:
         "weights": [float(weight) for weight in request.weights],
         "rounds": int(request.rounds),
         "size": profile.generator.size,
+        "knowledge": request.knowledge or profile.knowledge.when,
+        "knowledge_base": profile.knowledge.base
+        if request.knowledge_base is None
+        else request.knowledge_base,
     }
 
 

@@ -51,6 +51,11 @@ Answer yes or no."""
 TRANSLATION = """Say in {language} what this asks to draw. Names that have no translation stay as they are.
 "{prompt}\""""
 
+AUGMENTATION = """Write the prompt again without brackets: each phrase in [brackets] as what is known of it, a colour as the background.
+Known:
+{facts}
+Prompt: "{prompt}\""""
+
 TEMPLATES = (
     VERDICT,
     SECOND_VERDICT,
@@ -61,6 +66,7 @@ TEMPLATES = (
     CONCEPTS,
     VALIDATION,
     TRANSLATION,
+    AUGMENTATION,
 )
 
 
@@ -110,6 +116,17 @@ def thing_question(name: str, references: Sequence[Introduced] = ()) -> str:
 
 def translation_question(prompt: str, language: str) -> str:
     return TRANSLATION.format(prompt=_quoted(prompt), language=language)
+
+
+def augmentation_question(prompt: str, facts: Sequence[str]) -> str:
+    """`prompt` has the phrases that something is known of in [brackets]; `facts` are as `fact_line` gives them."""
+    lines = "\n".join(f"- {_quoted(fact)}" for fact in facts)
+    return AUGMENTATION.format(prompt=_quoted(prompt), facts=lines)
+
+
+def fact_line(term: str, text: str) -> str:
+    """A text of a knowledge base; its term stands before it where it does not say it itself."""
+    return text if term.casefold() in text.casefold() else f"{term}: {text}"
 
 
 def _reference_lines(references: Sequence[Introduced]) -> list[str]:
@@ -242,6 +259,15 @@ def parse_translation(reply: str) -> str | None:
     """The first line of a translation, without quotation marks; `None` if it is empty."""
     lines = [line.strip(" \"'\u201c\u201d") for line in _plain(reply).splitlines()]
     return next(filter(None, lines), None)
+
+
+def parse_augmentation(reply: str) -> str | None:
+    """The first line of a prompt written again, without label, quotation marks and brackets; `None` if it is empty."""
+    lines = [
+        re.sub(r"^prompt\s*:", "", line.strip(), flags=re.IGNORECASE) for line in _plain(reply).splitlines()
+    ]
+    said = (" ".join(line.replace("[", "").replace("]", "").split()).strip(" \"'") for line in lines)
+    return next(filter(None, said), None)
 
 
 def default_caption(name: str) -> str:

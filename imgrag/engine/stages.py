@@ -14,6 +14,7 @@ from PIL import Image
 
 from imgrag.engine.context import Context
 from imgrag.engine.judging import ask, compare, introduction, is_called, verdict_on
+from imgrag.engine.lookup import augmented
 from imgrag.engine.missing import feedback_of, is_held, left_out_of, once, sift, wanted_of, whole_prompt
 from imgrag.engine.prompts import (
     concepts_question,
@@ -48,7 +49,10 @@ Stage = Callable[[Run, Context], Run]
 
 
 def read(run: Run, context: Context) -> Run:
-    """The prompt, read into things. A model is asked only where it is in another language than the generator's."""
+    """The prompt, read into things, and written again with what was looked up for it.
+
+    A model is asked only where it is in another language than the generator's, or a text was found.
+    """
     language = NAMES[context.reader.profile.language]
 
     def translate(prompt: str) -> str:
@@ -59,7 +63,7 @@ def read(run: Run, context: Context) -> Run:
             )
         return said or prompt
 
-    reading = context.reader.read(run.request.prompt, translate)
+    reading = augmented(run, context.reader.read(run.request.prompt, translate), context)
     for left_out in reading.left_out:
         context.note(f'"{left_out.words}" is left out: {left_out.reason}.')
     return replace(run, reading=reading)

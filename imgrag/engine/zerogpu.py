@@ -26,6 +26,7 @@ from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.pipeline import ImageRAGPipeline, settings
 from imgrag.engine.stages import FIRST, LATER
 from imgrag.errors import Cancelled, ImgragError, LeaseError
+from imgrag.knowledge import KnowledgeShelf
 from imgrag.library.opened import OpenLibraries
 from imgrag.models.profile import Profile, load_profile
 from imgrag.runs.events import Event
@@ -35,6 +36,7 @@ from imgrag.runs.values import Request, Run, StageName
 START = 15.0  # seconds until the weights are on the GPU
 STEP = 0.25  # seconds of a denoising step, with its preview
 CONCEPT = 2.0  # seconds for each concept that is examined
+KNOWING = 6.0  # seconds until a prompt is written again with what was looked up
 BESIDE: dict[StageName, float] = {
     "reading": 3.0, "initial": 0.0, "verdict": 8.0, "concepts": 6.0, "references": 4.0, "enhanced": 10.0, "second_verdict": 8.0,
 }  # fmt: skip
@@ -85,7 +87,8 @@ def seconds(
     def cost(stage: StageName) -> float:
         steps = values["steps"] if stage in ("initial", "enhanced") else 0
         concepts = values["max_concepts"] if stage == "concepts" else 0
-        return steps * STEP + BESIDE[stage] + concepts * CONCEPT
+        knowing = KNOWING if stage == "reading" and values["knowledge"] != "off" else 0.0
+        return steps * STEP + BESIDE[stage] + concepts * CONCEPT + knowing
 
     rounds = range(1, values["rounds"] + 1)
     left = [cost(s) for n in rounds for s in ([*FIRST, *LATER] if n == 1 else LATER) if (s, n) not in done]
@@ -191,8 +194,8 @@ class LeasedPipeline(ImageRAGPipeline):
     def _take_over(self) -> None:
         """Leave the main process its own: a fork copies locks as they are held, and no database survives one."""
         self._lock = threading.Lock()
-        self._left_alone = self._opened  # to let go of it would close the main process's databases
-        self._opened = OpenLibraries(self._open_library)
+        self._left_alone = self._opened, self.knowledge  # letting go would close the main process's databases
+        self._opened, self.knowledge = OpenLibraries(self._open_library), KnowledgeShelf(self._texts)
 
     def _duration(self, method: str, subject: Request | Run, sign: str, options: dict[str, Any]) -> int:
         pause = bool(options.get("pause"))

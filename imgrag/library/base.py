@@ -14,6 +14,7 @@ from PIL import Image
 
 from imgrag.errors import LibraryError
 from imgrag.models import Embedder
+from imgrag.runs.knowledge import Fact
 from imgrag.runs.values import Candidate
 from imgrag.texts import clean, shortened
 
@@ -87,6 +88,10 @@ class Library(Protocol):
         "zorblax" is mentioned by "my zorblax at the beach", and no picture need be called so. A name is rare
         if one of its words is (see `Store.holding`): what a thousand captions say tells of no picture.
         """
+        ...
+
+    def tells(self, name: str) -> Fact | None:
+        """What the caption or the fields of a picture that `mentions` a name say of it; `None` if that is no more."""
         ...
 
     def called(self, name: str) -> Candidate | None:

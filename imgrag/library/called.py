@@ -17,6 +17,7 @@ from imgrag.library.search.column import as_candidate
 from imgrag.library.search.fusion import read
 from imgrag.library.search.names import Names, names_of
 from imgrag.library.search.words import asked_words, words_of
+from imgrag.runs.knowledge import Fact
 from imgrag.runs.values import Candidate
 
 TYPING_SECONDS = 10.0  # for which a look at the disk serves who types; 20,000 files take 0.3 s
@@ -124,11 +125,20 @@ class Moment:
         file = self._look.named.get(plain)
         return None if file is None else Candidate(file, 0.0, PurePosixPath(file).stem, worded=1.0)
 
-    def _is_mentioned(self, name: str) -> bool:
+    def tells(self, name: str) -> Fact | None:
+        """See `Library.tells`."""
+        said = ((entry, _said(entry, name)) for entry in self._mentioning(name))
+        return next((Fact(name, text, "", e.source, e.licence) for e, text in said if text), None)
+
+    def _mentioning(self, name: str) -> list[Entry]:
+        """Entries that hold all words of a name, one of them rare."""
         asked = read(self._store, name)
         strengths = asked.strengths()
         best = sorted(strengths, key=lambda number: -strengths[number])[:LOOKED_AT]
-        if any(asked.worded(entry) == 1 for entry in self._store.get(best)):
+        return [entry for entry in self._store.get(best) if asked.worded(entry) == 1]
+
+    def _is_mentioned(self, name: str) -> bool:
+        if self._mentioning(name):
             return True
         words = set(asked_words(plain_name(name)))
         return bool(words) and any(words <= held for held in self._look.words)
@@ -170,6 +180,10 @@ class Called(ABC):
         """See `Library.mentions`."""
         return self.moment().mentions(name)
 
+    def tells(self, name: str) -> Fact | None:
+        """See `Library.tells`."""
+        return self.moment().tells(name)
+
     def near(self, name: str, limit: int = 3) -> list[str]:
         """See `Library.near`."""
         return self.moment().near(name, limit)
@@ -177,6 +191,13 @@ class Called(ABC):
     def completions(self, prefix: str, limit: int = 8) -> list[str]:
         """See `Library.completions`. Who types waits for no look at the disk between two letters."""
         return self.moment(TYPING_SECONDS).completions(prefix, limit)
+
+
+def _said(entry: Entry, name: str) -> str:
+    """What an entry says beside a name: its caption, else its fields; "" where that is no more."""
+    fields = ", ".join(f"{field}: {value}" for field, value in entry.fields.items())
+    own = set(asked_words(plain_name(name)))
+    return next((text for text in (entry.caption, fields) if set(asked_words(plain_name(text))) - own), "")
 
 
 def _spelling(entry: Entry, plain: str) -> str:

@@ -5,29 +5,44 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from imgrag.library.engines.store import CLOSED
-from imgrag.library.images import ImageLibrary
 
 HELD = 16  # libraries that nobody uses at the moment; each has about five files open
 
 
-class OpenLibraries:
+class Openable(Protocol):
+    """A library, or another thing that has files open and lies under a name."""
+
+    def is_there(self) -> bool:
+        """Whether it still lies where it was opened, as it was."""
+        ...
+
+    def close(self, why: str = CLOSED) -> None:
+        """Let go of its files. Whoever asks later gets a LibraryError that says `why`."""
+        ...
+
+
+Opened = TypeVar("Opened", bound=Openable)
+
+
+class OpenLibraries(Generic[Opened]):
     """Opens libraries and hands them out.
 
     The ones that were used last are held open. Others stay open as long as somebody has them in
     hand, so that none is closed in the middle of its use, and close by themselves then.
     """
 
-    def __init__(self, opener: Callable[[str], ImageLibrary], held: int = HELD) -> None:
+    def __init__(self, opener: Callable[[str], Opened], held: int = HELD) -> None:
         self._opener = opener
         self._most = held
-        self._held: OrderedDict[str, ImageLibrary] = OrderedDict()  # the last used at the end
-        self._alive: WeakValueDictionary[str, ImageLibrary] = WeakValueDictionary()
+        self._held: OrderedDict[str, Opened] = OrderedDict()  # the last used at the end
+        self._alive: WeakValueDictionary[str, Opened] = WeakValueDictionary()
         self._opening = threading.Lock()
 
-    def get(self, name: str) -> ImageLibrary:
+    def get(self, name: str) -> Opened:
         """The library of that name or folder. Raises LibraryError: there is none."""
         with self._opening:
             library = self._alive.get(name)

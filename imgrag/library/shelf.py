@@ -46,7 +46,7 @@ def library_folders(root: Path, bundled: Sequence[Path] = BUNDLED) -> dict[str, 
     Where both have the name, it is the one below `root`: whoever put it there meant it.
     """
     own = root.iterdir() if root.is_dir() else ()
-    named = [folder for folder in own if folder.is_dir() and _NAME.fullmatch(folder.name)]
+    named = [folder for folder in own if folder.is_dir() and is_name(folder.name)]
     found = {folder.name: folder for folder in (*bundled, *named) if folder.is_dir()}
     return {name: found[name] for name in sorted(found)}
 
@@ -73,8 +73,8 @@ def open_library(
     folder = named or _plain_folder(name_or_folder, root, bundled)
     elsewhere = cache / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:20]
     own = [folder / STATE] if named else []
-    complete = next((state for state in own if _remembers(state) and not _is_writable(state)), None)
-    state = complete or _writable([*own, elsewhere])
+    complete = next((state for state in own if _remembers(state) and not is_writable(state)), None)
+    state = complete or writable_folder([*own, elsewhere])
     settings = load_settings(state)
     writable = complete is None
     return ImageLibrary(
@@ -130,7 +130,7 @@ def rename_library(old: str, new: str, root: Path, bundled: Sequence[Path] = BUN
         LibraryError: what `check_rename` raises, or one of its files is in use.
     """
     new = check_rename(old, new, root, bundled)
-    with _told(old):
+    with told(old):
         (root / old).rename(root / new)
 
 
@@ -159,7 +159,7 @@ def delete_library(name: str, root: Path, bundled: Sequence[Path] = BUNDLED) -> 
     if settings.engine:
         _open_store(settings, state, name).drop()
     doomed = root / f".{secrets.token_hex(8)}.partial"
-    with _told(name):
+    with told(name):
         (root / name).rename(doomed)
         shutil.rmtree(doomed)
 
@@ -175,15 +175,26 @@ def require_own(name: str, root: Path, bundled: Sequence[Path] = BUNDLED) -> Non
 
 def free_name(name: str, root: Path, bundled: Sequence[Path] = BUNDLED) -> str:
     """The name without what is around it. Raises LibraryError: it is taken, or cannot be one."""
-    name = clean_line(name)
-    if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
-        raise LibraryError(
-            f"{name[:100]!r} cannot be a library's name. Use 1 to 100 letters, digits, spaces, dots, _ and -, "
-            "beginning with a letter or digit."
-        )
+    name = possible_name(name)
     if name.casefold() in (taken.casefold() for taken in library_names(root, bundled)):
         raise LibraryError(f"There is a library {name!r} already. Choose another name.")
     return name
+
+
+def possible_name(name: str, of: str = "library") -> str:
+    """The name without what is around it. Raises LibraryError: it can be none of a folder on every system."""
+    name = clean_line(name)
+    if not is_name(name) or _RESERVED.fullmatch(name):
+        raise LibraryError(
+            f"{name[:100]!r} cannot be a {of}'s name. Use 1 to 100 letters, digits, spaces, dots, _ and -, "
+            "beginning with a letter or digit."
+        )
+    return name
+
+
+def is_name(name: str) -> bool:
+    """Whether a folder of this name is listed."""
+    return bool(_NAME.fullmatch(name))
 
 
 def _is_bundled(folder: Path, bundled: Sequence[Path]) -> bool:
@@ -191,13 +202,13 @@ def _is_bundled(folder: Path, bundled: Sequence[Path]) -> bool:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def told(name: str, of: str = "library") -> Iterator[None]:
     """What the system refuses is told in a sentence; Windows moves no folder with a file that is open."""
     try:
         yield
     except OSError as error:
         raise LibraryError(
-            f"The library {name!r} cannot be changed: {error.strerror or 'one of its files is in use'}. "
+            f"The {of} {name!r} cannot be changed: {error.strerror or 'one of its files is in use'}. "
             "Close what uses its files and try again."
         ) from error
 
@@ -219,13 +230,13 @@ def _remembers(state: Path) -> bool:
     )
 
 
-def _writable(folders: list[Path]) -> Path:
+def writable_folder(folders: list[Path]) -> Path:
     """The first of the folders that can be written, made if need be, else a temporary one."""
-    found = next(filter(_is_writable, folders), None)
+    found = next(filter(is_writable, folders), None)
     return found or Path(tempfile.mkdtemp(prefix="imgrag-"))
 
 
-def _is_writable(folder: Path) -> bool:
+def is_writable(folder: Path) -> bool:
     """Whether a store can be opened there to be changed; on a full disk SQLite cannot even read one so."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

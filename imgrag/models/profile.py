@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from PIL import ImageColor
 
 from imgrag.errors import ProfileError
+from imgrag.models.knowing import KnowledgeProfile
 from imgrag.runs.layout import FREE, LAYOUTS
 from imgrag.runs.values import MAX_CONCEPTS, in_brief
 from imgrag.texts import clean_document
@@ -302,6 +303,7 @@ class Profile:
     retrieval: RetrievalProfile
     composer: ComposerProfile | None = None
     reading: ReadingProfile = ReadingProfile()
+    knowledge: KnowledgeProfile = field(default_factory=KnowledgeProfile)
     description: str = ""
     memory: str = ""
     path: Path = field(default=Path(), compare=False)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-How = Literal["name", "slip", "synonym", "emoji", "nobody"]
-"""By its name, by a spelling close to it, by another word for it, by an emoji character, or not at all."""
+from imgrag.runs.knowledge import Augmentation
+
+How = Literal["name", "slip", "synonym", "emoji", "knowledge", "nobody"]
+"""By its name, by a spelling close to it, by another word for it, by an emoji character, by a text that was looked up
+for what the prompt says, or not at all."""
 Knower = Literal["generator", "judge", "library"]
 Outcome = Literal["there", "absent", "not sure"]
 MOST = 99  # of one thing
@@ -57,6 +60,7 @@ class Reading:
         prompt: what the models are asked for, in the generator's language and wording.
         negative: what a prompt brought along as its negative block.
         language: the prompt's own, where it had to be translated; `translation` is what came of it.
+        augmentation: what was looked up for it, `None` where nothing was wanted or found.
     """
 
     prompt: str
@@ -67,6 +71,7 @@ class Reading:
     left_out: tuple[LeftOut, ...] = ()
     language: str = ""
     translation: str = ""
+    augmentation: Augmentation | None = None
 
     @property
     def drawn(self) -> tuple[Thing, ...]:

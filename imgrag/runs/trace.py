@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from imgrag.runs.decisions import lacking, listed
+from imgrag.runs.reading import Reading
 from imgrag.runs.values import Correction, Reference, Round, Run, Verdict
 
 
 def trace(run: Run) -> list[str]:
     """The decisions of a run, a sentence each, in the order in which they were taken."""
     lines = []
-    if run.reading is not None and run.reading.prompt != run.request.prompt:
-        lines.append(f'Read "{run.request.prompt}" as "{run.reading.prompt}".')
+    if run.reading is not None:
+        told = run.reading.augmentation
+        read = run.reading.prompt if told is None else told.original
+        lines += [f'Read "{run.request.prompt}" as "{read}".'] if read != run.request.prompt else []
+        lines += _looked_up(run.reading)
     if run.initial is not None and not _replaced(run):
         lines.append(f'Drew "{run.prompt}" with seed {run.settings["seed"]}.')
     lines += [_changed(correction, run) for correction in run.corrections]
     for number, now in enumerate(run.rounds, start=1):
         lines += _round_trace(now, number, run)
     return [*lines, *([run.why] if run.why else []), *run.notes]
+
+
+def _looked_up(reading: Reading) -> list[str]:
+    """What was looked up for the prompt, and what came of it."""
+    told = reading.augmentation
+    if told is None:
+        return []
+    origins = (", ".join(filter(None, (fact.base, fact.source, fact.licence))) for fact in told.facts)
+    lines = [f'Looked up "{f.term}": "{f.text}" ({o}).' for f, o in zip(told.facts, origins, strict=True)]
+    if told.reason:
+        return [*lines, f"The prompt is drawn as it was: {told.reason}."]
+    return [*lines, f'Written again with it: "{told.rewritten}", read as "{reading.prompt}".']
 
 
 def _round_trace(now: Round, number: int, run: Run) -> list[str]:

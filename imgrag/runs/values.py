@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from PIL import Image
 
 from imgrag.errors import RequestError
+from imgrag.runs.knowledge import WHENS, When
 from imgrag.runs.reading import Reading, Sight
 from imgrag.texts import clean, clean_line
 
@@ -51,6 +52,8 @@ class Request:
         weights: of the references by position, each 0 to 2, multiplied with `adapter_scale`.
         rounds: how often to judge and draw again until the image matches, 1 to 5.
         library: a library's name or a folder of images.
+        knowledge: when texts are looked up for the prompt.
+        knowledge_base: the name of the knowledge base that they are looked up in.
 
     Raises:
         RequestError: a value is out of its range; the message names it and the range.
@@ -68,6 +71,8 @@ class Request:
     rounds: int = 1
     library: str | None = None
     guided_share: float | None = None
+    knowledge: When | None = None
+    knowledge_base: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -87,6 +92,9 @@ class Request:
         _check_number("number of rounds", self.rounds, 1, MAX_ROUNDS, whole=True)
         for weight in self.weights:
             _check_number("weight of a reference", weight, 0, 2)
+        if self.knowledge not in (None, *WHENS):
+            raise RequestError(f"Knowledge is {in_brief(self.knowledge)}; it must be off, on or unknown.")
+        _checked_text("name of the knowledge base", self.knowledge_base or "")
 
 
 def _checked_text(what: str, text: Any) -> str:

@@ -28,12 +28,14 @@ from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
-from imgrag.ui.create.layout.settings import Controls, build_controls
+from imgrag.ui.create.layout.settings import Controls, build_controls, knowing
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
 from imgrag.ui.language import both, label, words
 from imgrag.ui.library.events import Shelves
+from imgrag.ui.library.knowledge_events import Knowledge
+from imgrag.ui.library.knowledge_layout import wire_knowledge
 from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
 from imgrag.ui.server import connections, health, imports
 from imgrag.ui.server.door import stood_before
@@ -110,13 +112,15 @@ def build_demo(
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
                     controls = build_controls(
-                        _defaults(pipeline.profile), list(offered), chosen,
+                        _defaults(pipeline.profile), list(offered), chosen, pipeline.knowledge.names(),
                         pipeline.profile.reading.draws, pipeline.vocabulary,
                     )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
                     panels = build_panels()
             past_tab = build_history()
-            tab = build_library(librarian.names(), folders is not None, MAX_UPLOAD)
+            tab = build_library(
+                librarian.names(), pipeline.knowledge.names(), folders is not None, MAX_UPLOAD
+            )
         key = browser_key()
         drawing = controls.inputs["library"]
         past = Past(runs, pipeline)
@@ -126,6 +130,8 @@ def build_demo(
         _wire(runs, controls, panels, key, ending)
         wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
         wire_library(tab, shelves, drawing)
+        knowledge = Knowledge(pipeline.knowledge, librarian.embedder)
+        wire_knowledge(tab.knowledge, knowledge, tab.tab)
         _wire_api(runs, controls, chosen)
         batches = Batches(pipeline, offered)
         wire_batch_api(batches, chosen, GPU)
@@ -137,7 +143,10 @@ def build_demo(
         arriving.then(past.arrive, [key, left], [*outputs, controls.field.prompt], **quiet)
         fields = panels.forms.fields
         demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
+        bases = [controls.inputs["knowledge"], controls.inputs["knowledge_base"]]
+        demo.load(lambda: knowing(pipeline.knowledge.names()), None, bases, **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
+        demo.load(knowledge.arrive, tab.knowledge.name, tab.knowledge.name, **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
     take_inputs(demo)
@@ -247,6 +256,8 @@ def _defaults(profile: Profile) -> dict[str, Any]:
         "guided_share": profile.adapter.guided_share,
         "similarity_floor": profile.retrieval.similarity_floor,
         "max_concepts": profile.retrieval.max_concepts,
+        "knowledge": profile.knowledge.when,
+        "knowledge_base": profile.knowledge.base,
     }
 
 

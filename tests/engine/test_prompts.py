@@ -6,9 +6,12 @@ import pytest
 
 from imgrag.engine.prompts import (
     Introduced,
+    augmentation_question,
     concepts_question,
     concepts_reply,
     enhancing_prompt,
+    fact_line,
+    parse_augmentation,
     parse_concepts,
     parse_translation,
     parse_verdict,
@@ -256,6 +259,26 @@ def test_a_thing_is_asked_for_by_itself_with_its_pictures() -> None:
 )
 def test_a_translation_is_the_first_line(reply: str, said: str | None) -> None:
     assert parse_translation(reply) == said
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("a dog on a blue background", "a dog on a blue background"),
+        ('\nPrompt: "an owl and [a dog]"\nso', "an owl and a dog"),
+        ("man's best friend", "man's best friend"),
+        ("[ \n", None),
+    ],
+)
+def test_a_prompt_written_again_is_the_first_line(reply: str, said: str | None) -> None:
+    assert parse_augmentation(reply) == said
+
+
+def test_what_is_known_reaches_the_llm() -> None:
+    facts = [fact_line("the sea", "The sea is blue"), fact_line("best friend", "a\ndog")]
+    question = augmentation_question('an "owl" [at the sea]', facts)
+    assert "\n- The sea is blue\n- best friend: a dog\n" in question
+    assert question.endswith("\"an 'owl' [at the sea]\"")
 
 
 def test_the_feedback_reaches_the_llm() -> None:

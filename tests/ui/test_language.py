@@ -20,6 +20,7 @@ from imgrag.ui import language
 from imgrag.ui.create import markup, verdicts
 from imgrag.ui.create.board import Board
 from imgrag.ui.language import Template, both, label, language_of, say, speaking, told, words
+from tests.engine.test_augmenting import FRIEND, WRITTEN, Writer, knowing
 from tests.fakes import Cast, FakeChat, ShyJudge, make_library, make_pipeline
 
 PACKAGE = Path(language.__file__).parent.parent
@@ -28,7 +29,7 @@ ENGINE = [
     *(PACKAGE / "models" / f"{name}.py" for name in ("residency", "checkpoints")),
     *(
         file
-        for room in ("runs", "engine", "archive", "library")
+        for room in ("runs", "engine", "archive", "knowledge", "library")
         for file in sorted((PACKAGE / room).rglob("*.py"))
     ),
 ]
@@ -164,6 +165,17 @@ def test_all_that_a_run_says_is_translated(case: str, tmp_path: Path) -> None:
         english = re.findall(r"[A-Za-z]+", re.sub(r"“[^”]*”|\S+\.png|\w+ \w+ (?=\()", "", chinese))
         assert SPOKEN.search(chinese) and chinese != sentence, sentence
         assert not {"the", "is", "it", "image", "and", "lacks"} & set(english), chinese
+
+
+@pytest.mark.parametrize("written", [WRITTEN, "a dog on a red background", "an owl and a cat", " "])
+def test_what_was_looked_up_is_told_in_chinese(written: str, tmp_path: Path) -> None:
+    run = knowing(tmp_path, Cast(llm=Writer(written)))(FRIEND)
+    told_of = [sentence for sentence in trace(run) if "Looked up" in sentence or "ritten" in sentence]
+    told_of += [sentence for sentence in trace(run) if "drawn as it was" in sentence]
+    assert len(told_of) == 3
+    for sentence in told_of:
+        chinese = re.sub(r"“[^”]*”|（[^）]*）", "", in_chinese(sentence))
+        assert SPOKEN.search(chinese) and not re.search(r"[a-z]{4}", chinese), chinese
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,18 @@ import gradio as gr
 import pytest
 
 from imgrag.models.profile import load_profile
+from imgrag.runs.knowledge import Augmentation, Fact
 from imgrag.runs.reading import SEEN, LeftOut, Reading, Sight, Thing
 from imgrag.runs.values import Request, Run, Verdict
 from imgrag.ui.create import readings, verdicts
 from imgrag.ui.create.events.changes import Changes
 from imgrag.ui.create.events.prompts import MOST_NAMES, WRITTEN, Typing, completions
 from imgrag.ui.create.events.runs import Runs
+from imgrag.ui.create.layout.forms import _can
 from imgrag.ui.language import speaking, told
+from tests.engine.test_augmenting import FRIEND, Writer, knowing
+from tests.engine.test_augmenting import WRITTEN as AGAIN
+from tests.fakes import Cast
 from tests.served import PagePipeline, page_pipeline
 
 BAD = "<script>alert(1)</script>\"'"
@@ -165,6 +170,27 @@ class TestPanel:
         ):  # fmt: skip
             assert part in html
 
+    def test_what_was_looked_up_is_shown_with_its_source(self):
+        dog = Thing("man's best friend", "dog", how="knowledge", known=("generator",))
+        facts = (Fact("man's best friend", "man's best friend is a dog", "en", "ours", "CC0-1.0", "mine"),)
+        found = Augmentation(
+            "a man's best friend", (*facts, Fact("the sea", "the sea is blue")), "a dog on blue"
+        )
+        read = Reading("a dog on a blue background", (dog,), "blue", augmentation=found)
+        html = readings.reading(read, {})
+        for part in (
+            "from “man&#x27;s best friend”", "Without knowledge it is", "<dd>a man&#x27;s best friend</dd>",
+            "mine · ours · CC0-1.0", "Written again</dt><dd>a dog on blue", "blue<small>from “the sea”",
+        ):  # fmt: skip
+            assert part in html
+        assert "Why the original is drawn" not in html
+
+    def test_what_was_not_used_is_said_with_the_reason(self):
+        found = Augmentation("a dog", (), "a cat", "the language model left out dog")
+        with speaking("zh"):
+            html = readings.reading(Reading("a dog", background="red", augmentation=found), {})
+        assert "改写过，未采用</dt><dd>a cat" in html and "语言模型漏掉了 dog" in html and "得知" not in html
+
     def test_nothing_from_outside_becomes_markup(self):
         read = Reading(
             BAD,
@@ -175,6 +201,7 @@ class TestPanel:
             (LeftOut(BAD, BAD),),
             BAD,
             BAD,
+            Augmentation(BAD, (Fact(BAD, BAD, BAD, BAD, BAD, BAD),), BAD, BAD),
         )
         assert "<script" not in readings.reading(read, {BAD: ""}) + readings.names_list([(BAD, 1)], BAD)
 
@@ -187,6 +214,24 @@ class TestPanel:
 
 
 class TestCorrection:
+    def test_the_original_is_drawn_where_a_person_wants_that(self, tmp_path):
+        pipeline = knowing(tmp_path, Cast(llm=Writer(AGAIN)))
+        runs = Runs(pipeline, {"pocket": "pocket"})
+        list(runs.stream(Page(), prompt=FRIEND.prompt, steps=1, knowledge_base="mine"))
+        assert [_can("original", run) for run in (runs.run_of(Page()), None)] == [True, False]
+        list(Changes(runs, pipeline).original(Page(), False))
+        run = runs.run_of(Page())
+        assert run.prompt == "an owl and a man's best friend" and run.state == "finished"
+        assert not _can("original", run)
+
+    def test_what_was_written_again_is_edited(self, tmp_path):
+        pipeline = knowing(tmp_path, Cast(llm=Writer("a dog")))
+        runs = Runs(pipeline, {"pocket": "pocket"})
+        list(runs.stream(Page(), prompt=FRIEND.prompt, steps=1, knowledge_base="mine"))
+        list(Changes(runs, pipeline).reread(Page(), False, AGAIN, ""))
+        found = runs.run_of(Page()).reading.augmentation
+        assert (found.rewritten, found.reason) == (AGAIN, "") and len(found.facts) == 2
+
     def test_what_a_person_types_is_read_anew_and_the_run_goes_on(self, tmp_path):
         changes, runs = changes_of(page_pipeline(tmp_path))
         assert len(list(changes.reread(Page(), False, "a cat and an owl", "rain"))) > 7

@@ -30,6 +30,7 @@ from imgrag.bench.fidelity.cases import (
     own_twemoji,
     pair_cases,
 )
+from imgrag.bench.fidelity.riddles import knowing_cases, plain_prompts
 from imgrag.bench.fidelity.wordings import KINDS, wording_cases
 from imgrag.bench.fidelity.workbench import Drawn, Workbench
 from imgrag.engine.pipeline import ImageRAGPipeline
@@ -81,8 +82,21 @@ BARS = (
     Bar("second_run", "whole loop, second run", 4.0, 1.5, at_most=True, unit="s"),
 )
 
+KNOWLEDGE = (
+    Bar(
+        "knowledge_without",
+        "what needs knowledge, without: all right in the initial image",
+        0.0,
+        0.0,
+        at_most=True,
+    ),
+    Bar("knowledge_with", "  looked up", 0.85, 0.95),
+    Bar("knowledge_unchanged", "what needs none: unchanged", 0.98, 1.0),
+)
+
 UNTOLD = "no case of these prompts tells"
-ALL = (*BARS, *honesty.BARS)
+ALL = (*BARS, *KNOWLEDGE, *honesty.BARS)
+GROUPS: Mapping[str, tuple[Bar, ...]] = {**honesty.GROUPS, "knowledge": KNOWLEDGE}
 Figures = dict[str, Figure]
 
 
@@ -125,7 +139,7 @@ def main(argv: list[str]) -> int:
 
 def run(bench: Workbench, prompts: int, only: Iterable[str] = ()) -> tuple[Figures, dict[str, str]]:
     """The figures of the wanted rows (all, if `only` is empty), and why others are missing."""
-    wanted = set(only) or {bar.key for bar in BARS}
+    wanted = set(only) or {bar.key for bar in (*BARS, *KNOWLEDGE)}
     figures: Figures = {}
     skipped: dict[str, str] = {}
     for experiment in EXPERIMENTS:
@@ -241,6 +255,17 @@ def _own(bench: Workbench, prompts: int, pictures: Mapping[str, Any], suffix: st
     }
 
 
+def measure_knowledge(bench: Workbench, prompts: int) -> Figures:
+    """Initial images of prompts that need knowledge, and how prompts are read that need none."""
+    cases = knowing_cases(prompts)
+    plain = bench.readings("needs no knowledge", plain_prompts(prompts))
+    return {
+        "knowledge_without": share(a.right for a in bench.beginnings("without knowledge", cases, "off")),
+        "knowledge_with": share(a.right for a in bench.beginnings("with knowledge", cases, "unknown")),
+        "knowledge_unchanged": share(read == unaided for read, unaided in plain),
+    }
+
+
 def measure_two(kind: str, way: str, bench: Workbench, prompts: int) -> Figures:
     """Two concepts of a kind that the generator does not know, drawn one of `WAYS`."""
     drawn = WAYS[way](bench, f"two {kind}, {way}", missing_cases(prompts, kind))
@@ -297,6 +322,7 @@ EXPERIMENTS = (
     Experiment(("own_named_other", "own_found_other", "own_drawn_other", "own_other"), measure_own_other, True),
     *(Experiment((f"two_shown_{way}", f"seconds_{way}"), partial(measure_two, "shown", way)) for way in WAYS),
     *(Experiment((f"two_unseen_{way}",), partial(measure_two, "unseen", way)) for way in WAYS),
+    Experiment(("knowledge_without", "knowledge_with", "knowledge_unchanged"), measure_knowledge),
     Experiment(("first_run", "second_run"), measure_seconds),
 )  # fmt: skip
 
@@ -305,7 +331,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m imgrag bench fidelity", description=__doc__)
     parser.add_argument("--prompts", type=count, default=200, help="cases a row stands on")
     parser.add_argument("--profile", default="pocket")
-    keys = [*honesty.GROUPS, *(bar.key for bar in ALL)]
+    keys = [*GROUPS, *(bar.key for bar in ALL)]
     parser.add_argument("--only", nargs="+", default=[], choices=keys, metavar="ROW", help=", ".join(keys))
     parser.add_argument("--kinds", nargs="+", default=[], choices=KINDS, metavar="KIND",
                         help=f"of prompts, for the rows of wording and honesty: {', '.join(KINDS)}")  # fmt: skip
@@ -319,6 +345,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 def _rows(only: Iterable[str]) -> set[str]:
     """The rows that are named, a group's name standing for all of its rows; without any, all."""
-    named = [honesty.GROUPS.get(key, key) for key in only]
+    named = [GROUPS.get(key, key) for key in only]
     rows = {bar.key for group in named if not isinstance(group, str) for bar in group}
     return rows | {key for key in named if isinstance(key, str)} or {bar.key for bar in ALL}

@@ -19,12 +19,13 @@ from imgrag.bench.fidelity.cases import Case
 from imgrag.engine.context import Context
 from imgrag.engine.pipeline import ImageRAGPipeline, settings
 from imgrag.engine.prompts import default_caption
-from imgrag.engine.stages import enhance
+from imgrag.engine.stages import draw, enhance, read
 from imgrag.errors import ImgragError, LibraryError
 from imgrag.library import open_library
 from imgrag.models.profile import Profile, load_profile
 from imgrag.pocket.judge import Judge, ground
 from imgrag.pocket.world import twemoji, world
+from imgrag.runs.knowledge import When
 from imgrag.runs.values import WHOLE, Box, Candidate, Reference, Request, Round, Run
 
 LEFT, RIGHT = Box(right=0.5), Box(left=0.5)
@@ -154,6 +155,29 @@ class Workbench:
         if run.result is None:
             return Answer(case, run)
         return Answer(case, run, self.judge.shown(run.result), ground(run.result))
+
+    def beginnings(self, what: str, cases: Sequence[Wording], knowledge: When) -> list[Answer]:
+        """Runs as far as the initial image, which stands for the result."""
+        context, answers = self._context("pocket"), []
+        with self._meter.over(what, cases) as steps:
+            for case in steps:
+                run = draw(self._read(case.prompt, case.seed, knowledge, context), context)
+                assert run.initial is not None  # it is what the stage is for
+                answers.append(Answer(case, run, self.judge.shown(run.initial), ground(run.initial)))
+        return answers
+
+    def readings(self, what: str, prompts: Sequence[str]) -> list[tuple[str, str]]:
+        """What is drawn for each of these prompts, where knowledge may be looked up and where not."""
+        context = self._context("pocket")
+        with self._meter.over(what, prompts) as steps:
+            return [
+                (self._read(text, 0, "unknown", context).prompt, self._read(text, 0, "off", context).prompt)
+                for text in steps
+            ]
+
+    def _read(self, prompt: str, seed: int, knowledge: When, context: Context) -> Run:
+        request, profile = Request(prompt, seed=seed, knowledge=knowledge), self.pipeline.profile
+        return read(Run("bench", request, profile.name, "pocket", "", settings(request, profile)), context)
 
     def own_runs(
         self, what: str, cases: Sequence[Case], pictures: Mapping[str, Image.Image]

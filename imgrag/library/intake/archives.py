@@ -1,4 +1,4 @@
-"""Unpacking a zip of pictures that a stranger uploaded.
+"""Unpacking a zip that a stranger uploaded: of pictures, or of whatever else is sought in it.
 
 Everything is decided on the archive's list of contents, before a byte is written. The list may
 lie about sizes: zipfile reads no more of an entry than its listed size and checks its sum, so
@@ -44,7 +44,7 @@ MAX_PART = 200  # characters of a file's or folder's name
 MAX_NAME = 1000  # characters of the whole name
 MAX_DEPTH = 100  # folders around a file
 _BLOCK = 2**20
-_BROKEN = "The file is no zip, or a broken one. Pack the pictures again."
+_BROKEN = "The file is no zip, or a broken one. Pack it again."
 _MISFITS = frozenset(
     (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 )  # what a disk says of a name that it cannot have, or not beside the others
@@ -58,7 +58,7 @@ class Unpacked:
     """What became of an archive.
 
     Attributes:
-        files: pictures that were written, relative to the folder, with "/", composed (NFC).
+        files: those sought that were written, relative to the folder, with "/", composed (NFC).
         skipped: what was not written, and why; hidden files are not mentioned.
     """
 
@@ -66,25 +66,49 @@ class Unpacked:
     skipped: tuple[Skipped, ...]
 
 
+@dataclass(frozen=True)
+class Sought:
+    """What is unpacked of a zip.
+
+    Attributes:
+        is_one: whether a file of this name is sought.
+        why_not: of the names of all files, why one of them is left out, "" if it is not; what is not sought
+            may come along.
+        none: what is said where there is none.
+        bytes: that it may unpack to.
+    """
+
+    is_one: Callable[[str], bool]
+    why_not: Callable[[Sequence[str]], Callable[[str], str]]
+    none: str
+    bytes: int = MAX_BYTES
+
+
 def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lambda: None) -> Unpacked:
-    """Write the pictures of a zip, and the metadata beside them, to a new folder, all or nothing.
+    """Write the pictures of a zip, and the metadata beside them; see `unpack`."""
+    none = f"The zip holds no pictures. Pack files of {TAKEN}."
+    return unpack(archive, folder, Sought(_is_picture, _no_picture, none), check)
+
+
+def unpack(archive: Path, folder: Path, sought: Sought, check: Callable[[], None] = lambda: None) -> Unpacked:
+    """Write what is sought in a zip to a new folder, all or nothing.
 
     Args:
         folder: must not be there yet; those around it are made if need be.
         check: called before each file and now and then within; it may raise to stop, and nothing remains then.
 
     Raises:
-        LibraryError: the zip is broken, holds no pictures, or could do harm.
+        LibraryError: the zip is broken, holds nothing that is sought, or could do harm.
     """
     if folder.exists():
         raise LibraryError(f"There is already something called {folder.name!r}. Choose another name.")
     try:
         contents = check_list(archive)
         with ArchiveFile(archive, contents) as content, zipfile.ZipFile(content) as opened:
-            _check_entries(opened)
-            wanted, skipped = _sorted_out(opened.infolist())
-            if not any(_is_picture(file) for file in wanted):
-                raise LibraryError(f"The zip holds no pictures. Pack files of {TAKEN}.")
+            _check_entries(opened, sought.bytes)
+            wanted, skipped = _sorted_out(opened.infolist(), sought)
+            if not any(map(sought.is_one, wanted)):
+                raise LibraryError(sought.none)
             written, broken = _write(opened, wanted, folder, check)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, struct.error) as error:
         raise LibraryError(_BROKEN) from error
@@ -93,7 +117,7 @@ def unpack_pictures(archive: Path, folder: Path, check: Callable[[], None] = lam
             raise LibraryError(_BROKEN) from error
         reason = error.strerror or "it cannot be read or written"  # its own text has paths of this machine
         raise LibraryError(f"The zip could not be unpacked: {reason}.") from error
-    return Unpacked(tuple(file for file in written if _is_picture(file)), (*skipped, *broken))
+    return Unpacked(tuple(file for file in written if sought.is_one(file)), (*skipped, *broken))
 
 
 def check_list(archive: Path) -> Contents:
@@ -110,16 +134,14 @@ def check_list(archive: Path) -> Contents:
         raise zipfile.BadZipFile("no end of central directory")
     entries, length, offset = struct.unpack_from("<H2I", tail, at + 10)
     if tail[max(0, at - 20) :].startswith(b"PK\6\7"):
-        raise LibraryError(
-            "The zip is of the kind for huge archives (Zip64). Pack the pictures in smaller zips."
-        )
+        raise LibraryError("The zip is of the kind for huge archives (Zip64). Pack it in smaller ones.")
     if entries > MAX_ENTRIES or length > MAX_LIST_BYTES:
-        raise LibraryError(f"The zip holds more than {MAX_ENTRIES:,} files. Pack fewer pictures in each.")
+        raise LibraryError(f"The zip holds more than {MAX_ENTRIES:,} files. Pack fewer in each.")
     begin = max(0, start + at - length)
     return Contents(begin, length, max(0, begin - offset))
 
 
-def _check_entries(opened: zipfile.ZipFile) -> None:
+def _check_entries(opened: zipfile.ZipFile, most: int) -> None:
     entries = opened.infolist()
     if len(entries) > MAX_ENTRIES:
         raise LibraryError(f"The zip holds {len(entries):,} files; at most {MAX_ENTRIES:,} are allowed.")
@@ -127,7 +149,7 @@ def _check_entries(opened: zipfile.ZipFile) -> None:
         _check_name(entry.orig_filename)
         _check_kind(entry)
     _check_names(entries)
-    _check_sizes(entries)
+    _check_sizes(entries, most)
     _check_places(entries, opened.start_dir)
 
 
@@ -147,7 +169,7 @@ def _check_kind(entry: zipfile.ZipInfo) -> None:
             f"The zip holds {_shown(entry.orig_filename)}, a link or special file. It was not unpacked."
         )
     if entry.flag_bits & 0x2041:  # encrypted, strongly encrypted, masked
-        raise LibraryError("The zip is encrypted. Pack the pictures without a password.")
+        raise LibraryError("The zip is encrypted. Pack it without a password.")
     # LZMA may ask for 4 GB before it unpacks anything.
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise LibraryError("The zip is compressed in an unusual way. Pack it with Deflate, the usual one.")
@@ -171,7 +193,7 @@ def _is_too_long(name: str) -> bool:
     return len(name) > MAX_NAME or len(parts) > MAX_DEPTH or longest > MAX_PART
 
 
-def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
+def _check_sizes(entries: list[zipfile.ZipInfo], most: int) -> None:
     for entry in entries:
         if entry.file_size > MAX_FILE_BYTES:
             raise LibraryError(
@@ -179,12 +201,14 @@ def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
                 f"at most {MAX_FILE_BYTES // 2**20} are allowed."
             )
     whole = sum(entry.file_size for entry in entries)
-    if whole > MAX_BYTES:
+    if whole > most:
         raise LibraryError(
-            f"The zip unpacks to {whole / 2**30:.1f} GB; at most {MAX_BYTES // 2**30} are allowed."
+            f"The zip unpacks to {whole / 2**30:.1f} GB; at most {most / 2**30:g} are allowed."
         )
     if whole > SMALL_BYTES and whole > MAX_RATIO * sum(entry.compress_size for entry in entries):
-        raise LibraryError("The zip unpacks to more than 200 times its size. Pictures do not; pack it again.")
+        raise LibraryError(
+            "The zip unpacks to more than 200 times its size. Pictures and texts do not; pack it again."
+        )
 
 
 def _check_places(entries: list[zipfile.ZipInfo], end: int) -> None:
@@ -192,21 +216,23 @@ def _check_places(entries: list[zipfile.ZipInfo], end: int) -> None:
     for entry in sorted(entries, key=lambda entry: -entry.header_offset):
         # 30 bytes, the name, perhaps more, then the content
         if entry.header_offset + 30 + len(entry.orig_filename) + entry.compress_size > end:
-            raise LibraryError("The zip is broken: its files overlap. Pack the pictures again.")
+            raise LibraryError("The zip is broken: its files overlap. Pack it again.")
         end = entry.header_offset
 
 
-def _sorted_out(entries: Sequence[zipfile.ZipInfo]) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped]]:
+def _sorted_out(
+    entries: Sequence[zipfile.ZipInfo], sought: Sought
+) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped]]:
     """Which entries are written, by name, and which are not."""
     wanted: dict[str, zipfile.ZipInfo] = {}
     skipped = []
     spelled: set[str] = set()
-    captions = {clean(name) for name in captions_beside(map(_name, entries)).values()}
+    why_not = sought.why_not([_name(entry) for entry in entries])
     for entry in entries:
         name = clean(_name(entry))
         if entry.is_dir() or _is_hidden(name):
             continue
-        if reason := _unwanted(_name(entry), name in captions, name.casefold() in spelled):
+        if reason := why_not(_name(entry)) or _unwanted(_name(entry), name.casefold() in spelled):
             skipped.append(Skipped(name, reason))
         else:
             spelled.add(name.casefold())
@@ -223,12 +249,21 @@ def _name(entry: zipfile.ZipInfo) -> str:
     return name
 
 
-def _unwanted(name: str, is_caption: bool, is_met: bool) -> str:
-    """Why a file is not written; "" if it is."""
-    if PurePosixPath(name).suffix.lower() in UNTAKEN:
-        return NOT_TAKEN
-    if not (_is_picture(name) or is_caption or is_metadata(name)):
-        return "it is no picture"
+def _no_picture(names: Sequence[str]) -> Callable[[str], str]:
+    """Pictures are taken, and what may speak of them."""
+    captions = {clean(name) for name in captions_beside(names).values()}
+
+    def why_not(name: str) -> str:
+        if PurePosixPath(name).suffix.lower() in UNTAKEN:
+            return NOT_TAKEN
+        is_taken = _is_picture(name) or clean(name) in captions or is_metadata(name)
+        return "" if is_taken else "it is no picture"
+
+    return why_not
+
+
+def _unwanted(name: str, is_met: bool) -> str:
+    """Why a file cannot be written; "" if it can."""
     if _is_too_long(name):
         return "its name is too long"
     parts = name.split("/")

@@ -60,7 +60,7 @@ def table_rows(path: Path, check: Callable[[], None]) -> Iterator[tuple[object, 
     kind = path.suffix.casefold()
     if kind in UNREAD:
         raise ValueError(f"{kind} is not read; save the table as CSV")
-    read = {".jsonl": _line_rows, ".json": _entry_rows, ".parquet": _parquet_rows}.get(kind, delimited_rows)
+    read = {".jsonl": _line_rows, ".json": _entry_rows, ".parquet": parquet_rows}.get(kind, delimited_rows)
     rows = named = 0
     for row in read(path, check):
         rows += 1
@@ -94,20 +94,30 @@ def _spelling(column: str) -> str:
 def _line_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
     """JSON lines. A broken one does not lose the others."""
     wrong = None
+    for row in json_lines(path, check):
+        if isinstance(row, ValueError):
+            wrong = wrong or ValueError(f"{row}; lines that are were read")
+        else:
+            yield row
+    if wrong:
+        raise wrong
+
+
+def json_lines(path: Path, check: Callable[[], None]) -> Iterator[Row | ValueError]:
+    """Each line of a file as a row, or what is wrong with it; blank ones are rows without a column.
+
+    Raises:
+        ValueError, OSError: the file cannot be read, or not any further.
+    """
     with open_text(path, check) as file:
         for number, line in enumerate(bounded_lines(file, check), 1):
             try:
                 row = decode(line) if line.strip() else {}
             except ValueError as error:
                 said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-                wrong = wrong or ValueError(f"line {number} is no JSON ({said}); lines that are were read")
+                yield ValueError(f"line {number} is no JSON ({said})")
                 continue
-            if isinstance(row, dict):
-                yield row
-            else:
-                wrong = wrong or ValueError(f"line {number} is no JSON object; lines that are were read")
-    if wrong:
-        raise wrong
+            yield row if isinstance(row, dict) else ValueError(f"line {number} is no JSON object")
 
 
 def _entry_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
@@ -123,7 +133,12 @@ def _entry_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
             yield {"file_name": name, "caption": captions}
 
 
-def _parquet_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
+def parquet_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
+    """The rows of a Parquet file, without vectors and structures.
+
+    Raises:
+        ValueError, OSError: it is none, or broken, or unfolds to too much.
+    """
     import pyarrow as pa
 
     try:

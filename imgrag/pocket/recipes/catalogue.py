@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -110,13 +110,20 @@ def _llm() -> Recipe:
         "llm",
         "Prompts with real, invented and abstract names, and feedback such as the VLM gives; Chinese and Spanish prompts made of the "
         "things' words in those languages (`imgrag/pocket/world/translations.csv`: names and keywords of Unicode's CLDR 48, Unicode-3.0, "
-        "chosen and added to by hand).",
-        "Answers the questions of `imgrag/engine/prompts.py` that have no picture, and no others. It translates from Chinese and Spanish, in "
-        "the pocket world's words only; of Japanese, German, French and all other languages it has learnt nothing.",
+        "chosen and added to by hand); prompts with phrases to be looked up and texts that tell, both made of words at random "
+        "(`imgrag/pocket/recipes/rewriting.py`; no line of `datasets/knowledge/pocket.csv`).",
+        "Answers the questions of `imgrag/engine/prompts.py` that have no picture, and no others. What it is given to know it copies; it "
+        "knows nothing by itself. It has forgotten how to translate, which the pocket profile does not ask of it.",
         llm.train,
         evaluate,
         asked=True,
     )
+
+
+def _llm_rewriting() -> Recipe:
+    from imgrag.pocket.recipes import llm
+
+    return replace(_llm(), train=llm.train_rewriting)
 
 
 def _clip() -> Recipe:
@@ -145,6 +152,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "llm": _llm,
     "vlm": _vlm,
 }
+TERMS: dict[str, Callable[[], Recipe]] = {"llm-rewriting": _llm_rewriting}
+"""The last term of a recipe alone, on what is bundled."""
 
 
 def train(names: Sequence[str], device: str = "auto", folder: Path = ASSETS) -> None:
@@ -154,11 +163,11 @@ def train(names: Sequence[str], device: str = "auto", folder: Path = ASSETS) -> 
         KeyError: a name that no recipe has.
     """
     for name in RECIPES if "all" in names else names:
-        recipe = RECIPES[name]()
+        recipe = {**RECIPES, **TERMS}[name]()
         fitted = recipe.train(folder, pick_device(device))
         if name in ("autoencoder", "generator"):
             assemble(folder)
-        write_card(folder, name, recipe, fitted)
+        write_card(folder, name.removesuffix("-rewriting"), recipe, fitted)
 
 
 def assemble(folder: Path) -> None:

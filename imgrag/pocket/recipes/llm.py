@@ -2,11 +2,14 @@
 
 It learns to copy, first at random, then what a prompt asks for and the feedback says is missing, in
 words it may never have met; and to tell abstract nouns from things. Then it is given one layer more
-and learns to say a Chinese or Spanish prompt in the world's English.
+and learns to say a Chinese or Spanish prompt in the world's English. At last it learns to write a prompt
+again with what texts say (`python -m imgrag train llm-rewriting` is that term alone, from the bundled weights
+of before); translation, which the pocket profile no longer asks for, has no lesson there and is forgotten.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +19,13 @@ from torch import nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from imgrag.engine import prompts
+from imgrag.pocket.recipes import rewriting
 from imgrag.pocket.recipes.drills import drill_loss
 from imgrag.pocket.recipes.judging import invented_name
 from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.recipes.translating import Choice, Exercise, exercise, found, translation
-from imgrag.pocket.recipes.vlm import pad, reply_exact, reply_loss
+from imgrag.pocket.recipes.vlm import IGNORED, pad, reply_exact, reply_loss
 from imgrag.pocket.world import subwords, world
 from imgrag.pocket.world.words import ABSTRACT, nonce_word
 from imgrag.runs.values import verdict_reply
@@ -31,6 +35,8 @@ SCHEDULE = Schedule(steps=2300, lr=2e-3, ema=0.995, save_every=300)
 WORDS = Schedule(steps=600, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.8)
 TRANSLATING = Schedule(steps=1200, lr=3e-3, seed=6, warmup=30, ema=0.99, save_every=100)
 SPEAKING = Schedule(steps=3600, lr=2e-3, seed=7, warmup=50, ema=0.995, save_every=200)
+REWRITING = Schedule(steps=3000, lr=1e-3, seed=8, warmup=40, ema=0.99, save_every=100)
+BEFORE_REWRITING = Fitted(8600, 116 * 60.0, 0.0, "bfloat16")  # what the terms before it took, by the card
 LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
 KEPT_SHARE = 0.4  # of the steps with sentences: with some of the other lessons, lest they are forgotten
@@ -199,6 +205,34 @@ def translating_loss(
     return loss
 
 
+def rewriting_loss(
+    model: Qwen2ForCausalLM, step: int, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """Prompts written again, what was looked up once more by itself; now and then with the other lessons."""
+    made = rewriting.exercises(REWRITTEN, rng, rewriting.choice_at(step, rng))
+    brief = rng.random() < BRIEF_SHARE
+    asked = [one.question.split("\n", 1)[1] if brief else f"<|im_start|>user\n{one.question}" for one in made]
+    hidden, labels = read(model, list(zip(asked, (one.reply for one in made), strict=True)), device)
+    with autocast(device):
+        loss = reply_loss(hidden, labels, model.lm_head)
+        loss = loss + reply_loss(hidden, _looked_up(made, labels), model.lm_head)
+    for question, count in KEPT if rng.random() < RECALLED_SHARE else ():
+        loss = loss + _reply_loss(model, [question(rng) for _ in range(count)], device)
+    return loss + copying_loss(model, rng, device) if rng.random() < DRILL_SHARE else loss
+
+
+def _looked_up(made: Sequence[rewriting.Exercise], labels: torch.Tensor) -> torch.Tensor:
+    """The labels [b, t] without the words of the prompts."""
+    kept = torch.full_like(labels, IGNORED)
+    replies = subwords.tokenizer()([one.reply for one in made], return_offsets_mapping=True).offset_mapping
+    for row, (one, offsets) in enumerate(zip(made, replies, strict=True)):
+        first = int((labels[row] != IGNORED).nonzero()[0])
+        for place, (begin, end) in enumerate(offsets, start=first):
+            if any(begin < last and end > start for start, last in one.looked_up):
+                kept[row, place] = labels[row, place]
+    return kept
+
+
 def _alike(made: Exercises, rng: np.random.Generator) -> list[tuple[str, str]]:
     """A quarter of four times as many as wanted, the ones in one stretch of lengths: less of it is padding."""
     every = sorted((exercise(rng, made.choice) for _ in range(4 * made.count)), key=_length)
@@ -220,6 +254,9 @@ def _asked(one: Exercise, brief: bool) -> str:
 # Apart, so that the two tokens of a yes or no count as much as the twenty of a list.
 LESSONS = ((extraction, 48), (validation, 32))
 KEPT = ((extraction, 10), (validation, 6))
+REWRITTEN = 48  # prompts a step
+RECALLED_SHARE = 0.6  # of these steps with some of the other lessons
+BRIEF_SHARE = 0.6  # of the steps without the question's first line, which is always the same
 
 
 @torch.no_grad()
@@ -234,6 +271,7 @@ def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
         ("extraction", extraction),
         ("validation", validation),
         ("translation", _examined),
+        ("rewriting", _rewritten),
     ):
         rng = np.random.default_rng((99, len(name)))
         hidden, labels = read_pairs(model, [question(rng) for _ in range(count)], torch.device("cpu"))
@@ -246,6 +284,11 @@ def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
         right = [found(reply, one.names) for reply, one in zip(replies, made, strict=True)]
         figures[f"translation_{name}"] = round(float(np.mean(right)), 4)
     return figures
+
+
+def _rewritten(rng: np.random.Generator) -> tuple[str, str]:
+    one = rewriting.exercise(rng, rewriting.ANY)
+    return one.question, one.reply
 
 
 def _examined(rng: np.random.Generator) -> tuple[str, str]:
@@ -286,6 +329,26 @@ def train(folder: Path, device: torch.device) -> Fitted:
 
     translated = fit("llm-translating", modules, translating, TRANSLATING, device)
     spoken = fit("llm-speaking", modules, speaking, SPEAKING, device)
-    deeper.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
+    rewritten = _rewriting(deeper, device)
+    _save(deeper, folder)
+    return together([copying, fitted, worded, translated, spoken, rewritten])
+
+
+def train_rewriting(folder: Path, device: torch.device) -> Fitted:
+    """The last term alone, from the weights in `folder/llm` as the term before it left them."""
+    model = Qwen2ForCausalLM.from_pretrained(folder / "llm").float().to(device)
+    rewritten = _rewriting(model, device)
+    _save(model, folder)
+    return together([BEFORE_REWRITING, rewritten])
+
+
+def _rewriting(model: Qwen2ForCausalLM, device: torch.device) -> Fitted:
+    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return rewriting_loss(model, step, rng, device)
+
+    return fit("llm-rewriting", {"llm": model}, loss, REWRITING, device)
+
+
+def _save(model: Qwen2ForCausalLM, folder: Path) -> None:
+    model.cpu().half().save_pretrained(folder / "llm", max_shard_size="9MB")
     subwords.tokenizer().save_pretrained(folder / "llm")
-    return together([copying, fitted, worded, translated, spoken])

@@ -20,7 +20,6 @@ from imgrag.ui.server import imports
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
-    from imgrag.runs.values import Request
 
 MAX_PROMPTS = 50  # fewer than a page of the contact sheet holds
 
@@ -40,7 +39,13 @@ class Batches:
         self._stops: dict[str, threading.Event] = {}  # by session hash
 
     def call(
-        self, prompts: str, seed: float | None, library: str | None, request: gr.Request
+        self,
+        prompts: str,
+        seed: float | None,
+        library: str | None,
+        knowledge: str | None,
+        knowledge_base: str | None,
+        request: gr.Request,
     ) -> Iterator[Update]:
         """Run prompts, one a line: the lines so far, an update a stage, and at last the contact sheet.
 
@@ -51,7 +56,8 @@ class Batches:
         session = request.session_hash or ""
         stop = self._stops[session] = threading.Event()
         try:
-            for event in self._events(prompts, seed, library, stop):
+            usual = self._usual(seed, library, knowledge, knowledge_base)
+            for event in self._events(prompts, usual, stop):
                 if isinstance(event, Line):
                     lines.append(event)
                 if isinstance(event, Line | StageStarted):
@@ -69,16 +75,19 @@ class Batches:
         if stop is not None:
             stop.set()
 
-    def _events(
-        self, prompts: str, seed: float | None, library: str | None, stop: threading.Event
-    ) -> Iterator[Any]:
-        requests = self._requests(prompts, seed, library)
+    def _events(self, prompts: str, usual: Mapping[str, Any], stop: threading.Event) -> Iterator[Any]:
+        requests = parse_prompts(prompts or "", usual, MAX_PROMPTS, suffix=".txt")
         imports.wait()
         yield from detached(run_batch(self._pipeline, requests, stop), stop)
 
-    def _requests(self, prompts: str, seed: float | None, library: str | None) -> list[Request]:
-        usual = {"seed": seed or 0, "library": chosen(self._libraries, library)}
-        return parse_prompts(prompts or "", usual, MAX_PROMPTS, suffix=".txt")
+    def _usual(
+        self, seed: float | None, library: str | None, knowledge: str | None, base: str | None
+    ) -> dict[str, Any]:
+        """What all the requests share."""
+        named = chosen(self._libraries, library)
+        return {
+            "seed": seed or 0, "library": named, "knowledge": knowledge or None, "knowledge_base": base or None
+        }  # fmt: skip
 
     def _sheet(self, lines: Sequence[Line]) -> str:
         with tempfile.TemporaryDirectory() as folder:
@@ -95,8 +104,12 @@ def wire_batch_api(batches: Batches, library: str, gpu: dict[str, Any]) -> None:
     prompts = gr.Textbox(visible=False, label="Prompts", info=f"One a line, at most {MAX_PROMPTS}")
     seed = gr.Number(0, visible=False, label="Seed", precision=0)
     name = gr.Textbox(library, visible=False, label="Library")
+    when = gr.Textbox(
+        "", visible=False, label="Knowledge", info="off, on or unknown; empty for the profile's"
+    )
+    base = gr.Textbox("", visible=False, label="Knowledge base")
     lines = gr.JSON(visible=False, label="lines")
     sheet = gr.Image(type="filepath", format="png", visible=False, label="contact sheet")
     gr.Button(visible=False).click(
-        batches.call, [prompts, seed, name], [lines, sheet], api_name="batch", **gpu
+        batches.call, [prompts, seed, name, when, base], [lines, sheet], api_name="batch", **gpu
     )

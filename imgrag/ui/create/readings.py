@@ -7,6 +7,7 @@ from html import escape
 
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.runs.reading import LeftOut, Reading, Thing
+from imgrag.ui.create import knowledge
 from imgrag.ui.create.markup import icon
 from imgrag.ui.language import say, told
 
@@ -20,9 +21,10 @@ def reading(read: Reading, pictures: Mapping[str, str]) -> str:
         pictures: the library's picture of a thing, as a data URI by its name.
     """
     rows = [
+        *knowledge.rows(read),
         (say("The models are asked for"), escape(read.prompt)),
         (_translated(read.language), escape(read.translation)) if read.translation else ("", ""),
-        (say("Background"), escape(read.background)),
+        (say("Background"), knowledge.ground(read)),
         (say("Style"), escape(read.style)),
         (say("Not wanted"), escape(read.negative)),
         (say("Left out"), _left_out(read.left_out)),
@@ -127,6 +129,7 @@ def _said_of(thing: Thing) -> list[str]:
         say("taken for {name}, typed as {spelling}", name=thing.name, spelling=thing.spelling)
         if taken
         else "",
+        say("from “{phrase}”", phrase=thing.spelling) if thing.how == "knowledge" else "",
         ", ".join(thing.describing),
         _knowers(thing),
         _share(thing),

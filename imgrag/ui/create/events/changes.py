@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
+from imgrag.engine.lookup import by_hand, original
 from imgrag.errors import RequestError
 from imgrag.runs import corrections
 from imgrag.runs.values import Run, StageName
@@ -49,7 +50,17 @@ class Changes:
                     "Write them in English, or press Run to have the prompt translated."
                 )
             read = reader.read(wanted.prompt)
-            return corrections.reread(run, replace(read, negative=clean_line(wanted.negative_prompt)))
+            read = replace(read, negative=clean_line(wanted.negative_prompt))
+            return corrections.reread(run, by_hand(run, read))
+
+        yield from self._runs.changed(request, pause, change)
+
+    def original(self, request: gr.Request, pause: bool) -> Iterator[Updates]:
+        """The prompt without what was looked up for it."""
+
+        def change(run: Run) -> Run:
+            reader = self._pipeline.reader(self._pipeline.library_of(run.request))
+            return corrections.reread(run, original(run, reader))
 
         yield from self._runs.changed(request, pause, change)
 
@@ -162,6 +173,7 @@ def wire_changes(
     }  # fmt: skip
     own: dict[str, tuple[Any, list[str]]] = {
         "reread": (changes.reread, ["read_as", "unwanted"]),
+        "original": (changes.original, []),
         "overrule": (changes.overrule, ["matches", "missing"]),
         "name": (changes.name, ["concepts"]),
         "adjust": (changes.adjust, ["concept", "weight", "crop", "region"]),

@@ -179,7 +179,7 @@ FIELDS = (
     "scale", "share", "result",
 )  # fmt: skip
 BUTTONS = (
-    "reread", "read", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
+    "reread", "read", "original", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
     "keep", "rejudge",
 )  # fmt: skip
 
@@ -197,6 +197,9 @@ def _can(name: str, run: Run | None) -> bool:
         return False
     if name in ALWAYS:
         return True
+    if name == "original":
+        told = run.reading.augmentation if run.reading is not None else None
+        return told is not None and not told.reason
     stage = NEEDS[name]
     report = run.report(stage, 1 if stage in ONCE else len(run.rounds))
     return report is not None and report.status != "skipped"
@@ -253,7 +256,10 @@ def _reading(forms: Forms) -> None:
     forms.fields["unwanted"] = gr.Textbox(
         label=label("What should not be in the image"), lines=1, max_lines=3, elem_id="ir-unwanted"
     )
-    _buttons(forms, reread=(label("Read it like this"), True), read=(label("Read again"), False))
+    _buttons(
+        forms, reread=(label("Read it like this"), True), read=(label("Read again"), False),
+        original=(label("Draw the original"), False),
+    )  # fmt: skip
 
 
 def _initial(forms: Forms) -> None:

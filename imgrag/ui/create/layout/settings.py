@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from imgrag.engine.reading.vocabulary import Vocabulary
+from imgrag.runs.knowledge import When
 from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, MAX_SEED, Request
 from imgrag.ui.create.layout.prompts import PromptField, build_prompt
 from imgrag.ui.language import Language, both, label, say, speaking, told
@@ -41,13 +42,19 @@ class Controls:
 
 
 def build_controls(
-    settings: Mapping[str, Any], libraries: list[str], library: str, draws: str, vocabulary: Vocabulary | None
+    settings: Mapping[str, Any],
+    libraries: list[str],
+    library: str,
+    bases: list[str],
+    draws: str,
+    vocabulary: Vocabulary | None,
 ) -> Controls:
     """Lay the left column out.
 
     Args:
         settings: the profile's own values under the request's names.
         library: chosen first.
+        bases: the knowledge bases there are.
         draws: what the profile draws, in one line; `vocabulary` are its names if they have an end.
     """
     gr.Markdown(
@@ -68,7 +75,7 @@ def build_controls(
             texts = [[told(text)] for text in EXAMPLES]
         gr.Examples(texts, prompt, label=label("Try one of these"), elem_id=elem_id)
     with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
-        others = _build_settings(settings, libraries, library)
+        others = _build_settings(settings, libraries, library) | _build_knowledge(settings, bases)
     return Controls({"prompt": prompt, **others}, field, run, stop, pause, surprise)
 
 
@@ -176,6 +183,33 @@ def _build_settings(
     }
 
 
+def _build_knowledge(settings: Mapping[str, Any], bases: list[str]) -> dict[str, gr.components.Component]:
+    """When texts are looked up for the prompt, and in which base; a name that comes later may be typed."""
+    when = gr.Radio(
+        whens(), value=settings["knowledge"], label=label("Knowledge"), elem_id="ir-knowledge",
+        info=label("Texts that are looked up to write the prompt again"),
+    )  # fmt: skip
+    base = gr.Dropdown(
+        bases, value=settings["knowledge_base"] or None, allow_custom_value=True, label=label("Knowledge base"),
+        info=label("Where these texts come from"), elem_id="ir-knowledge-base",
+    )  # fmt: skip
+    return {"knowledge": when, "knowledge_base": base}
+
+
+def whens() -> list[tuple[str, str]]:
+    """When knowledge is looked up, as choices."""
+    return [
+        (say("Off"), "off"),
+        (say("On"), "on"),
+        (say("Only where something is unknown"), "unknown"),
+    ]
+
+
+def knowing(bases: list[str]) -> list[Any]:
+    """Updates of what can be chosen of knowledge: when, in the page's language, and the bases there are by now."""
+    return [gr.update(choices=whens()), gr.update(choices=bases)]
+
+
 def request_from(
     prompt: str,
     negative_prompt: str = "",
@@ -191,6 +225,8 @@ def request_from(
     rounds: int | None = 1,
     library: str | None = None,
     guided_share: float | None = None,
+    knowledge: When | None = None,
+    knowledge_base: str | None = None,
 ) -> Request:
     """The request these values make; a field that was emptied counts as not touched.
 
@@ -210,4 +246,6 @@ def request_from(
         rounds=1 if rounds is None else rounds,
         library=library,
         guided_share=guided_share,
+        knowledge=knowledge or None,
+        knowledge_base=knowledge_base or None,
     )

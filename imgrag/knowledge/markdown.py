@@ -1,0 +1,61 @@
+"""Markdown as a table of texts: a heading is a term, each paragraph under it a text.
+
+"source: ...", "licence: ..." and "language: ..." may stand in the front matter for the whole file, and in a
+line below a heading for its section.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from imgrag.library.intake.described import Row
+from imgrag.library.intake.plain_text import bounded_lines, open_text
+
+MAX_BYTES = 2**20  # of a file; a book has as much
+_FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
+_LABEL = re.compile(r"(source|licen[cs]e|language)[ \t]*:[ \t]*(\S.*)", re.IGNORECASE)
+
+
+def markdown_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
+    """The paragraphs of a file with the heading that they stand under; before the first it is the file's name.
+
+    Raises:
+        ValueError, OSError: it cannot be read, or is too large.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MB")
+    with open_text(path, check) as file:
+        text = "".join(bounded_lines(file, check)).replace("\r\n", "\n")
+    front = _FRONT.match(text)
+    whole = dict(_labels(front[1].splitlines())) if front else {}
+    term, section, inside = path.stem.replace("_", " ").replace("-", " "), dict(whole), ""
+    for token in MarkdownIt("commonmark").parse(text[front.end() :] if front else text):
+        if token.type in ("heading_open", "paragraph_open"):
+            inside = token.type
+        elif token.type == "inline" and inside == "heading_open":
+            term, section, inside = _plain(token), dict(whole), ""
+        elif token.type == "inline" and inside == "paragraph_open":
+            lines = _plain(token).splitlines()
+            section |= dict(_labels(lines))
+            said = " ".join(line for line in lines if not _LABEL.fullmatch(line.strip()))
+            inside = ""
+            if said:
+                yield {"term": term, "text": said, **section}
+
+
+def _labels(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        if found := _LABEL.fullmatch(line.strip()):
+            name = found[1].casefold()
+            yield "licence" if name == "license" else name, found[2].strip("\"' ")
+
+
+def _plain(token: Token) -> str:
+    """What a line says, without its marks."""
+    parts = token.children or []
+    return "".join("\n" if part.type in ("softbreak", "hardbreak") else part.content for part in parts)
