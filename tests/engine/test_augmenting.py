@@ -49,6 +49,8 @@ def bracketed(prompt: str, always: bool = False) -> str:
     [
         (FRIEND.prompt, "an owl and [man's best friend] [at the sea]"),
         ("please draw at the sea, an owl and two dogs!", "an owl and a dog [at the sea]"),
+        ("two dogs in winter", "two dogs [in winter]"),
+        ("a dog and a dog in winter", "a dog and a dog [in winter]"),
         ("the wild king of all beasts down by the sea", "[the wild king of all beasts] [down by the sea]"),
         ("a dog and the ship of the desert", "a dog and [the ship of the desert]"),
         ("the farmer's alarm clock on a red background", "[the farmer's alarm clock] on a red background"),
