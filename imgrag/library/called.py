@@ -194,9 +194,14 @@ class Called(ABC):
 
 
 def _said(entry: Entry, name: str) -> str:
-    """What an entry says beside a name: its caption, else its fields; "" where that is no more."""
+    """What an entry says beside a name: its caption, else its fields; "" where that is no more.
+
+    Nor does it say anything where the name is a part of its own: "test" of a test tube.
+    """
     fields = ", ".join(f"{field}: {value}" for field, value in entry.fields.items())
     own = set(asked_words(plain_name(name)))
+    if own <= set(asked_words(plain_name(entry.name))):
+        return ""
     return next((text for text in (entry.caption, fields) if set(asked_words(plain_name(text))) - own), "")
 
 

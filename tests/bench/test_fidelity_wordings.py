@@ -17,6 +17,7 @@ from imgrag.bench.fidelity.workbench import Workbench
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.pocket.judge import bundled
 from imgrag.pocket.world import world
+from imgrag.runs.knowledge import Augmentation, Fact
 from imgrag.runs.reading import LeftOut, Reading, Sight
 from imgrag.runs.values import Candidate, Reference, Request, Round, Run, StageReport, Verdict
 
@@ -126,6 +127,20 @@ def test_a_claim_is_false_over_what_is_lacking_and_over_what_nobody_has():
     assert not Answer(pair, run(pair), slots("dog", "cat")).claims_falsely
     assert Answer(drendle, run(drendle, matches=True), slots("dog")).claims_falsely
     assert Answer(Wording("hello"), run(pair, matches=True), slots("dog")).claims_falsely
+
+
+@pytest.mark.parametrize(
+    ("ground", "reason", "false"),
+    [("green", "", False), ("white", "", True), ("green", "the language model left out dog", True)],
+)
+def test_a_scene_that_was_looked_up_is_there_where_its_ground_is(ground, reason, false):
+    case = Wording("a dog in the park", (asked("dog"),), ("park",))
+    told = Augmentation(
+        "a dog", (Fact("the park", "the park is green"),), "a dog on a green background", reason
+    )
+    done = run(case, matches=True)
+    done = replace(done, reading=replace(done.reading, background="green", augmentation=told))
+    assert Answer(case, done, slots("dog"), ground).claims_falsely is false
 
 
 @pytest.mark.parametrize(

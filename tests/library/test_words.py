@@ -239,3 +239,17 @@ store.write([Entry("new.png", "new", caption="the zorblax")], np.eye({DIMENSIONS
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
     assert column.search(LOOK, "zorblax", 1)[0].file == "new.png"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("test", ""), ("test tube", ""), ("noisy neighbour", "the noisy neighbour is a dog"), ("zorblax", "")],
+)
+def test_a_picture_tells_of_what_is_no_part_of_its_name(tmp_path: Path, asked: str, told: str) -> None:
+    folder = make_library(tmp_path / "album", "dog", "owl")
+    rows = "file_name,name,caption\nowl.png,test tube,a picture of a test tube\ndog.png,dog,the noisy neighbour is a dog\n"
+    (folder / "metadata.csv").write_text(rows)
+    library = open_library(str(folder), tmp_path / "libraries", tmp_path / "cache")
+    library.index(FakeEmbedder())
+    fact = library.tells(asked)
+    assert (fact.text if fact else "") == told

@@ -63,8 +63,18 @@ class Answer:
     @property
     def claims_falsely(self) -> bool:
         """It does, though something that was asked for is not there, or nobody has it."""
-        asked = bool(self.case.things) and not self.case.nobody
+        asked = bool(self.case.things) and not self.unknown
         return self.claims and (not asked or bool(self.lacking) or self._unwanted)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What nobody has and no text told of: a scene that was looked up is there where its ground is."""
+        reading = None if self.run is None else self.run.reading
+        told = None if reading is None else reading.augmentation
+        if reading is None or told is None or told.reason or self.ground != reading.background:
+            return self.case.nobody
+        texts = " ".join(f"{fact.term} {fact.text}" for fact in told.facts).casefold()
+        return tuple(word for word in self.case.nobody if not _mentions(texts, {word}))
 
     @property
     def lacking(self) -> tuple[Asked, ...]:
@@ -74,7 +84,7 @@ class Answer:
     @property
     def to_decline(self) -> bool:
         """Whether something is left that can only be declined."""
-        return bool(self.case.nobody) or not self.right
+        return bool(self.unknown) or not self.right
 
     @property
     def honest(self) -> bool:
@@ -82,7 +92,7 @@ class Answer:
         if self.run is None or self.claims or (self.run.kept and self.wrong_references):
             return False
         words = [{thing.said, *thing.names} for thing in self.case.things if thing in self.lacking]
-        return all(map(self._tells, [*words, *({word} for word in self.case.nobody)]))
+        return all(map(self._tells, [*words, *({word} for word in self.unknown)]))
 
     @property
     def tells_before(self) -> bool:
