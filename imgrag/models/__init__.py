@@ -28,12 +28,20 @@ class Guide:
 
 @dataclass(frozen=True)
 class Lora:
-    """A LoRA as the generator takes it: its style's name, its file and that one's SHA-256, and how strongly, 0 to 4."""
+    """A LoRA as the generator takes it.
+
+    Attributes:
+        name: its style's.
+        scale: how strongly, 0 to 4.
+        hash: SHA-256 of its file.
+        bytes: the most that it takes in memory.
+    """
 
     name: str
     file: Path
     scale: float = 1.0
     hash: str = ""
+    bytes: int = 0
 
 
 class Generator(Protocol):

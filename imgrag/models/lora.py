@@ -124,10 +124,8 @@ def lora_bytes(file: Path) -> int:
     return expected_bytes([file], 4)
 
 
-def trigger_words(file: Path) -> tuple[str, ...]:
-    """What has to stand in a prompt for a LoRA to show, as its trainer wrote down; often nothing.
-
-    By `modelspec.trigger_phrase`, else the tags that kohya's trainer saw with each picture.
+def lora_metadata(file: Path) -> dict[str, str]:
+    """What its trainer wrote into it, each text clean and on one line.
 
     Raises:
         UnsoundFile: it cannot be read.
@@ -139,7 +137,19 @@ def trigger_words(file: Path) -> tuple[str, ...]:
             metadata = tensors.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise UnsoundFile(file, "is cut short, or no safetensors") from error
-    phrase = clean_line(metadata.get("modelspec.trigger_phrase", "")[:LONGEST_TRIGGER])
+    return {clean_line(key): clean_line(value) for key, value in metadata.items()}
+
+
+def trigger_words(file: Path) -> tuple[str, ...]:
+    """What has to stand in a prompt for a LoRA to show, as its trainer wrote down; often nothing.
+
+    By `modelspec.trigger_phrase`, else the tags that kohya's trainer saw with each picture.
+
+    Raises:
+        UnsoundFile: it cannot be read.
+    """
+    metadata = lora_metadata(file)
+    phrase = metadata.get("modelspec.trigger_phrase", "")[:LONGEST_TRIGGER]
     return (phrase,) if phrase else _constant_tags(metadata)
 
 

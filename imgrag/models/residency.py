@@ -118,11 +118,11 @@ class Residency:
         self.budget_bytes = budget_bytes
 
     @contextmanager
-    def use(self, name: str, beside: int = 0) -> Iterator[Any]:
+    def use(self, name: str, beside: int | None = None) -> Iterator[Any]:
         """Borrow a model, loaded if need be.
 
         Args:
-            beside: bytes that it will carry until it is borrowed again, beyond its own.
+            beside: bytes that it will carry from now on, beyond its own; `None`: as many as before.
 
         Raises:
             KeyError: there is no such role.
@@ -161,14 +161,15 @@ class Residency:
         with self._lock:
             self._drop([entry.spec.name for entry in self._entries.values() if not entry.pins])
 
-    def _acquire(self, name: str, beside: int) -> _Entry:
+    def _acquire(self, name: str, beside: int | None) -> _Entry:
         with self._lock:
             spec = self._specs[name]
             entry = self._entries.get(name)
-            if entry is None or beside > entry.beside:
-                self._make_room(spec, beside)
+            carried = entry.beside if entry is not None else 0
+            if entry is None or (beside or 0) > carried:
+                self._make_room(spec, beside or 0)
             entry = entry or self._load(spec)
-            entry.beside = beside
+            entry.beside = carried if beside is None else beside
             self._clock += 1
             entry.used, entry.pins = self._clock, entry.pins + 1
             return entry

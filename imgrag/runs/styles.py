@@ -24,7 +24,8 @@ class Styling:
     Attributes:
         name: its folder's.
         title: what people call it.
-        weight: as it was asked for, 0 to 2; multiplied with the style's own scale.
+        weight: as it was asked for, 0 to 2.
+        scale: the style's own, 0 to 2; the LoRA's is the product of both.
         template: the prompt goes where it says {prompt}.
         negative: what is to be kept out of the image.
         lora: SHA-256 of its LoRA, "" where it has none.
@@ -34,6 +35,7 @@ class Styling:
     name: str
     title: str
     weight: float = 1.0
+    scale: float = 1.0
     template: str = PLACE
     negative: str = ""
     lora: str = ""

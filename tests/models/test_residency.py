@@ -88,7 +88,7 @@ def test_only_as_many_leave_as_must() -> None:
     assert names(residency) == ["c", "d"]
 
 
-def test_what_a_model_carries_is_counted_until_it_is_borrowed_without() -> None:
+def test_what_a_model_carries_is_counted_until_it_is_laid_down() -> None:
     residency = Residency(roles(), budget_bytes=90)
     run(residency, ("vlm", "generator"))
     with residency.use("generator", beside=15):
@@ -96,6 +96,8 @@ def test_what_a_model_carries_is_counted_until_it_is_borrowed_without() -> None:
     run(residency, ("llm",))
     assert names(residency) == ["generator", "llm"]
     with residency.use("generator"):
+        assert [model.bytes for model in residency.resident] == [20, 55]
+    with residency.use("generator", beside=0):
         assert [model.bytes for model in residency.resident] == [20, 40]
     with pytest.raises(MemoryBudgetError, match="needs 0 MB"), residency.use("generator", beside=60):
         pass
