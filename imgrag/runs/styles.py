@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_STYLES = 4  # of one image
+LONGEST_NAME = 100  # characters
 PLACE = "{prompt}"
 
 
@@ -40,6 +41,11 @@ class Styling:
     negative: str = ""
     lora: str = ""
     words: str = ""
+
+
+def joined(picked: Sequence[Styling], called: Sequence[Styling]) -> tuple[Styling, ...]:
+    """Those that the prompt calls and those that a person picked, each once, with the weight that it was picked with."""
+    return tuple({style.name: style for style in (*called, *picked)}.values())
 
 
 def worded_in(styles: Sequence[Styling], prompt: str) -> str:

@@ -59,17 +59,18 @@ class StyleShelf:
 
     def styles(self) -> list[Style]:
         """Those that can be read, in the order of their names."""
-        return [style for style in map(self._readable, self.names()) if style is not None]
+        return [style for style in map(self._seen, self.names()) if isinstance(style, Style)]
 
     def get(self, name: str) -> Style:
         """The style of that name. Raises StyleError: there is none, or it cannot be read."""
-        folder = self._folders().get(name)
-        if folder is None:
-            known = ", ".join(self.names()) or "none yet"
-            raise StyleError(f"There is no style {name[:100]!r} here. Known are: {known}.")
+        folder = self._folder(name)
         return read_style(folder, read_only=folder.parent == self._bundled)
 
-    def add(self, source: Path, name: str = "", **told_of: object) -> Style:
+    def problems(self) -> list[str]:
+        """What is wrong with those that cannot be read, a sentence each."""
+        return [str(problem) for problem in map(self._seen, self.names()) if isinstance(problem, StyleError)]
+
+    def add(self, source: Path, /, name: str = "", **told_of: object) -> Style:
         """Copy a style's folder, or a LoRA's file, into a person's own.
 
         Args:
@@ -98,12 +99,14 @@ class StyleShelf:
             shutil.rmtree(partial, ignore_errors=True)
         return self.get(name)
 
-    def remove(self, name: str) -> None:
-        """Delete one of a person's own. Raises StyleError: there is none, or it comes with the app."""
-        if name not in self._folders():
-            self.get(name)
-        if self._folders()[name].parent == self._bundled:
+    def require_own(self, name: str) -> None:
+        """See that one may be removed, broken or not. Raises StyleError: there is none, or it comes with the app."""
+        if self._folder(name).parent == self._bundled:
             raise StyleError(f"The style {name!r} comes with the app and stays as it is.")
+
+    def remove(self, name: str) -> None:
+        """Delete one of a person's own. Raises StyleError: as `require_own` does. LibraryError: it is in use."""
+        self.require_own(name)
         doomed = self._own / f".{secrets.token_hex(8)}.partial"
         with told(name, "style"):
             (self._own / name).rename(doomed)
@@ -188,11 +191,18 @@ class StyleShelf:
         )
         return {folder.name: folder for folder in found if is_name(folder.name) and (folder / FILE).is_file()}
 
-    def _readable(self, name: str) -> Style | None:
+    def _folder(self, name: str) -> Path:
+        found = self._folders().get(name)
+        if found is None:
+            known = ", ".join(self.names()) or "none yet"
+            raise StyleError(f"There is no style {name[:100]!r} here. Known are: {known}.")
+        return found
+
+    def _seen(self, name: str) -> Style | StyleError:
         try:
             return self.get(name)
-        except StyleError:
-            return None
+        except StyleError as error:
+            return error
 
     def _free(self, name: str) -> str:
         name = possible_name(name, "style")

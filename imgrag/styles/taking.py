@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from imgrag.errors import StyleError
 from imgrag.library.intake.pictures import UnreadablePicture, read_picture
 from imgrag.library.intake.taking import kind_of
@@ -50,6 +52,14 @@ def taken(source: Path, name: str, given: Mapping[str, Any]) -> Style:
         raise StyleError(f"The style {name!r} cannot be used: {error}.") from error
     _look_at(made)
     return made
+
+
+def picture_of(file: Path) -> Image.Image:
+    """A picture to search styles by. Raises StyleError: it is none that can be read."""
+    try:
+        return read_picture(file)
+    except UnreadablePicture as error:
+        raise StyleError(f"The picture {clean_line(file.name)[:100]!r} cannot be used: {error}.") from error
 
 
 def files_of(style: Style) -> Iterator[tuple[Path, str]]:
