@@ -574,7 +574,7 @@ def test_the_endpoint_gives_lines_as_they_come_and_the_sheet(batches: Batches, t
 )
 def test_bad_input_to_the_endpoint_is_a_sentence(batches: Batches, arguments: tuple, says: str) -> None:
     with pytest.raises(gr.Error, match=says):
-        list(batches.call(*arguments, Visitor()))
+        list(batches.call(*arguments, None, None, Visitor()))
 
 
 def test_whoever_leaves_stops_the_batch(batches: Batches, bench: Bench) -> None:
