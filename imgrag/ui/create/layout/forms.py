@@ -266,7 +266,7 @@ def _reading(forms: Forms) -> None:
 
 def _initial(forms: Forms) -> None:
     forms.fields["styles"] = gr.Textbox(
-        label=label("Styles"), info=label("What to draw in, such as ink:0.8"), lines=1, max_lines=2,
+        label=label("Styles"), info=label("What to draw in, such as pencil:0.8"), lines=1, max_lines=2,
         elem_id="ir-own-styles",
     )  # fmt: skip
     _buttons(forms, restyle=(label("Draw in these styles"), True))
