@@ -253,7 +253,17 @@ class TestUpdates:
         last = boards(tmp_path, "a car")[-1]
         buttons = named(laid_out(), updates(None, last))
         able = {name for name in BUTTONS if buttons[name]["interactive"]}
-        assert able == {"reread", "read", "use_image", "draw", "overrule", "judge", "name", "extract"}
+        assert able == {
+            "reread",
+            "read",
+            "restyle",
+            "use_image",
+            "draw",
+            "overrule",
+            "judge",
+            "name",
+            "extract",
+        }
 
     def test_a_run_from_the_history_looks_as_it_did(self, tmp_path):
         last = boards(tmp_path)[-1]

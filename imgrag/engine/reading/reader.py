@@ -90,7 +90,15 @@ class Reader:
 
     def called_in(self, text: str) -> tuple[str, list[Called]]:
         """A text without the words that call styles, and those styles."""
-        return (text, []) if self.styles is None else self.styles.called_in(text)
+        return (text, []) if self.styles is None else self.styles.called_in(text, self._names_thing)
+
+    def _names_thing(self, words: str) -> bool:
+        """Whether words that call a style are what somebody knows a thing by, in any language that is read."""
+        known = self.vocabulary
+        if known is None or self.library.holds(words):
+            return self.library.holds(words)
+        meant = (words, *(glossary.english(words).strip(" ,") for glossary in known.glossaries.values()))
+        return any(map(known.knows, meant))
 
     def read(self, prompt: str, translate: Translate | None = None) -> Reading:
         """What a prompt asks for. `translate` is called where it is in another language than the generator's."""
