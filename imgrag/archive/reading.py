@@ -18,7 +18,7 @@ from imgrag.archive import records
 from imgrag.errors import RecordError, RequestError
 from imgrag.runs.knowledge import MOST_FACTS, Augmentation
 from imgrag.runs.reading import LONGEST_NAME, MOST, MOST_THINGS, Reading
-from imgrag.runs.styles import MAX_STYLES, PLACE, Styled, Styling
+from imgrag.runs.styles import MAX_STYLES, PLACE, Styled, Styling, Use
 from imgrag.runs.values import (
     MAX_PROMPT,
     MAX_ROUNDS,
@@ -320,6 +320,7 @@ def _reference(row: Mapping[str, Any], picture: Picture) -> Reference:
         crop=_value(Box, row.get("crop", {})),
         region=_value(Box, row.get("region", {})),
         own=bool(row.get("own", False)),
+        use=_adapter(Use).validate_python(row.get("use", "both")),  # earlier records have none
     )
 
 

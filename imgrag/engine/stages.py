@@ -203,7 +203,7 @@ def _draw(
         steps=settings["steps"],
         guidance_scale=settings["guidance_scale"],
         guides=[
-            Guide(r.picture, scale * r.weight, region)
+            Guide(r.picture, scale * r.weight, region, r.use)
             for r in references
             for region in regions_of(r, run, context.layout)
         ],

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from imgrag.runs.styles import Use
 from imgrag.runs.values import WHOLE, Box
 
 OnStep = Callable[[int, int, Callable[[], Image.Image]], None]
@@ -19,11 +20,12 @@ preview). To stop the drawing, raise `Cancelled` from it."""
 
 @dataclass(frozen=True)
 class Guide:
-    """A reference as the generator takes it: a picture, the adapter's scale, the part it may fill."""
+    """A reference as the generator takes it: a picture, the adapter's scale, the part it may fill, what of it guides."""
 
     image: Image.Image = field(repr=False)
     scale: float
     region: Box = WHOLE
+    use: Use = "both"
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ class DiffusionGenerator:
         if guided < steps:
             settings["callback_on_step_end"] = _silencing(guided, len(adapters), report)
         with self._attached(len(adapters)):
-            self._pipe.set_ip_adapter_scale([_adapter_scale(served) for served in adapters])
+            self._set_scales(adapters)
             return self._call({**settings, **self._guidance(adapters)})
 
     def cut(self, prompt: str) -> str:
@@ -208,10 +208,18 @@ class DiffusionGenerator:
         ]
         arguments: dict[str, Any] = {"ip_adapter_image": pictures}
         everywhere = all(guide.region == WHOLE for served in adapters for guide in served)
-        if not everywhere or any(isinstance(_adapter_scale(served), list) for served in adapters):
+        if not everywhere or any(len({(g.scale, g.use) for g in served}) > 1 for served in adapters):
             masks = [torch.stack([self._mask(guide.region) for guide in served])[None] for served in adapters]
             arguments["cross_attention_kwargs"] = {"ip_adapter_masks": masks}
         return arguments
+
+    def _set_scales(self, adapters: Sequence[Sequence[Guide]]) -> None:
+        """Each adapter's scale in each layer; one that takes the style does not hear of the thing, and the other way."""
+        style = self._adapter.style_layers
+        for name, processor in self._pipe.unet.attn_processors.items():
+            if hasattr(processor, "scale"):
+                deaf = "thing" if name.startswith(style) else "style"
+                processor.scale = [_adapter_scale(served, deaf if style else "") for served in adapters]
 
     def _mask(self, region: Box) -> Any:
         """How much of each latent pixel lies in the region, float32 [h, w], 0 to 1.
@@ -257,9 +265,9 @@ class DiffusionGenerator:
         return self._pipe.image_processor.postprocess(decoded.float(), output_type="pil")[0]
 
 
-def _adapter_scale(served: Sequence[Guide]) -> float | list[float]:
-    """One scale for all of an adapter's pictures, or, where they differ, one for each."""
-    scales = [guide.scale for guide in served]
+def _adapter_scale(served: Sequence[Guide], deaf: str) -> float | list[float]:
+    """One scale for all of an adapter's pictures, or, where they differ, one for each; `deaf` is the use that is left out."""
+    scales = [0.0 if guide.use == deaf else guide.scale for guide in served]
     return scales[0] if len(set(scales)) == 1 else scales
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+Use = Literal["both", "style", "thing"]
+"""What a reference gives: all of it, its style only, or the thing only."""
+USES: tuple[Use, ...] = get_args(Use)
 MAX_STYLES = 4  # of one image
 LONGEST_NAME = 100  # characters
 PLACE = "{prompt}"

@@ -17,7 +17,7 @@ from PIL import Image
 from imgrag.errors import RequestError
 from imgrag.runs.knowledge import WHENS, When
 from imgrag.runs.reading import Reading, Sight
-from imgrag.runs.styles import LONGEST_NAME, MAX_STYLES, Styled
+from imgrag.runs.styles import LONGEST_NAME, MAX_STYLES, Styled, Use
 from imgrag.texts import clean, clean_line
 
 MAX_PROMPT = 2000  # characters
@@ -246,6 +246,7 @@ class Reference:
         crop: the part of the picture that is shown to the adapter and to the judge.
         region: the part of the enhanced image that it guides.
         own: a person's own picture; it lies in no library.
+        use: whether its style or its thing alone guides.
     """
 
     concept: str
@@ -256,6 +257,7 @@ class Reference:
     crop: Box = WHOLE
     region: Box = WHOLE
     own: bool = False
+    use: Use = "both"
 
     @property
     def picture(self) -> Image.Image:

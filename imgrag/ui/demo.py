@@ -115,7 +115,7 @@ def build_demo(
                         pipeline.styles, pipeline.profile.reading.draws, pipeline.vocabulary,
                     )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
-                    panels = build_panels()
+                    panels = build_panels(bool(pipeline.profile.adapter.style_layers))
             past_tab = build_history()
             tab = build_library(
                 librarian.names(), pipeline.knowledge.names(), folders is not None, MAX_UPLOAD
@@ -141,7 +141,7 @@ def build_demo(
         arriving = demo.load(None, key, [key, left], js=ARRIVAL, **quiet)
         arriving.then(past.arrive, [key, left], [*outputs, controls.field.prompt], **quiet)
         fields = panels.forms.fields
-        demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
+        demo.load(choices, None, [fields["matches"], fields["region"], fields["use"]], **quiet)
         bases = [controls.inputs["knowledge"], controls.inputs["knowledge_base"]]
         demo.load(lambda: knowing(pipeline.knowledge.names()), None, bases, **quiet)
         wearing = [controls.inputs["styles"], controls.gallery]
