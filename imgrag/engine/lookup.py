@@ -70,7 +70,7 @@ def original(run: Run, reader: Reader) -> Reading:
 def by_hand(run: Run, reading: Reading) -> Reading:
     """A person's own wording of a prompt that texts were looked up for; they are told beside it still."""
     told = run.reading.augmentation if run.reading is not None else None
-    if told is None:
+    if told is None or not told.facts:
         return reading
     return replace(reading, augmentation=replace(told, rewritten=reading.prompt, reason=""))
 

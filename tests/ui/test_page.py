@@ -150,11 +150,11 @@ class TestMarkup:
         assert "Step 3 of 8" in markup.head(PanelState("initial", status="running", step=3, steps=8), 1)
 
     def test_chips_say_in_words_what_their_colour_says(self):
-        run = blank("a dog")
-        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), run)
-        html = verdicts.verdict_chips(Verdict(False, ("toolbox", "owl")), run)
+        read = blank("a dog").reading
+        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), read)
+        html = verdicts.verdict_chips(Verdict(False, ("toolbox", "owl")), read)
         assert "Missing: toolbox" in html and "Missing: owl" in html
-        assert "Does not match" in verdicts.verdict_chips(Verdict(False), run)
+        assert "Does not match" in verdicts.verdict_chips(Verdict(False), read)
 
     def test_nothing_from_outside_becomes_markup(self):
         bad = "<script>alert(1)</script>\"'"
