@@ -280,6 +280,11 @@ class TestUpdates:
         assert "took" not in markup.strip(replace(board, phase="finished"))
 
 
+def test_a_reference_s_style_or_thing_alone_is_offered_where_the_profile_can():
+    with gr.Blocks():
+        assert [build_panels(can).forms.fields["use"].visible for can in (False, True)] == [False, True]
+
+
 def named(panels: Panels, values: list) -> dict:
     """The updates of the forms by name."""
     names = [*panels.forms.fields, *panels.forms.buttons]
