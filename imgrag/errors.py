@@ -5,6 +5,7 @@ ImgragError
 ├── ProfileError      a profile that does not exist or cannot be read
 ├── CheckpointError   a checkpoint is missing, unreachable or not what it should be
 ├── LibraryError      a library that does not exist, is empty or cannot be read
+├── StyleError        a style that does not exist or cannot be read, or a LoRA that fits no generator here
 ├── MemoryBudgetError the models in use and the next one do not fit together
 ├── RecordError       a run that cannot be written, or not be read again
 ├── LeaseError        a GPU that is lent was not to be had, or was taken back
@@ -32,6 +33,10 @@ class CheckpointError(ImgragError):
 
 class LibraryError(ImgragError):
     """A library does not exist, is empty or cannot be read."""
+
+
+class StyleError(ImgragError):
+    """A style does not exist or cannot be read, or its LoRA does not fit the generator."""
 
 
 class MemoryBudgetError(ImgragError, MemoryError):

@@ -253,9 +253,9 @@ def _reference(reference: Reference, run: Run) -> dict[str, Any]:
         "concept": reference.concept,
         **asdict(reference.chosen),
         "weight": float(reference.weight),
-        "crop": _edges(reference.crop),
-        "region": _edges(reference.region),
+        **{part: _edges(getattr(reference, part)) for part in ("crop", "region")},
         "own": reference.own,
+        "use": reference.use,
         "image": f"reference-{[*_all_references(run)].index(_key(reference)) + 1}.png",
         "candidates": [asdict(candidate) for candidate in reference.candidates],
     }

@@ -53,7 +53,7 @@ def augmented(run: Run, reading: Reading, context: Context) -> Reading:
 
 def wording_of(run: Run, reading: Reading, context: Context) -> Wording:
     """The words that are looked up, and written again."""
-    text = reading.translation or plain(run.request.prompt).text
+    text = reading.translation or context.reader.called_in(plain(run.request.prompt).text)[0]
     return Wording(text[:MAX_PROMPT], reading, context.vocabulary is not None)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
+from imgrag.runs.styles import Use
 from imgrag.runs.values import WHOLE, Box
 
 OnStep = Callable[[int, int, Callable[[], Image.Image]], None]
@@ -18,11 +20,30 @@ preview). To stop the drawing, raise `Cancelled` from it."""
 
 @dataclass(frozen=True)
 class Guide:
-    """A reference as the generator takes it: a picture, the adapter's scale, the part it may fill."""
+    """A reference as the generator takes it: a picture, the adapter's scale, the part it may fill, what of it guides."""
 
     image: Image.Image = field(repr=False)
     scale: float
     region: Box = WHOLE
+    use: Use = "both"
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA as the generator takes it.
+
+    Attributes:
+        name: its style's.
+        scale: how strongly, 0 to 4.
+        hash: SHA-256 of its file.
+        bytes: the most that it takes in memory.
+    """
+
+    name: str
+    file: Path
+    scale: float = 1.0
+    hash: str = ""
+    bytes: int = 0
 
 
 class Generator(Protocol):
@@ -38,9 +59,16 @@ class Generator(Protocol):
         guidance_scale: float,
         guides: Sequence[Guide] = (),
         guided_share: float = 1.0,
+        loras: Sequence[Lora] = (),
         on_step: OnStep | None = None,
     ) -> Image.Image:
-        """The adapter is attached only if there are guides, and guides that share of the steps, the first."""
+        """The adapter is attached only if there are guides, and guides that share of the steps, the first.
+
+        LoRAs stay on for the next image, until other ones are wanted, or none.
+
+        Raises:
+            StyleError: a LoRA's file is damaged, or made for another base model.
+        """
         ...
 
     def cut(self, prompt: str) -> str:

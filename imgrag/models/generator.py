@@ -2,7 +2,7 @@
 
 One pipeline in memory draws both images of a run. The adapter is attached for an image with
 references and detached after it, so that a picture without references is the same bit for bit
-before and after. A guide's region is a mask on what the adapter adds in the attention layers
+before and after; LoRAs stay on while they are wanted. A guide's region is a mask on what the adapter adds in the attention layers
 (diffusers' IP-Adapter masking). Knows diffusers; knows no stage and no profile by name.
 """
 
@@ -19,8 +19,9 @@ from typing import Any
 
 from PIL import Image
 
-from imgrag.models import Guide, OnStep
+from imgrag.models import Guide, Lora, OnStep
 from imgrag.models.adapter import adapter_files, refuse_adapter
+from imgrag.models.lora import WornLoras
 from imgrag.models.parts import open_parts, refuse_strangers
 from imgrag.models.profile import AdapterProfile, GeneratorProfile
 from imgrag.models.soundness import blaming
@@ -78,6 +79,7 @@ class DiffusionGenerator:
         self._adapter_folder = adapter_folder
         self._device = device
         self._offload = offload
+        self._loras = WornLoras(pipe, self._change)
         if offload:
             pipe.enable_model_cpu_offload(device=device)
         else:
@@ -103,11 +105,13 @@ class DiffusionGenerator:
         guidance_scale: float,
         guides: Sequence[Guide] = (),
         guided_share: float = 1.0,
+        loras: Sequence[Lora] = (),
         on_step: OnStep | None = None,
     ) -> Image.Image:
         """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on."""
         import torch
 
+        self._loras.wear(loras)
         guided = round(guided_share * steps)
         adapters = self._shared_out(guides) if guided else []
         report = self._reporter(on_step) if on_step else None
@@ -124,7 +128,7 @@ class DiffusionGenerator:
         if guided < steps:
             settings["callback_on_step_end"] = _silencing(guided, len(adapters), report)
         with self._attached(len(adapters)):
-            self._pipe.set_ip_adapter_scale([_adapter_scale(served) for served in adapters])
+            self._set_scales(adapters)
             return self._call({**settings, **self._guidance(adapters)})
 
     def cut(self, prompt: str) -> str:
@@ -204,10 +208,18 @@ class DiffusionGenerator:
         ]
         arguments: dict[str, Any] = {"ip_adapter_image": pictures}
         everywhere = all(guide.region == WHOLE for served in adapters for guide in served)
-        if not everywhere or any(isinstance(_adapter_scale(served), list) for served in adapters):
+        if not everywhere or any(len({(g.scale, g.use) for g in served}) > 1 for served in adapters):
             masks = [torch.stack([self._mask(guide.region) for guide in served])[None] for served in adapters]
             arguments["cross_attention_kwargs"] = {"ip_adapter_masks": masks}
         return arguments
+
+    def _set_scales(self, adapters: Sequence[Sequence[Guide]]) -> None:
+        """Each adapter's scale in each layer; one that takes the style does not hear of the thing, and the other way."""
+        style = self._adapter.style_layers
+        for name, processor in self._pipe.unet.attn_processors.items():
+            if hasattr(processor, "scale"):
+                deaf = "thing" if name.startswith(style) else "style"
+                processor.scale = [_adapter_scale(served, deaf if style else "") for served in adapters]
 
     def _mask(self, region: Box) -> Any:
         """How much of each latent pixel lies in the region, float32 [h, w], 0 to 1.
@@ -253,9 +265,9 @@ class DiffusionGenerator:
         return self._pipe.image_processor.postprocess(decoded.float(), output_type="pil")[0]
 
 
-def _adapter_scale(served: Sequence[Guide]) -> float | list[float]:
-    """One scale for all of an adapter's pictures, or, where they differ, one for each."""
-    scales = [guide.scale for guide in served]
+def _adapter_scale(served: Sequence[Guide], deaf: str) -> float | list[float]:
+    """One scale for all of an adapter's pictures, or, where they differ, one for each; `deaf` is the use that is left out."""
+    scales = [0.0 if guide.use == deaf else guide.scale for guide in served]
     return scales[0] if len(set(scales)) == 1 else scales
 
 

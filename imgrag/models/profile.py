@@ -134,6 +134,8 @@ class AdapterProfile:
         guided_share: of the denoising steps, the first ones, that they guide.
         several: what serves several references: "one" adapter with all pictures, or an adapter "each".
         background: the colour that transparent references stand on, as the adapter learned it.
+        style_layers: parts of the U-Net whose attention takes a picture's style, by the beginnings of their names; the
+            others take the thing. Without any a reference cannot guide by one of both alone.
     """
 
     checkpoint: Checkpoint
@@ -144,6 +146,7 @@ class AdapterProfile:
     guided_share: float = 1.0
     several: str = "one"
     background: str = "white"
+    style_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(0 <= self.scale <= 2, f"adapter.scale is {self.scale}, not from 0 to 2")

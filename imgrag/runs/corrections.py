@@ -17,6 +17,7 @@ from imgrag.errors import RequestError
 from imgrag.pictures import border_colour, bounded, upright
 from imgrag.runs.decisions import folded, listed, rekept
 from imgrag.runs.reading import Reading
+from imgrag.runs.styles import MAX_STYLES, USES, Styling, Use, joined
 from imgrag.runs.values import (
     MAX_CONCEPTS,
     ONCE,
@@ -86,8 +87,30 @@ def reread(run: Run, reading: Reading) -> Run:
     if not reading.prompt.strip():
         raise RequestError("Nothing is left to draw. Name at least one thing.")
     old = run.reading.prompt if run.reading is not None else run.request.prompt
+    kept = run.reading.styles if run.reading is not None else ()
+    reading = replace(reading, styles=joined(kept, reading.styles)[:MAX_STYLES])
     back = replace(rewind(run, "reading"), reading=reading)
     return _corrected(back, "reading", "reading", old, reading.prompt)
+
+
+def restyle(run: Run, styles: Sequence[Styling]) -> Run:
+    """Other styles to draw in, from the initial image on; none for none.
+
+    Raises:
+        RequestError: there are too many, or the run has not come to its initial image.
+    """
+    if len(styles) > MAX_STYLES:
+        raise RequestError(
+            f"{len(styles)} styles are named; at most {MAX_STYLES} go into one image. Drop some."
+        )
+    back = rewind(run, "initial")
+    assert back.reading is not None
+    before, after = (
+        listed([f"{s.title} ({s.weight:g})" for s in some]) or "none"
+        for some in (back.reading.styles, styles)
+    )
+    back = replace(back, reading=replace(back.reading, styles=tuple(styles)))
+    return replace(back, corrections=(*back.corrections, Correction("reading", 1, "styles", before, after)))
 
 
 def own_initial(run: Run, image: Image.Image) -> Run:
@@ -183,14 +206,16 @@ def own_picture(run: Run, concept: str, image: Image.Image, name: str) -> Run:
     return _with_reference(run, old, new, old.chosen.file if old else "none", f"{file} (one's own)")
 
 
-def adjust(run: Run, concept: str, weight: float, crop: Box, region: Box) -> Run:
-    """A reference's weight (0 to 2), the part of it that is used, and the part of the image it fills.
+def adjust(run: Run, concept: str, weight: float, crop: Box, region: Box, use: Use = "both") -> Run:
+    """A reference's weight (0 to 2), the part of it that is used, the part of the image it fills, and what it gives.
 
     Raises:
-        RequestError: the run has no reference for the concept, or the weight is out of range.
+        RequestError: the run has no reference for the concept, or the weight or the use is none.
     """
-    old = _reference(run, concept)
-    new = replace(old, weight=_number("weight of a reference", weight, 2), crop=crop, region=region)
+    old, weight = _reference(run, concept), _number("weight of a reference", weight, 2)
+    if use not in USES:
+        raise RequestError(f"The use of a reference is {in_brief(use)}; it must be both, style or thing.")
+    new = replace(old, weight=weight, crop=crop, region=region, use=use)
     return _with_reference(run, old, new, _placed(old), _placed(new))
 
 
@@ -317,7 +342,8 @@ def _with_reference(run: Run, old: Reference | None, new: Reference | None, befo
 def _placed(reference: Reference) -> str:
     crop = "" if reference.crop == WHOLE else f", cropped to {_edges(reference.crop)}"
     region = "" if reference.region == WHOLE else f", filling {_edges(reference.region)}"
-    return f"weight {reference.weight:g}{crop}{region}"
+    use = "" if reference.use == "both" else f", its {reference.use} only"
+    return f"weight {reference.weight:g}{crop}{region}{use}"
 
 
 def _edges(box: Box) -> str:

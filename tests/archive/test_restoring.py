@@ -101,7 +101,7 @@ def corrected(folder: Path) -> tuple[ImageRAGPipeline, Run]:
     run = corrections.name_concepts(run, [Concept("cat", "a cat"), Concept("owl", "an owl")])
     run = ended(pipeline, run)
     run = corrections.choose(run, "cat", "toolbox.png", tile("toolbox"))
-    run = corrections.adjust(run, "owl", 0.3, Box(0, 0, 0.5, 0.5), Box(0.5, 0, 1, 1))
+    run = corrections.adjust(run, "owl", 0.3, Box(0, 0, 0.5, 0.5), Box(0.5, 0, 1, 1), "style")
     return pipeline, ended(pipeline, corrections.guide(run, 0.6, 0.5))
 
 
@@ -131,7 +131,7 @@ OWN: list[Make] = [own_picture, own_initial]
 
 def asked_in_full(run: Run) -> Run:
     """As a record tells of it: the request with what the profile had filled in."""
-    named = {key: value for key, value in run.settings.items() if key not in ("weights", "size")}
+    named = {key: value for key, value in run.settings.items() if key not in ("weights", "styles", "size")}
     return replace(run, request=replace(run.request, library=run.library, **named))
 
 
@@ -314,6 +314,7 @@ def test_texts_that_are_no_record(
         (9, ("kept",)),
         (True, ("kept",)),
         (3, ("rounds", 0, "references", 0, "weight")),
+        ("colour", ("rounds", 0, "references", 0, "use")),
         (float("nan"), ("rounds", 0, "references", 0, "weight")),
         ({"left": 0.9, "right": 0.1}, ("rounds", 0, "references", 0, "crop")),
         ({"left": -1}, ("rounds", 0, "references", 0, "region")),

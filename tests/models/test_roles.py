@@ -147,6 +147,31 @@ def test_every_reference_and_every_scale_counts(generator: DiffusionGenerator) -
 
 
 @pytest.mark.parametrize("several", SEVERAL)
+def test_a_reference_gives_its_style_or_its_thing_alone(
+    generator: DiffusionGenerator, several: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crossing = [name for name in generator._pipe.unet.attn_processors if "attn2" in name]
+    style = crossing[0].split(".transformer_blocks")[0]
+    adapter = replace(generator._adapter, several=several, style_layers=(style,))
+    monkeypatch.setattr(generator, "_adapter", adapter)
+    scales: list[dict[str, Any]] = []
+    call = generator._call
+
+    def noted(settings: dict[str, Any]) -> Image.Image:
+        held = generator._pipe.unet.attn_processors.items()
+        scales.append({name: np.ravel(one.scale).tolist() for name, one in held if hasattr(one, "scale")})
+        return call(settings)
+
+    monkeypatch.setattr(generator, "_call", noted)
+    both = [Guide(RED, 1.0, use="style"), Guide(BLUE, 0.5, use="thing")]
+    images = [draw(generator, guides=guides) for guides in (both, both[:1], both[1:], [Guide(RED, 1.0)])]
+    assert len({image.tobytes() for image in images}) == 4
+    for name, held in scales[0].items():
+        assert held == ([1.0, 0.0] if name.startswith(style) else [0.0, 0.5])
+    assert {name.startswith(style) for name in scales[0]} == {True, False}
+
+
+@pytest.mark.parametrize("several", SEVERAL)
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
 def test_a_region_keeps_what_the_adapter_adds_to_its_part(
     generator: DiffusionGenerator, several: str, side: str, monkeypatch: pytest.MonkeyPatch

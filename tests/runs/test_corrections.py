@@ -495,6 +495,7 @@ NAN = float("nan")
         (done, lambda run: corrections.own_picture(run, "bat", own_owl(), "x"), "none of the concepts"),
         (matched, lambda run: corrections.own_picture(run, "owl", own_owl(), "x"), "none of the concepts"),
         (done, lambda run: corrections.drop(run, "bat"), "no reference for 'bat'"),
+        (done, lambda run: corrections.adjust(run, "owl", 1, Box(), Box(), "colour"), "must be both, style or thing"),  # type: ignore[arg-type]
         (done, lambda run: corrections.adjust(run, "bat", 1, Box(), Box()), "no reference for 'bat'"),
         *[
             (done, lambda run, w=weight: corrections.adjust(run, "owl", w, Box(), Box()), "from 0 to 2")

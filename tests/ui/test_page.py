@@ -253,7 +253,17 @@ class TestUpdates:
         last = boards(tmp_path, "a car")[-1]
         buttons = named(laid_out(), updates(None, last))
         able = {name for name in BUTTONS if buttons[name]["interactive"]}
-        assert able == {"reread", "read", "use_image", "draw", "overrule", "judge", "name", "extract"}
+        assert able == {
+            "reread",
+            "read",
+            "restyle",
+            "use_image",
+            "draw",
+            "overrule",
+            "judge",
+            "name",
+            "extract",
+        }
 
     def test_a_run_from_the_history_looks_as_it_did(self, tmp_path):
         last = boards(tmp_path)[-1]
@@ -268,6 +278,11 @@ class TestUpdates:
         run = boards(tmp_path)[-1].run
         board = board_of(keep(run, 0))
         assert "took" not in markup.strip(replace(board, phase="finished"))
+
+
+def test_a_reference_s_style_or_thing_alone_is_offered_where_the_profile_can():
+    with gr.Blocks():
+        assert [build_panels(can).forms.fields["use"].visible for can in (False, True)] == [False, True]
 
 
 def named(panels: Panels, values: list) -> dict:

@@ -107,6 +107,7 @@ def _use(reference: Reference) -> str:
     """How a reference is used, where that is not the usual way."""
     parts = [
         say("weight {weight:g}", weight=reference.weight) if reference.weight != 1 else "",
+        {"style": say("its style only"), "thing": say("the thing only")}.get(reference.use, ""),
         say("a part of it") if reference.crop != WHOLE else "",
         say("fills a part of the image") if reference.region != WHOLE else "",
     ]

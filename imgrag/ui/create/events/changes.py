@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
+from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.lookup import by_hand, original
 from imgrag.errors import RequestError
 from imgrag.runs import corrections
+from imgrag.runs.styles import Use
 from imgrag.runs.values import Run, StageName
 from imgrag.texts import clean_line
 from imgrag.ui.create.events.runs import Runs, Updates
@@ -61,6 +63,19 @@ class Changes:
         def change(run: Run) -> Run:
             reader = self._pipeline.reader(self._pipeline.library_of(run.request))
             return corrections.reread(run, original(run, reader))
+
+        yield from self._runs.changed(request, pause, change)
+
+    def restyle(self, request: gr.Request, pause: bool, text: str) -> Iterator[Updates]:
+        """Other styles to draw in, from the initial image on."""
+
+        def change(run: Run) -> Run:
+            wanted = replace(run.request, styles=parse_styles(text)).styles
+            called = {} if run.reading is None else {style.name: style.words for style in run.reading.styles}
+            shelf = self._pipeline.styles
+            return corrections.restyle(
+                run, [shelf.styling(shelf.get(s.name), s.weight, called.get(s.name, "")) for s in wanted]
+            )
 
         yield from self._runs.changed(request, pause, change)
 
@@ -118,12 +133,19 @@ class Changes:
         yield from self._runs.changed(request, pause, change)
 
     def adjust(
-        self, request: gr.Request, pause: bool, concept: str | None, weight: float, crop: str, region: str
+        self,
+        request: gr.Request,
+        pause: bool,
+        concept: str | None,
+        weight: float,
+        use: Use,
+        crop: str,
+        region: str,
     ) -> Iterator[Updates]:
-        """A reference's weight, and which part of it fills which part of the image."""
+        """A reference's weight, what it gives, and which part of it fills which part of the image."""
 
         def change(run: Run) -> Run:
-            return corrections.adjust(run, _named(concept), weight, box_from(crop), box_from(region))
+            return corrections.adjust(run, _named(concept), weight, box_from(crop), box_from(region), use)
 
         yield from self._runs.changed(request, pause, change)
 
@@ -140,7 +162,7 @@ class Changes:
         yield from self._runs.changed(request, pause, lambda run: corrections.keep(run, int(number or 0)))
 
     def reference(self, request: gr.Request, concept: str | None) -> Updates:
-        """Another reference was chosen in the form: its weight, crop, region and pictures."""
+        """Another reference was chosen in the form: its weight, use, crop, region and pictures."""
         run = self._runs.run_of(request)
         held = [] if run is None else [r for r in run.round.references or () if r.concept == concept]
         return reference_fields(held[0] if held else None, run)
@@ -174,9 +196,10 @@ def wire_changes(
     own: dict[str, tuple[Any, list[str]]] = {
         "reread": (changes.reread, ["read_as", "unwanted"]),
         "original": (changes.original, []),
+        "restyle": (changes.restyle, ["styles"]),
         "overrule": (changes.overrule, ["matches", "missing"]),
         "name": (changes.name, ["concepts"]),
-        "adjust": (changes.adjust, ["concept", "weight", "crop", "region"]),
+        "adjust": (changes.adjust, ["concept", "weight", "use", "crop", "region"]),
         "drop": (changes.drop, ["concept"]),
         "enhance": (changes.enhance, ["scale", "share"]),
         "keep": (changes.keep, ["result"]),
@@ -203,7 +226,7 @@ def wire_changes(
     events += [buttons[name].click(_again(changes, stage), pause, **heavy) for name, stage in again.items()]
     events.append(panels.bodies["references"].select(changes.choose, pause, **heavy))
     light: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    parts = [fields["weight"], fields["crop"], fields["region"], fields["frames"]]
+    parts = [fields["weight"], fields["use"], fields["crop"], fields["region"], fields["frames"]]
     fields["concept"].input(changes.reference, fields["concept"], parts, **light)
     fields["frames"].select(changes.drawn, None, [fields["crop"], fields["region"]], **light)
     return events

@@ -15,14 +15,14 @@ from imgrag.engine.reading import Reader
 from imgrag.engine.reading.languages import NAMES
 from imgrag.engine.reading.vocabulary import Vocabulary, key
 from imgrag.engine.reading.words import DETERMINERS, RELATIONS
-from imgrag.errors import LibraryError, RequestError
+from imgrag.errors import LibraryError, RequestError, StyleError
 from imgrag.library import ImageLibrary
 from imgrag.library.called import TYPING_SECONDS
 from imgrag.runs.values import MAX_PROMPT
 from imgrag.texts import clean
 from imgrag.ui.create.events.runs import chosen
 from imgrag.ui.create.layout.prompts import CHANGED, PromptField
-from imgrag.ui.create.readings import foreign, left_out, names_list, things
+from imgrag.ui.create.readings import foreign, left_out, names_list, styled, things
 from imgrag.ui.create.thumbnails import pictures_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Typing:
         The answer bears the number that typed.js gave the question: it asks again only once it has that.
         """
         (text, before, number), said = asked(event), ""
-        with suppress(LibraryError, RequestError):  # it is deleted meanwhile; a run says so
+        with suppress(LibraryError, RequestError, StyleError):  # it is deleted meanwhile; a run says so
             shelf = self._shelf(library)
             names = completions(before, self._pipeline.vocabulary, shelf)
             said = names_list(names, before) + read_so_far(
@@ -101,6 +101,7 @@ def read_so_far(text: str, reader: Reader, shelf: ImageLibrary) -> str:
         return foreign(language, not known or language in [NAMES[code] for code in known])
     read = reader.read(text, lambda text: text)  # no model is needed for these
     found = things(read.things, pictures_of(shelf, read.things)) if read.things else ""
+    found += styled(read.styles)
     if language:
         return found + left_out(read) + foreign(language, True, read.prompt)
     return found + left_out(read)

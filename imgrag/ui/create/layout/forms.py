@@ -18,6 +18,7 @@ from imgrag.errors import RequestError
 from imgrag.runs.values import MAX_CONCEPTS, ONCE, Box, Concept, Reference, Run, StageName
 from imgrag.ui.create.board import Board
 from imgrag.ui.create.markup import data_uri
+from imgrag.ui.create.styles import typed_names
 from imgrag.ui.language import label, say
 from imgrag.ui.library.uploads import picture_upload
 
@@ -94,16 +95,17 @@ def form_updates(board: Board) -> list[Any]:
 
 
 def choices() -> list[Any]:
-    """Updates of what can always be chosen, verdict and region, in the page's language."""
-    return [gr.update(choices=_answers()), gr.update(choices=places())]
+    """Updates of what can always be chosen, verdict, region and use, in the page's language."""
+    return [gr.update(choices=_answers()), gr.update(choices=places()), gr.update(choices=uses())]
 
 
 def reference_fields(reference: Reference | None, run: Run | None) -> list[Any]:
-    """The fields of one reference: weight, crop, region and the two pictures to draw boxes on."""
+    """The fields of one reference: weight, use, crop, region and the two pictures to draw boxes on."""
     if reference is None or run is None:
-        return [1.0, WHOLE, gr.update(value=WHOLE, choices=places()), ""]
+        return [1.0, "both", WHOLE, gr.update(value=WHOLE, choices=places()), ""]
     return [
         reference.weight,
+        gr.update(value=reference.use, choices=uses()),
         percent(reference.crop),
         gr.update(value=percent(reference.region), choices=places()),
         frames(reference, run),
@@ -119,6 +121,11 @@ def places() -> list[tuple[str, str]]:
         (say("Upper half"), "0 0 100 50"),
         (say("Lower half"), "0 50 100 100"),
     ]
+
+
+def uses() -> list[tuple[str, str]]:
+    """What a reference can give, as choices."""
+    return [(say("All of it"), "both"), (say("Its style only"), "style"), (say("The thing only"), "thing")]
 
 
 def frames(reference: Reference, run: Run) -> str:
@@ -175,17 +182,17 @@ def _round_name(number: int, run: Run) -> str:
 
 
 FIELDS = (
-    "read_as", "unwanted", "own_image", "matches", "missing", "concepts", "concept", "weight", "crop", "region", "frames", "own_picture",
+    "read_as", "unwanted", "styles", "own_image", "matches", "missing", "concepts", "concept", "weight", "use", "crop", "region", "frames", "own_picture",
     "scale", "share", "result",
 )  # fmt: skip
 BUTTONS = (
-    "reread", "read", "original", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
+    "reread", "read", "original", "restyle", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
     "keep", "rejudge",
 )  # fmt: skip
 
 ALWAYS = ("reread", "read")
 NEEDS: dict[str, StageName] = {
-    "use_image": "reading", "draw": "reading", "overrule": "initial", "judge": "initial", "name": "verdict",
+    "restyle": "reading", "use_image": "reading", "draw": "reading", "overrule": "initial", "judge": "initial", "name": "verdict",
     "extract": "verdict", "adjust": "references", "own": "concepts", "drop": "references", "retrieve": "concepts",
     "enhance": "references", "keep": "enhanced", "rejudge": "enhanced",
 }  # fmt: skip
@@ -214,6 +221,7 @@ def _filled(run: Run) -> list[Any]:
     return [
         run.prompt,
         run.reading.negative if run.reading else "",
+        typed_names(run.reading.styles) if run.reading else "",
         None,  # no update: Gradio would make the upload anew, without what `picture_upload` changed in it
         gr.update(value="yes" if verdict and verdict.matches else "no", choices=_answers()),
         "\n".join(verdict.missing) if verdict else "",
@@ -263,6 +271,11 @@ def _reading(forms: Forms) -> None:
 
 
 def _initial(forms: Forms) -> None:
+    forms.fields["styles"] = gr.Textbox(
+        label=label("Styles"), info=label("What to draw in, such as pencil:0.8"), lines=1, max_lines=2,
+        elem_id="ir-own-styles",
+    )  # fmt: skip
+    _buttons(forms, restyle=(label("Draw in these styles"), True))
     forms.fields["own_image"] = picture_upload(
         sources=["upload", "clipboard"], label=label("Your own picture"), height=150,
         alt_text="Your own picture", elem_id="ir-own-image",
@@ -293,6 +306,7 @@ def _references(forms: Forms) -> None:
     fields = forms.fields
     fields["concept"] = gr.Dropdown([], label=label("Reference for"), elem_id="ir-concept")
     fields["weight"] = gr.Slider(0, 2, 1.0, step=0.05, label=label("Weight"), elem_id="ir-weight")
+    fields["use"] = gr.Radio(uses(), value="both", label=label("What it gives"), elem_id="ir-use")
     fields["crop"] = gr.Textbox(
         WHOLE, label=label("Part of it to use"), info=label("Left, top, right, bottom in percent"), lines=1,
         max_lines=1, elem_id="ir-crop",

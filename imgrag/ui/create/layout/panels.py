@@ -73,8 +73,8 @@ class Panels:
         ]
 
 
-def build_panels() -> Panels:
-    """Lay the right column out, idle."""
+def build_panels(by_part: bool = False) -> Panels:
+    """Lay the right column out, idle. `by_part`: a reference can give its style or its thing alone."""
     board = Board()
     strip = gr.HTML(both(lambda: markup.strip(board)), elem_id="ir-strip")
     banner = gr.HTML("", elem_id="ir-banner")
@@ -97,6 +97,7 @@ def build_panels() -> Panels:
                     findings.body(panel), elem_classes="ir-body", **_clickable(panel)
                 )
                 build_form(panel.stage, forms)
+    forms.fields["use"].visible = by_part
     return Panels(
         strip, banner, used, heads, images, bodies, **_build_result(), go_on=go_on, forms=in_order(forms)
     )
