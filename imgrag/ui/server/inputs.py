@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from imgrag.errors import RequestError
+from imgrag.errors import ImgragError, RequestError
 
 REFUSED = (
     "A field was sent a value of a kind that it does not take. Load the page again; a program finds under "
@@ -37,6 +37,8 @@ def take_inputs(demo: gr.Blocks) -> None:
                     for block, value in zip(block_fn.inputs, inputs, strict=True)
                 ]
             return list(await preprocess(block_fn, inputs, *others, **named))
+        except (gr.Error, ImgragError):
+            raise
         except _CANNOT_BE_READ as error:
             raise RequestError(REFUSED) from error
 
