@@ -28,6 +28,7 @@ DESCRIBING = 2  # words between a phrase's article and the first word of its ter
 AT_ONCE = 20  # words that a base is asked for; it reads no more than 24
 NEXT = 12  # words from one question to the next, so that each phrase stands whole in one
 MOST_WORDS = 120  # of a prompt that are looked at, as many as the reader's
+JOINING = frozenset("of for from that who which whose to in on by with".split())
 _PLACING = SETTINGS | frozenset("when it is down deep out over far beside above below amid".split())
 _COUNTS = {number: word for word, number in reversed(NUMBERS.items())}
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
@@ -131,9 +132,19 @@ class Wording:
         """Where this term is named, and how many of its words are there; `None` where too few are."""
         wanted = _stems(term)
         best = max((self._window(at, wanted) for at in range(len(self.words))), key=_share, default=None)
-        if best is None or not wanted or len(best[1]) < ENOUGH * len(wanted):
+        if best is None or not wanted or len(best[1]) < ENOUGH * len(wanted) or self._is_turned(best[0], term):
             return None
         return None if len(best[1]) == 1 and self._is_part(best[0]) else (best[0], len(best[1]))
+
+    def _is_turned(self, span: Span, term: str) -> bool:
+        """Whether a term's words stand there in another order, with nothing that joins them.
+
+        Who is "riding an astronaut" is not "the astronaut's ride", as "the ride of the astronaut" is.
+        """
+        order = asked_words(term)
+        there = [self._low(at) for at in range(span.begin, span.end)]
+        places = [order.index(stem) for word in there for stem in asked_words(word) if stem in order]
+        return places != sorted(places) and JOINING.isdisjoint(there)
 
     def _is_part(self, span: Span) -> bool:
         """Whether one word is no phrase by itself: what sets no scene in "a sea monster", "the queen of the night"."""

@@ -57,6 +57,8 @@ def bracketed(prompt: str, always: bool = False) -> str:
         ("an owl chases man's best friend", "an owl and [man's best friend]"),
         ("a dog when it is winter", "a dog [when it is winter]"),
         ("man's toolbox, my friend the owl", ""),  # two words of three, and not together
+        ("an owl and a clock alarming the farmer", ""),  # the words of a term turned round
+        ("an owl and the alarm clock of a farmer", "an owl and [the alarm clock of a farmer]"),
         ("a sea monster and a dog", ""),  # a text about the sea is about no monster
         ("an owl and the queen of the sea", ""),
         ("a picture of the sea", "[the sea]"),
