@@ -60,6 +60,11 @@ class Told:
     setting: bool
     facts: tuple[Fact, ...]
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The phrase, and what is said of it."""
+        return (self.phrase, *(fact.text for fact in self.facts))
+
 
 @dataclass(frozen=True)
 class Wording:
@@ -132,7 +137,12 @@ class Wording:
         """Where this term is named, and how many of its words are there; `None` where too few are."""
         wanted = _stems(term)
         best = max((self._window(at, wanted) for at in range(len(self.words))), key=_share, default=None)
-        if best is None or not wanted or len(best[1]) < ENOUGH * len(wanted) or self._is_turned(best[0], term):
+        if (
+            best is None
+            or not wanted
+            or len(best[1]) < ENOUGH * len(wanted)
+            or self._is_turned(best[0], term)
+        ):
             return None
         return None if len(best[1]) == 1 and self._is_part(best[0]) else (best[0], len(best[1]))
 
@@ -290,7 +300,7 @@ def fault(first: Reading, new: Reading, kept: Mapping[str, int], told: Sequence[
         return f"the language model left out {listed(lost)}"
     counts = {name.casefold(): count for name, count in kept.items()}
     added = [thing.name for thing in new.things if thing.number > counts.get(thing.name.casefold(), 0)]
-    sources = [_stems(text) for one in told for text in (one.phrase, *(fact.text for fact in one.facts))]
+    sources = [_stems(text) for one in told for text in one.texts]
     own = _stems(" ".join(thing.spelling for thing in first.things))
     named = [*sources, own]  # but not more of a thing than the person named
     strange = [n for n in added if not _is_among(n, sources if n.casefold() in counts else named)]
@@ -299,7 +309,14 @@ def fault(first: Reading, new: Reading, kept: Mapping[str, int], told: Sequence[
     phrases = [_stems(one.phrase) for one in told]
     if all(_is_among(name, phrases) for name in added) and new.background in ("", first.background):
         return "nothing of the texts is in what the language model wrote"
-    return _beside(first, new, sources)
+    many = [t.name for t in new.things if t.number > counts.get(t.name.casefold(), 0) + _named_in(t, told)]
+    more = f"the language model named {listed(many)} more often than prompt and texts do" if many else ""
+    return _beside(first, new, sources) or more
+
+
+def _named_in(thing: Thing, told: Sequence[Told]) -> int:
+    """How many of a thing the phrases may stand for: one each that has it in a text."""
+    return sum(_is_among(thing.name, [_stems(text) for text in one.texts]) for one in told)
 
 
 def _is_among(name: str, sources: Sequence[frozenset[str]]) -> bool:

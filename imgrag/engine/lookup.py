@@ -117,7 +117,7 @@ def _written(run: Run, wording: Wording, told: Sequence[Told], context: Context)
 
     def read(reply: str) -> Reading | None:
         words = parse_augmentation(reply)
-        if words is None:
+        if words is None or "\ufffd" in words:  # what tokens that are half of a character become
             return None
         said.append(clean_line(words)[:MAX_PROMPT])
         new = context.reader.read(said[-1])

@@ -98,9 +98,13 @@
       if (store) return void store.set(language);
     }
   };
+  // What the server has said of a run stands in the language in which it was asked, so a run that is over comes anew.
   const choose = (language) => {
     try { localStorage.setItem(LANGUAGE, language); } catch { /* it holds until the page is left */ }
-    speakIn(language);
+    const run = document.querySelector(".ir-link a")?.href;
+    if (!run || !chosen() || isAtWork(strip()?.phase)) return void speakIn(language);
+    if (run === location.href) location.reload();
+    else location.assign(run);
   };
 
   // Which one it is, and the names of the tabs in it: Gradio leaves those as they were first drawn.
@@ -124,7 +128,7 @@
   const speak = () => {
     const site = location.protocol === "https:" ? "None; Secure; Partitioned" : "Lax";
     showLanguage();
-    document.cookie = `imgrag-language=${document.documentElement.lang}; path=/; SameSite=${site}`;
+    document.cookie = `imgrag-language=${chosen() ?? document.documentElement.lang}; path=/; SameSite=${site}`;
   };
 
   const start = () => {

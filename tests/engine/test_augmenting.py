@@ -111,6 +111,7 @@ def wrong(prompt: str, written: str, always: bool = False) -> str:
         ("an owl and a cat on a blue background", "the language model added cat, which neither prompt nor texts name"),
         ("an owl and a dog on a red background", "the language model added red, which neither prompt nor texts name"),
         ("an owl and an owl", "the language model added owl, which neither prompt nor texts name"),
+        ("an owl and a dog and a dog", "the language model named dog more often than prompt and texts do"),
         ("an owl", "nothing of the texts is in what the language model wrote"),
         ("an owl and man's best friend", "nothing of the texts is in what the language model wrote"),
     ],

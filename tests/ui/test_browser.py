@@ -338,7 +338,7 @@ def test_the_idle_page_is_chinese_to_the_last_fold(browser, url):
             page.click(f"#ir-correct-{stage} > button")
         page.wait_for_selector("#ir-matches label:has-text('符合提示词')")
         shown = page.inner_text(".ir-board")
-    assert set(re.findall("[A-Za-z]{4,}", shown)) <= {"CLIP"}
+    assert set(re.findall("[A-Za-z]{4,}", shown)) <= {"CLIP", "pencil"}
 
 
 def test_whoever_reads_only_chinese_finds_the_language_and_keeps_what_was_typed(browser, url):
@@ -356,6 +356,20 @@ def test_whoever_reads_only_chinese_finds_the_language_and_keeps_what_was_typed(
         assert page.locator("footer").get_by_text(re.compile("Settings|设置")).count() == 0
         page.get_by_role("button", name="English").click()
         page.get_by_role("tab", name="History").wait_for()
+
+
+def test_a_run_that_is_over_is_told_in_the_language_that_is_chosen(browser, url):
+    with browser.new_context(locale="en-US") as context:
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector(".ir-stage-second_verdict [data-status]")
+        run(page, "quick a dog and a toolbox")
+        wait_for(page, "finished")
+        page.get_by_role("button", name="中文").click()
+        page.wait_for_selector("#ir-languages [lang=zh][aria-pressed=true]")
+        page.wait_for_selector(".ir-stage-second_verdict [data-status=done]")
+        page.wait_for_selector(".ir-link:has-text('此次运行')")
+        assert page.locator(".ir-panel [data-status=waiting]").count() == 0
 
 
 @pytest.mark.skipif(
