@@ -68,7 +68,7 @@ def test_no_handler_breaks_where_nothing_is_sent(demo: gr.Blocks) -> None:
     assert surprised <= {"load_example"}, "Gradio's own, which is always sent the number of an example"
 
 
-@pytest.mark.parametrize("odd", [{"path": 5}, "x", [["a"]], math.nan], ids=str)
+@pytest.mark.parametrize("odd", [{"path": 5}, "x", [["a"]], ["pocket"], math.nan], ids=str)
 def test_what_a_field_does_not_take_is_a_sentence(demo: gr.Blocks, odd: Any) -> None:
     """Each field of each handler in turn, as a program may send it."""
     refused = 0

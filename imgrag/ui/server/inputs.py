@@ -33,7 +33,7 @@ def take_inputs(demo: gr.Blocks) -> None:
         try:
             if len(inputs) == len(block_fn.inputs):
                 inputs = [
-                    _stands_for(block) if value is None else _finite(value)
+                    _stands_for(block) if value is None else _fitting(block, value)
                     for block, value in zip(block_fn.inputs, inputs, strict=True)
                 ]
             return list(await preprocess(block_fn, inputs, *others, **named))
@@ -51,8 +51,12 @@ def _stands_for(block: Any) -> Any:
     return block.value if isinstance(block, gr.Checkbox | gr.Slider) else None
 
 
-def _finite(value: Any) -> Any:
-    """The value; JSON knows no NaN, but Python reads one."""
-    if isinstance(value, float) and not math.isfinite(value):
+def _fitting(block: Any, value: Any) -> Any:
+    """The value, unless Gradio would make another of it: a text of a number, a choice of a list; or it is NaN."""
+    chosen = isinstance(block, gr.Radio) or (isinstance(block, gr.Dropdown) and not block.multiselect)
+    several = chosen and isinstance(value, (list, dict))
+    if several or (isinstance(block, gr.Textbox) and not isinstance(value, str)):
+        raise TypeError(f"{type(value).__name__} for {type(block).__name__}")
+    if isinstance(value, float) and not math.isfinite(value):  # JSON knows none, but Python reads it
         raise ValueError(value)
     return value
