@@ -1,0 +1,175 @@
+"""Six styles of our own, made of the icons by image processing: what pocket's style LoRAs are taught.
+
+They keep to what the pocket autoencoder can show: lines of two pixels, grounds near the world's own colours.
+It was taught no black ground, so there is no neon.
+
+Slots are RGBA with premultiplied alpha, float [b, 4, h, w] in 0..1, as in `world`. A rendering takes them
+at twice their size, and gives them at their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from imgrag.pocket.world import world
+
+FINE = 2 * world.SLOT  # px of what a rendering takes
+BLOCK = 4  # px of a "pixel" of pixel art
+HATCH = 12  # px at `FINE` from one stroke of the pencil to the next
+CUT = 8  # likewise of the knife
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue in the tone (ITU-R BT.601)
+SOBEL = ((-0.25, 0.0, 0.25), (-0.5, 0.0, 0.5), (-0.25, 0.0, 0.25))
+PAPER = (246, 243, 234)
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A style: how it draws things, and what it makes of a ground's colour.
+
+    `ground` is the colour that takes the place of a scene's own, and `tint` the share that the own one keeps.
+    """
+
+    title: str
+    words: tuple[str, ...]
+    draw: Callable[[torch.Tensor], torch.Tensor]
+    ground: Colour = PAPER
+    tint: float = 0.0
+
+    def grounds(self, colours: torch.Tensor) -> torch.Tensor:
+        """Plain colours [b, 3] in 0..1 as this style has them."""
+        return torch.lerp(torch.tensor(self.ground) / 255, colours, self.tint)
+
+
+def _pencil(slots: torch.Tensor) -> torch.Tensor:
+    """Grey lines, and strokes from corner to corner where it is dark."""
+    colour, alpha = _parts(slots)
+    axis = torch.arange(FINE)
+    stroke = ((axis[:, None] + axis[None, :]) % HATCH < HATCH / 2).float()
+    dark = (1 - _tone(colour)) * alpha
+    return _inked(0.85 * _outlines(slots, 0.08, 2.2) + dark * (0.1 + 0.45 * stroke), (84, 84, 90))
+
+
+def _blueprint(slots: torch.Tensor) -> torch.Tensor:
+    """White lines alone."""
+    return _inked(_outlines(slots, 0.1, 2.5), (255, 255, 255))
+
+
+def _woodcut(slots: torch.Tensor) -> torch.Tensor:
+    """Black and nothing else: the dark whole, what is between in level stripes."""
+    colour, alpha = _parts(slots)
+    rows = torch.arange(FINE)[:, None] % CUT < CUT / 2
+    least = torch.where(rows, 0.75, 0.3)
+    ink = (_blur(_tone(colour), 5) < least).float() * alpha
+    return _inked(torch.maximum(ink, _outlines(slots, 0.2, 3.0)), (24, 16, 12))
+
+
+def _watercolour(slots: torch.Tensor) -> torch.Tensor:
+    """Pale and soft, here thin and there thick, with more pigment at the rim."""
+    colour, alpha = _parts(_blur(_blur(slots, 5), 3))
+    grain = torch.rand(1, 1, 9, 9, generator=torch.Generator().manual_seed(5))
+    grain = F.interpolate(grain, (FINE, FINE), mode="bicubic", align_corners=False).clamp(0, 1)
+    pigment = 0.3 + 0.35 * grain + 1.4 * alpha * (1 - alpha)
+    return _halved(torch.cat([(1 - (1 - colour) * pigment) * alpha, alpha], 1))
+
+
+def _pixel_art(slots: torch.Tensor) -> torch.Tensor:
+    """Eight blocks a side, each there or not."""
+    side = world.SLOT // BLOCK
+    colour, alpha = _parts(F.interpolate(slots, size=(side, side), mode="area"))
+    there = (alpha > 0.4).float()
+    return F.interpolate(torch.cat([colour * there, there], 1), size=(world.SLOT, world.SLOT), mode="nearest")
+
+
+def _screen_print(slots: torch.Tensor) -> torch.Tensor:
+    """Three inks: the dark, the middle and the light."""
+    colour, alpha = _parts(slots)
+    tone = _blur(_tone(colour), 3)
+    inks = torch.tensor([(40, 20, 90), (235, 40, 130), (255, 225, 60)]) / 255
+    level = ((tone > 0.42).long() + (tone > 0.72).long())[:, 0]
+    return _halved(torch.cat([inks[level].permute(0, 3, 1, 2) * alpha, alpha], 1))
+
+
+RENDERINGS: dict[str, Rendering] = {
+    "pencil": Rendering(
+        "Pencil", ("pencil", "in pencil", "pencil drawing", "pencil sketch", "铅笔", "铅笔画"), _pencil, (250, 250, 250)
+    ),
+    "pixel-art": Rendering(
+        "Pixel art", ("pixel art", "pixelated", "8-bit", "像素", "像素画"), _pixel_art, tint=1.0
+    ),
+    "watercolour": Rendering(
+        "Watercolour", ("watercolour", "watercolor", "水彩", "水彩画"), _watercolour, tint=0.3
+    ),
+    "blueprint": Rendering("Blueprint", ("blueprint", "蓝图"), _blueprint, (84, 134, 216)),
+    "woodcut": Rendering("Woodcut", ("woodcut", "linocut", "木刻", "版画"), _woodcut, (250, 226, 120)),
+    "screen-print": Rendering(
+        "Screen print", ("screen print", "pop art", "silkscreen", "丝网印刷", "波普"), _screen_print, (96, 200, 206)
+    ),
+}  # fmt: skip
+
+
+@cache
+def rendered_slots(style: str) -> torch.Tensor:
+    """All icons of the world in a style, float32 [n, 4, 32, 32].
+
+    Raises:
+        KeyError: there is no such style.
+    """
+    return RENDERINGS[style].draw(world.icon_slots(FINE)).contiguous()
+
+
+def rendered_scenes(
+    style: str, left: torch.Tensor, right: torch.Tensor, two: torch.Tensor, colours: torch.Tensor
+) -> torch.Tensor:
+    """Scenes as `world.compose` has them, of icons by their places [b] in `world.icons()`."""
+    slots = rendered_slots(style)
+    return world.compose(slots[left], slots[right], two, RENDERINGS[style].grounds(colours))
+
+
+def rendered_pictures(style: str) -> list[Image.Image]:
+    """All icons of the world in a style, RGBA 32x32, as the judge wants them."""
+    colour, alpha = _parts(rendered_slots(style))
+    planes = (torch.cat([colour, alpha], 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return [Image.fromarray(plane) for plane in planes]
+
+
+def _parts(slots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Colour that is not premultiplied, and alpha."""
+    alpha = slots[:, 3:]
+    return (slots[:, :3] / alpha.clamp(min=1e-2)).clamp(0, 1), alpha
+
+
+def _tone(colour: torch.Tensor) -> torch.Tensor:
+    return (colour * torch.tensor(GREY)[:, None, None]).sum(1, keepdim=True)
+
+
+def _outlines(slots: torch.Tensor, least: float, gain: float) -> torch.Tensor:
+    """Where colour or alpha changes, as lines of two pixels and more, [b, 1, h, w] in 0..1."""
+    smooth = _blur(slots, 3)
+    planes = torch.cat([smooth[:, :3] + 1 - smooth[:, 3:], smooth[:, 3:]], 1)
+    across = torch.tensor(SOBEL)
+    kernels = torch.stack([across, across.T])[:, None].repeat(4, 1, 1, 1)
+    changes = F.conv2d(F.pad(planes, (1,) * 4, mode="replicate"), kernels, groups=4).unflatten(1, (4, 2))
+    strength = changes.norm(dim=2).amax(1, keepdim=True)
+    return F.max_pool2d((gain * (strength - least)).clamp(0, 1), 3, stride=1, padding=1)
+
+
+def _inked(ink: torch.Tensor, colour: Colour) -> torch.Tensor:
+    """One colour, as thick as `ink` says."""
+    alpha = _halved(ink.clamp(0, 1))
+    return torch.cat([alpha * torch.tensor(colour)[:, None, None] / 255, alpha], 1)
+
+
+def _halved(planes: torch.Tensor) -> torch.Tensor:
+    return F.avg_pool2d(planes, 2)
+
+
+def _blur(planes: torch.Tensor, width: int) -> torch.Tensor:
+    return F.avg_pool2d(F.pad(planes, (width // 2,) * 4, mode="replicate"), width, stride=1)
