@@ -271,5 +271,5 @@ def make_pipeline(
     profile = replace(pocket, reading=reading, generator=generator)
     return kind(
         profile, device="cpu", results=folder / "results", libraries=folder / "libraries",
-        cache=folder / "cache", **{**usual, **options},
+        knowledge=folder / "knowledge", cache=folder / "cache", **{**usual, **options},
     )  # fmt: skip

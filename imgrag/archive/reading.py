@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any, TypeVar, cast, get_args
 
@@ -17,6 +18,7 @@ from imgrag.archive import records
 from imgrag.errors import RecordError, RequestError
 from imgrag.runs.knowledge import MOST_FACTS, Augmentation
 from imgrag.runs.reading import LONGEST_NAME, MOST, MOST_THINGS, Reading
+from imgrag.runs.styles import MAX_STYLES, PLACE, Styled, Styling
 from imgrag.runs.values import (
     MAX_PROMPT,
     MAX_ROUNDS,
@@ -191,11 +193,23 @@ def _check_read(reading: Reading) -> None:
         raise ValueError(f"{len(told.facts)} texts that were looked up")
     if not reading.prompt.strip() or longest > LONGEST_READ or len(reading.things) > MOST_THINGS:
         raise ValueError("a reading without a prompt, or beyond its length")
+    _check_styles(reading.styles)
     for thing in reading.things:
         if not thing.name.strip() or len(thing.name) > LONGEST_NAME:
             raise ValueError(f"a thing with a name of {len(thing.name)} characters")
         if not 0 <= thing.drawn <= thing.number <= MOST:
             raise ValueError(f"{thing.drawn} of {thing.number} are drawn")
+
+
+def _check_styles(styles: Sequence[Styling]) -> None:
+    """Only what a shelf could have given."""
+    if len(styles) > MAX_STYLES:
+        raise ValueError(f"{len(styles)} styles")
+    for style in styles:
+        if not (0 <= style.weight <= 2 and 0 <= style.scale <= 2) or style.template.count(PLACE) != 1:
+            raise ValueError(f"a style of weight {style.weight}, or one without a place for the prompt")
+        if not re.fullmatch("(?:[0-9a-f]{64})?", style.lora) or len(style.template) > MAX_PROMPT:
+            raise ValueError("no hash of a LoRA, or a template beyond all length")
 
 
 def _with_reading(record: Mapping[str, Any], reports: tuple[StageReport, ...]) -> tuple[StageReport, ...]:
@@ -206,7 +220,7 @@ def _with_reading(record: Mapping[str, Any], reports: tuple[StageReport, ...]) -
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the pipeline makes of a request, in its order. Earlier records have no share, and later ones no knowledge."""
+    """What the pipeline makes of a request, in its order. Earlier records have no share, later ones no knowledge or styles."""
     size = whole_of(values["size"])
     if not 8 <= size <= MAX_SIZE:
         raise ValueError(f"an image of {size} pixels")
@@ -224,16 +238,17 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "size": size,
         "knowledge": text_of(values.get("knowledge", "off")),
         "knowledge_base": text_of(values.get("knowledge_base", "")),
+        "styles": [asdict(style) for style in _each(Styled, values.get("styles", []))],
     }
 
 
 def _request(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Request:
     """The request with what the profile had filled in: another profile's defaults change nothing."""
-    named = {name: value for name, value in settings.items() if name not in ("weights", "size")}
-    weights = tuple(settings["weights"])
+    named = {name: value for name, value in settings.items() if name not in ("weights", "styles", "size")}
     return Request(
-        prompt=text_of(record["prompt"]), library=library_of(record["library"]), weights=weights, **named
-    )
+        prompt=text_of(record["prompt"]), library=library_of(record["library"]), weights=tuple(settings["weights"]),
+        styles=tuple(_each(Styled, settings["styles"])), **named,
+    )  # fmt: skip
 
 
 def _kept(number: Any, rounds: Sequence[Mapping[str, Any]]) -> int:

@@ -159,7 +159,9 @@ def request_key(request: Request, profile: str) -> str:
     """A hash of the values that were asked for. What is left open has no part in it."""
     values = ((field.name, getattr(request, field.name), field.default) for field in fields(request))
     asked = {name: value for name, value, default in values if value != default}
-    return hashlib.sha256(json.dumps([profile, asked], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([profile, asked], sort_keys=True, default=asdict).encode()).hexdigest()[
+        :16
+    ]
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""The command line: `python -m imgrag run | batch | library | knowledge | download | train | bench`.
+"""The command line: `python -m imgrag run | batch | library | knowledge | style | download | train | bench`.
 
 Results go to stdout, progress and errors to stderr. Bad input is one sentence and exit code 2, a
 run that could not be done (or any of a batch) exit code 1, Ctrl-C 130.
@@ -23,7 +23,8 @@ from rich.progress import (
 
 from imgrag.commands.knowledge import app as knowledge_app
 from imgrag.commands.library import app as library_app
-from imgrag.commands.prompt_files import MAX_REQUESTS, parse_weights, read_prompts
+from imgrag.commands.prompt_files import MAX_REQUESTS, parse_styles, parse_weights, read_prompts
+from imgrag.commands.style import app as style_app
 from imgrag.commands.terminal import Program, plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, RequestError
 from imgrag.runs.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=Program, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(library_app, name="library")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(style_app, name="style")
 
 TITLES = {
     "reading": "how the prompt was read",
@@ -75,6 +77,9 @@ NegativePrompt = Annotated[str, typer.Option(help="What to keep out of the image
 Library = Annotated[str | None, typer.Option(help="A library's name or a folder of images.")]
 Knowledge = Annotated[KnowledgeWhen | None, typer.Option(help="When texts are looked up for the prompt.")]
 KnowledgeBaseName = Annotated[str | None, typer.Option("--knowledge-base", help="Where they are looked up.")]
+Styles = Annotated[
+    list[str] | None, typer.Option("--style", help="A style to draw in, NAME or NAME:WEIGHT; may come again.")
+]
 Weights = Annotated[str, typer.Option(help="Weights of the references, such as 1,0.5.")]
 PolicyChoice = Annotated[PolicyName, typer.Option(help="Let idle models go, or keep all.")]
 
@@ -103,6 +108,7 @@ def run(
     weights: Weights = "",
     knowledge: Knowledge = None,
     knowledge_base: KnowledgeBaseName = None,
+    style: Styles = None,
     policy: PolicyChoice = PolicyName.sequential,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
 ) -> None:
@@ -112,6 +118,7 @@ def run(
             typed(prompt), typed(negative_prompt), seed, steps, guidance_scale, adapter_scale, similarity_floor,
             max_concepts, parse_weights(weights), rounds, library,
             knowledge=knowledge.value if knowledge else None, knowledge_base=typed(knowledge_base or "") or None,
+            styles=parse_styles(typed(",".join(style or ()))),
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
@@ -145,6 +152,7 @@ def batch(
     weights: Weights = "",
     knowledge: Knowledge = None,
     knowledge_base: KnowledgeBaseName = None,
+    style: Styles = None,
     policy: PolicyChoice = PolicyName.sequential,
 ) -> None:
     """Draw a list of prompts, one line of JSON each; the same command again goes on where it was stopped."""
@@ -154,6 +162,7 @@ def batch(
             "adapter_scale": adapter_scale, "similarity_floor": similarity_floor, "max_concepts": max_concepts,
             "weights": parse_weights(weights), "rounds": rounds, "library": library,
             "knowledge": knowledge.value if knowledge else None, "knowledge_base": typed(knowledge_base or "") or None,
+            "styles": parse_styles(typed(",".join(style or ()))),
         }  # fmt: skip
         requests = [Request(typed(prompt), **usual) for prompt in prompts or ()]
         requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []

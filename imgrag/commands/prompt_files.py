@@ -19,6 +19,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from imgrag.errors import RequestError
+from imgrag.runs.styles import Styled
 from imgrag.runs.values import Request, in_brief
 from imgrag.texts import clean_document, clean_line
 
@@ -116,6 +117,25 @@ def parse_weights(text: str) -> tuple[float, ...]:
     except ValueError:
         raise RequestError(
             f"The weights are {in_brief(text)!r}; give numbers with commas, such as 1,0.5."
+        ) from None
+
+
+def parse_styles(text: str) -> tuple[Styled, ...]:
+    """ "ink:0.8, pixels" -> (Styled("ink", 0.8), Styled("pixels")).
+
+    Raises:
+        RequestError: a weight is no number.
+    """
+    return tuple(_styled(part) for part in text.split(",") if part.strip())
+
+
+def _styled(text: str) -> Styled:
+    name, colon, weight = text.strip().partition(":")
+    try:
+        return Styled(clean_line(name), float(weight) if colon else 1.0)
+    except ValueError:
+        raise RequestError(
+            f"The style is {in_brief(text.strip())!r}; give a name, or a name and a weight such as ink:0.8."
         ) from None
 
 
@@ -312,6 +332,10 @@ def _value(name: str, value: Any) -> Any:
     """A cell of CSV is a text whatever it means; JSON has numbers."""
     if name == "weights" and isinstance(value, str):
         return parse_weights(value)
+    if name == "styles" and isinstance(value, str):
+        return parse_styles(value)
+    if name == "styles" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return parse_styles(",".join(value))
     try:
         if isinstance(value, bool):  # or it would pass for a number
             raise ValueError

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 
 from imgrag.engine.prompts import fact_line
 from imgrag.engine.reading.lexicon import is_english
@@ -25,6 +27,7 @@ BETWEEN = 4  # words that may stand between those of a term, all together
 DESCRIBING = 2  # words between a phrase's article and the first word of its term
 AT_ONCE = 20  # words that a base is asked for; it reads no more than 24
 NEXT = 12  # words from one question to the next, so that each phrase stands whole in one
+MOST_WORDS = 120  # of a prompt that are looked at, as many as the reader's
 _PLACING = SETTINGS | frozenset("when it is down deep out over far beside above below amid".split())
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _STOP = re.compile(r"[,;:.!?\n]")
@@ -68,10 +71,15 @@ class Wording:
     text: str
     reading: Reading
     closed: bool
-    words: tuple[re.Match[str], ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "words", tuple(_WORD.finditer(self.text)))  # frozen for everybody else
+    @cached_property
+    def words(self) -> tuple[re.Match[str], ...]:
+        """Those that are looked at."""
+        return tuple(islice(_WORD.finditer(self.text), MOST_WORDS))
+
+    @cached_property
+    def _stemmed(self) -> tuple[frozenset[str], ...]:
+        return tuple(_stems(word.group()) for word in self.words)
 
     def unknown(self) -> list[Span]:
         """Where it says what nobody knows or the reader dropped: unknown things, scenes, what describes a thing.
@@ -81,16 +89,17 @@ class Wording:
         """
         if not self.closed:
             return []
-        return [*self.strangers(), *self._dropped(), *self._riddles()]
+        return [*self.strangers(), *self._dropped, *self._riddles()]
 
     def strangers(self) -> list[Span]:
         """Things that nobody knows; of models whose words have no end, what is in no dictionary."""
         strange = (t for t in self.reading.things if not (t.known if self.closed else is_english(t.name)))
         return [span for thing in strange for span in self.places(thing.spelling)]
 
-    def things(self) -> list[Span]:
+    @cached_property
+    def _things(self) -> tuple[Span, ...]:
         """Where things are named."""
-        return [span for thing in self.reading.things for span in self.places(thing.spelling)]
+        return tuple(span for thing in self.reading.things for span in self.places(thing.spelling))
 
     def places(self, words: str) -> list[Span]:
         """Where these words stand, or their last one: small words may have been left out between them."""
@@ -105,7 +114,7 @@ class Wording:
     def _riddles(self) -> Iterator[Span]:
         """A thing with "of" and what stands behind it; what follows "what"."""
         last = len(self.words)
-        for span in self.things():
+        for span in self._things:
             if span.end < last and self._low(span.end) == "of":
                 yield Span(span.begin, min(span.end + 3, last))
         yield from (Span(at, min(at + 4, last)) for at in range(last) if self._low(at) in ("what", "where"))
@@ -130,14 +139,16 @@ class Wording:
         whole, setting = self._whole(span)
         if setting:
             return False
-        named = any(thing.meets(Span(span.end, span.end + 1)) for thing in self.things())
+        named = any(thing.meets(Span(span.end, span.end + 1)) for thing in self._things)
         head = Span(whole.begin - 2, whole.begin - 1)
         owned = whole.begin > 1 and self._low(whole.begin - 1) == "of"
-        return named or (owned and any(head.meets(other) for other in (*self.things(), *self._dropped())))
+        return named or (owned and any(head.meets(other) for other in (*self._things, *self._dropped)))
 
-    def _dropped(self) -> list[Span]:
+    @cached_property
+    def _dropped(self) -> tuple[Span, ...]:
         """What the reader left out and would have been seen."""
-        return [span for part in self.reading.left_out if part.seen for span in self.places(part.words)]
+        parts = (part.words for part in self.reading.left_out if part.seen)
+        return tuple(span for words in parts for span in self.places(words))
 
     def _window(self, begin: int, wanted: frozenset[str]) -> tuple[Span, frozenset[str]]:
         """The words of a term from here on, and the shortest span that holds them."""
@@ -146,7 +157,7 @@ class Wording:
         for at in range(begin, min(begin + len(wanted) + BETWEEN, len(self.words))):
             if at > begin and self._is_apart(at):
                 break
-            new = _stems(self.words[at].group()) & wanted - held
+            new = self._stemmed[at] & wanted - held
             if not new and at == begin:
                 break
             held, end = held | new, at + 1 if new else end
@@ -168,7 +179,7 @@ class Wording:
 
     def _is_other(self, at: int, span: Span) -> bool:
         """Whether a word names a thing that has none of these."""
-        return any(other.meets(Span(at, at + 1)) and not other.meets(span) for other in self.things())
+        return any(other.meets(Span(at, at + 1)) and not other.meets(span) for other in self._things)
 
     def _is_apart(self, at: int) -> bool:
         """Whether a sentence or a part of one ends before this word."""
@@ -256,23 +267,32 @@ def fault(first: Reading, new: Reading, kept: Mapping[str, int], told: Sequence[
         first: how the prompt was read without; `new` how it is read now.
         kept: the things outside of the brackets.
     """
-    if new.prompt.casefold() == first.prompt.casefold():
-        return "nothing of the texts is in what the language model wrote"
-    drawn = {thing.name: thing.drawn for thing in new.things}
-    if lost := [name for name, count in kept.items() if drawn.get(name, 0) < count]:
+    if lost := [name for name, count in kept.items() if (t := new.named(name)) is None or t.drawn < count]:
         return f"the language model left out {listed(lost)}"
+    counts = {name.casefold(): count for name, count in kept.items()}
+    added = [thing.name for thing in new.things if thing.number > counts.get(thing.name.casefold(), 0)]
     sources = [_stems(text) for one in told for text in (one.phrase, *(fact.text for fact in one.facts))]
-    added = [thing.name for thing in new.things if thing.number > kept.get(thing.name, 0)]
-    if strange := [name for name in added if not any(_stems(name) <= source for source in sources)]:
+    own = _stems(" ".join(thing.spelling for thing in first.things))
+    named = [*sources, own]  # but not more of a thing than the person named
+    strange = [n for n in added if not _is_among(n, sources if n.casefold() in counts else named)]
+    if strange:
         return f"the language model added {listed(strange)}, which neither prompt nor texts name"
+    phrases = [_stems(one.phrase) for one in told]
+    if all(_is_among(name, phrases) for name in added) and new.background in ("", first.background):
+        return "nothing of the texts is in what the language model wrote"
     return _beside(first, new, sources)
+
+
+def _is_among(name: str, sources: Sequence[frozenset[str]]) -> bool:
+    """Whether one of these texts has all words of a name."""
+    return any(_stems(name) <= source for source in sources)
 
 
 def _beside(first: Reading, new: Reading, sources: Sequence[frozenset[str]]) -> str:
     """What is wrong with ground and style."""
     if first.background and new.background != first.background:
         return f"the language model left out the {first.background} background"
-    if new.background and not first.background and not any(_stems(new.background) <= s for s in sources):
+    if new.background and not first.background and not _is_among(new.background, sources):
         return f"the language model added {new.background}, which neither prompt nor texts name"
     if first.style and first.style.casefold() not in new.style.casefold():
         return f"the language model left out {first.style}"
@@ -281,9 +301,9 @@ def _beside(first: Reading, new: Reading, sources: Sequence[frozenset[str]]) -> 
 
 def merged(first: Reading, new: Reading, kept: Mapping[str, int], told: Sequence[Told]) -> Reading:
     """How an augmented prompt was read, beside what is known of the original alone."""
-    inside = " ".join(one.phrase for one in told).casefold()
-    left_out = [part for part in first.left_out if part.words.casefold() not in inside]
-    undrawn = [t for t in first.things if not t.drawn and t.spelling.casefold() not in inside]
+    inside = f" {' '.join(one.phrase for one in told)} ".casefold()
+    left_out = [part for part in first.left_out if f" {part.words} ".casefold() not in inside]
+    undrawn = [t for t in first.things if not t.drawn and f" {t.spelling} ".casefold() not in inside]
     things = [_by_knowledge(t, told) if t.number > kept.get(t.name, 0) else t for t in new.things]
     return replace(
         new,

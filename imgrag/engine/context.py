@@ -13,6 +13,7 @@ from imgrag.models import Embedder
 from imgrag.models.residency import Residency
 from imgrag.runs.events import Preview
 from imgrag.runs.knowledge import Fact
+from imgrag.styles import StyleShelf
 
 
 class Texts(Protocol):
@@ -45,6 +46,7 @@ class Context:
         knowledge: opens a knowledge base by its name; raises LibraryError.
         texts: of a knowledge base that are kept for each phrase, at most.
         alike: similarity from which on a text counts that no words found.
+        styles: those of the profile.
         emit: takes the previews.
         note: takes what the person should know.
         check: raises `Cancelled` once the person has stopped the run.
@@ -63,6 +65,7 @@ class Context:
     knowledge: Callable[[str], Texts]
     texts: int
     alike: float
+    styles: StyleShelf
     emit: Callable[[Preview], None]
     note: Callable[[str], None]
     check: Callable[[], None]

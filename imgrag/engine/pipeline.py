@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from imgrag.models.residency import ModelSpec, Policy, Residency
 from imgrag.models.roles import ROLES, choose_device, load_roles
 from imgrag.runs.events import Event, Finished, Paused
 from imgrag.runs.values import Request, Run, new_id
+from imgrag.styles import StyleShelf
 from imgrag.texts import clean_line
 
 RESULTS = PROJECT / "datasets" / "results"
@@ -52,6 +53,7 @@ class ImageRAGPipeline:
         libraries: where named libraries lie; `None` is `IMGRAG_LIBRARIES` or the project's own.
         bundled: the folders of libraries that come with the app, which are there besides and stay as they are.
         knowledge: where a person's own knowledge bases lie; `None` is `IMGRAG_KNOWLEDGE` or the project's own.
+        styles: where a person's own styles lie; `None` is `IMGRAG_STYLES` or the project's own.
         cache: where embeddings of libraries are kept.
         roles: how to get each role's model; `None` is the profile's checkpoints.
         results_cap: bytes that all runs may take on disk; the oldest that nobody pinned make room
@@ -72,6 +74,7 @@ class ImageRAGPipeline:
         libraries: Path | None = None,
         bundled: Sequence[Path] = BUNDLED,
         knowledge: Path | None = None,
+        styles: Path | None = None,
         cache: Path = CACHE,
         roles: Mapping[str, ModelSpec] | None = None,
         results_cap: int | None = None,
@@ -84,6 +87,7 @@ class ImageRAGPipeline:
         self._cache = cache
         self._texts = knowledge
         self.knowledge = KnowledgeShelf(knowledge)
+        self.styles = StyleShelf(self.profile.name, styles)
         self._budget_bytes = budget_bytes
         self._device = device
         self._roles = roles
@@ -253,6 +257,8 @@ class ImageRAGPipeline:
         library.require_pictures()
         if request.knowledge_base and request.knowledge_base not in self.knowledge.names():
             self.knowledge.open(request.knowledge_base)  # it says which there are
+        for style in request.styles:
+            self.styles.get(style.name)  # likewise
         return Run(
             id=new_id(now),
             request=request,
@@ -286,7 +292,7 @@ class ImageRAGPipeline:
 
     def reader(self, library: ImageLibrary, seconds: float = 0) -> Reader:
         """What reads one prompt for this profile; see `ImageLibrary.moment` for `seconds`."""
-        return Reader(self.profile.reading, self.vocabulary, library.moment(seconds))
+        return Reader(self.profile.reading, self.vocabulary, library.moment(seconds), self.styles)
 
     def context(self, library: ImageLibrary, emit: Put, check: Callable[[], None]) -> Context:
         """What the stages of a run with this library share."""
@@ -305,6 +311,7 @@ class ImageRAGPipeline:
             knowledge=self.knowledge.open,
             texts=profile.knowledge.k,
             alike=profile.knowledge.alike,
+            styles=self.styles,
             emit=emit,
             note=lambda note: None,
             check=check,
@@ -329,6 +336,7 @@ def settings(request: Request, profile: Profile) -> dict[str, Any]:
         "knowledge_base": profile.knowledge.base
         if request.knowledge_base is None
         else request.knowledge_base,
+        "styles": [asdict(style) for style in request.styles],
     }
 
 

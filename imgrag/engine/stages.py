@@ -27,8 +27,9 @@ from imgrag.engine.prompts import (
     verdict_question,
 )
 from imgrag.engine.reading.languages import NAMES
+from imgrag.engine.styling import drawn_as, kept_out, loras_of, wanted_styles
 from imgrag.errors import LibraryError
-from imgrag.models import Generator, Guide, OnStep
+from imgrag.models import Generator, Guide, Lora, OnStep
 from imgrag.runs.decisions import is_open, keep_better
 from imgrag.runs.events import Preview
 from imgrag.runs.layout import placed, regions_of
@@ -63,7 +64,9 @@ def read(run: Run, context: Context) -> Run:
             )
         return said or prompt
 
-    reading = augmented(run, context.reader.read(run.request.prompt, translate), context)
+    first = context.reader.read(run.request.prompt, translate)
+    styles = wanted_styles(run, first.styles, context)
+    reading = replace(augmented(run, first, context), styles=styles)
     for left_out in reading.left_out:
         context.note(f'"{left_out.words}" is left out: {left_out.reason}.')
     return replace(run, reading=reading)
@@ -76,10 +79,11 @@ def _unlike(said: str | None, question: str) -> str | None:
 
 def draw(run: Run, context: Context) -> Run:
     """The initial image, from the prompt alone."""
-    with context.residency.use("generator") as generator:
+    loras = loras_of(run, context)
+    with context.residency.use("generator", sum(lora.bytes for lora in loras)) as generator:
         for note in _reading_notes(generator, run):
             context.note(note)
-        initial = _draw(generator, run, context, "initial", run.prompt, ())
+        initial = _draw(generator, run, context, "initial", drawn_as(run.prompt, run), (), loras)
     return replace(run, initial=initial)
 
 
@@ -147,10 +151,12 @@ def enhance(run: Run, context: Context) -> Run:
     """The image again, with all references so far. The wording gives way to the prompt's own words."""
     references = run.round.references
     assert references
-    worded = enhancing_prompt(context.enhancing_prompt, [r.concept for r in references], run.prompt)
-    with context.residency.use("generator") as generator:
-        fits = not generator.cut(worded) or bool(generator.cut(run.prompt))
-        enhanced = _draw(generator, run, context, "enhanced", worded if fits else run.prompt, references)
+    plain = drawn_as(run.prompt, run)
+    worded = enhancing_prompt(context.enhancing_prompt, [r.concept for r in references], plain)
+    loras = loras_of(run, context)
+    with context.residency.use("generator", sum(lora.bytes for lora in loras)) as generator:
+        fits = not generator.cut(worded) or bool(generator.cut(plain))
+        enhanced = _draw(generator, run, context, "enhanced", worded if fits else plain, references, loras)
     return run.with_round(enhanced=enhanced)
 
 
@@ -186,12 +192,13 @@ def _draw(
     stage: StageName,
     prompt: str,
     references: Sequence[Reference],
+    loras: Sequence[Lora],
 ) -> Image.Image:
     settings = run.settings
     scale = settings["adapter_scale"]
     return generator.draw(
         prompt,
-        negative_prompt=_negative(run),
+        negative_prompt=kept_out(run),
         seed=settings["seed"],
         steps=settings["steps"],
         guidance_scale=settings["guidance_scale"],
@@ -201,14 +208,9 @@ def _draw(
             for region in regions_of(r, run, context.layout)
         ],
         guided_share=settings["guided_share"],
+        loras=loras,
         on_step=_previews(stage, len(run.rounds), context),
     )
-
-
-def _negative(run: Run) -> str:
-    """The negative prompt of the settings, and what the prompt itself says shall not be there."""
-    read = run.reading.negative if run.reading is not None else ""
-    return ", ".join(filter(None, (run.settings["negative_prompt"], read)))
 
 
 def _previews(stage: StageName, number: int, context: Context) -> OnStep:
@@ -277,7 +279,7 @@ def _reading_notes(generator: Generator, run: Run) -> list[str]:
     for word, nearest in generator.unknown_words(prompt).items():
         hint = f" Nearest spellings: {', '.join(nearest)}." if nearest else ""
         notes.append(f'The generator does not know the word "{word}".{hint}')
-    if left_out := generator.cut(prompt):
+    if left_out := generator.cut(drawn_as(prompt, run)):
         notes.append(f'The prompt is longer than the generator reads; it left out: "{left_out}".')
     return notes
 

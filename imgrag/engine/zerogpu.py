@@ -36,6 +36,7 @@ from imgrag.runs.values import Request, Run, StageName
 START = 15.0  # seconds until the weights are on the GPU
 STEP = 0.25  # seconds of a denoising step, with its preview
 CONCEPT = 2.0  # seconds for each concept that is examined
+KNOWING = 6.0  # seconds until a prompt is written again with what was looked up
 BESIDE: dict[StageName, float] = {
     "reading": 3.0, "initial": 0.0, "verdict": 8.0, "concepts": 6.0, "references": 4.0, "enhanced": 10.0, "second_verdict": 8.0,
 }  # fmt: skip
@@ -86,7 +87,8 @@ def seconds(
     def cost(stage: StageName) -> float:
         steps = values["steps"] if stage in ("initial", "enhanced") else 0
         concepts = values["max_concepts"] if stage == "concepts" else 0
-        return steps * STEP + BESIDE[stage] + concepts * CONCEPT
+        knowing = KNOWING if stage == "reading" and values["knowledge"] != "off" else 0.0
+        return steps * STEP + BESIDE[stage] + concepts * CONCEPT + knowing
 
     rounds = range(1, values["rounds"] + 1)
     left = [cost(s) for n in rounds for s in ([*FIRST, *LATER] if n == 1 else LATER) if (s, n) not in done]

@@ -99,14 +99,14 @@ def read_facts(path: Path, check: Callable[[], None] = lambda: None) -> Read:
         what = "file"
     else:
         raise LibraryError(
-            f"{_shown(path.name)} cannot be added: it is no {TAKEN} file that exists, nor a folder or zip of them."
+            f"{_shown(path.name)!r} cannot be added: it is no {TAKEN} file that exists, nor a folder or zip of them."
         )
     if found.facts:
         return Read(tuple(found.facts), found.broken, tuple(found.examples), tuple(found.problems))
     why = next(
         (problem.reason for problem in found.problems), next(iter(found.examples), "there is no text in it")
     )
-    raise LibraryError(f"The {what} {_shown(path.name)} holds no texts that can be read: {why}.")
+    raise LibraryError(f"The {what} {_shown(path.name)!r} holds no texts that can be read: {why}.")
 
 
 class _Findings:
@@ -141,7 +141,7 @@ class _Findings:
         elif fact:
             self.broken += 1
             if len(self.examples) < EXAMPLES:
-                self.examples.append(fact if isinstance(row, ValueError) else f"{where} {fact}")
+                self.examples.append(fact if isinstance(row, ValueError) else f"{where} has {fact}")
         if len(self.facts) > MOST_TEXTS:
             raise LibraryError(
                 f"There are more than {MOST_TEXTS:,} texts. Make several knowledge bases of them."
@@ -149,7 +149,7 @@ class _Findings:
 
 
 def as_fact(row: Row) -> Fact | str:
-    """A row as a fact, or what is wrong with it. Columns may be spelled in several ways."""
+    """A row as a fact, or what it has that is wrong. Columns may be spelled in several ways."""
     told: dict[str, str] = {}
     for column, value in row.items():
         meant = _meant(column)
@@ -159,7 +159,7 @@ def as_fact(row: Row) -> Fact | str:
     for column in ("term", "text"):
         if column not in told:
             there = any(_meant(name) == column for name in row)
-            return f"has an empty {column}" if there else f"has no column {column!r}"
+            return f"an empty {column}" if there else f"no column {column!r}"
     source, licence = (told.get(name, "")[:LONGEST_LABEL] for name in ("source", "licence"))
     language = told.get("language", "")[:16] or _language(told["text"])
     return Fact(told["term"][:LONGEST_TERM], told["text"], language, source, licence)
@@ -191,7 +191,7 @@ def _entry_rows(path: Path, check: Callable[[], None]) -> Iterator[Row | ValueEr
 
 
 def _shown(name: str) -> str:
-    return repr(shortened(clean_line(name)))
+    return shortened(clean_line(name))
 
 
 _READERS: dict[str, Callable[[Path, Callable[[], None]], Iterable[Row | ValueError]]] = {
@@ -203,6 +203,7 @@ _READERS: dict[str, Callable[[Path, Callable[[], None]], Iterable[Row | ValueErr
     ".md": markdown_rows,
     ".markdown": markdown_rows,
 }
+SUFFIXES = tuple(_READERS)
 _SOUGHT = Sought(
     is_knowledge,
     lambda names: lambda name: "" if is_knowledge(name) else NO_TEXTS,

@@ -132,7 +132,7 @@ class KnowledgeShelf:
     def _indexed(self, file: Path) -> KnowledgeBase:
         """One that comes with the app; its texts are put into the index when that is new."""
         here = _state(file)
-        place = writable_folder([self._cache / content_hash(file)[:20]])
+        place = writable_folder([self._cache / f".{content_hash(file)[:20]}"])
         base = KnowledgeBase(file.stem, partial(EmbeddedStore, place), lambda: _state(file) == here, True)
         if not base.count():
             base.take([read_facts(file)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,24 @@ class Guide:
     region: Box = WHOLE
 
 
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA as the generator takes it.
+
+    Attributes:
+        name: its style's.
+        scale: how strongly, 0 to 4.
+        hash: SHA-256 of its file.
+        bytes: the most that it takes in memory.
+    """
+
+    name: str
+    file: Path
+    scale: float = 1.0
+    hash: str = ""
+    bytes: int = 0
+
+
 class Generator(Protocol):
     """Draws, with or without references. One entry in memory serves both images of a run."""
 
@@ -38,9 +57,16 @@ class Generator(Protocol):
         guidance_scale: float,
         guides: Sequence[Guide] = (),
         guided_share: float = 1.0,
+        loras: Sequence[Lora] = (),
         on_step: OnStep | None = None,
     ) -> Image.Image:
-        """The adapter is attached only if there are guides, and guides that share of the steps, the first."""
+        """The adapter is attached only if there are guides, and guides that share of the steps, the first.
+
+        LoRAs stay on for the next image, until other ones are wanted, or none.
+
+        Raises:
+            StyleError: a LoRA's file is damaged, or made for another base model.
+        """
         ...
 
     def cut(self, prompt: str) -> str:

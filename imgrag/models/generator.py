@@ -2,7 +2,7 @@
 
 One pipeline in memory draws both images of a run. The adapter is attached for an image with
 references and detached after it, so that a picture without references is the same bit for bit
-before and after. A guide's region is a mask on what the adapter adds in the attention layers
+before and after; LoRAs stay on while they are wanted. A guide's region is a mask on what the adapter adds in the attention layers
 (diffusers' IP-Adapter masking). Knows diffusers; knows no stage and no profile by name.
 """
 
@@ -19,8 +19,9 @@ from typing import Any
 
 from PIL import Image
 
-from imgrag.models import Guide, OnStep
+from imgrag.models import Guide, Lora, OnStep
 from imgrag.models.adapter import adapter_files, refuse_adapter
+from imgrag.models.lora import WornLoras
 from imgrag.models.parts import open_parts, refuse_strangers
 from imgrag.models.profile import AdapterProfile, GeneratorProfile
 from imgrag.models.soundness import blaming
@@ -86,6 +87,7 @@ class DiffusionGenerator:
         self._adapter_folder = adapter_folder
         self._device = device
         self._offload = offload
+        self._loras = WornLoras(pipe, self._change)
         if offload:
             pipe.enable_model_cpu_offload(device=device)
         else:
@@ -111,11 +113,13 @@ class DiffusionGenerator:
         guidance_scale: float,
         guides: Sequence[Guide] = (),
         guided_share: float = 1.0,
+        loras: Sequence[Lora] = (),
         on_step: OnStep | None = None,
     ) -> Image.Image:
         """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on."""
         import torch
 
+        self._loras.wear(loras)
         guided = round(guided_share * steps)
         adapters = self._shared_out(guides) if guided else []
         report = self._reporter(on_step) if on_step else None

@@ -82,6 +82,7 @@ class _Entry:
     model: Any
     bytes: int
     grown: int
+    beside: int = 0  # bytes of what it was lent to carry, such as LoRAs
     pins: int = 0
     used: int = 0  # a counter's reading: the larger the more recent
 
@@ -117,14 +118,17 @@ class Residency:
         self.budget_bytes = budget_bytes
 
     @contextmanager
-    def use(self, name: str) -> Iterator[Any]:
+    def use(self, name: str, beside: int | None = None) -> Iterator[Any]:
         """Borrow a model, loaded if need be.
+
+        Args:
+            beside: bytes that it will carry from now on, beyond its own; `None`: as many as before.
 
         Raises:
             KeyError: there is no such role.
             MemoryBudgetError: it does not fit beside the models in use. Nothing has left for it.
         """
-        entry = self._acquire(name)
+        entry = self._acquire(name, beside)
         try:
             yield entry.model
         finally:
@@ -136,7 +140,7 @@ class Residency:
         """The models in memory, in the order in which they were last asked for."""
         entries = list(self._entries.values())  # in one go: the page looks while a model is loading
         entries.sort(key=lambda entry: entry.used)
-        return [Resident(e.spec.name, e.bytes, e.grown, e.pins > 0, e.spec.label) for e in entries]
+        return [Resident(e.spec.name, e.bytes + e.beside, e.grown, e.pins > 0, e.spec.label) for e in entries]
 
     def usage(self) -> Usage:
         """What is in memory at this moment; can be asked while a model is loading."""
@@ -157,13 +161,15 @@ class Residency:
         with self._lock:
             self._drop([entry.spec.name for entry in self._entries.values() if not entry.pins])
 
-    def _acquire(self, name: str) -> _Entry:
+    def _acquire(self, name: str, beside: int | None) -> _Entry:
         with self._lock:
             spec = self._specs[name]
             entry = self._entries.get(name)
-            if entry is None:
-                self._make_room(spec)
-                entry = self._load(spec)
+            carried = entry.beside if entry is not None else 0
+            if entry is None or (beside or 0) > carried:
+                self._make_room(spec, beside or 0)
+            entry = entry or self._load(spec)
+            entry.beside = carried if beside is None else beside
             self._clock += 1
             entry.used, entry.pins = self._clock, entry.pins + 1
             return entry
@@ -191,21 +197,21 @@ class Residency:
             self._drop([spec.name])
             raise
 
-    def _make_room(self, spec: ModelSpec) -> None:
+    def _make_room(self, spec: ModelSpec, beside: int = 0) -> None:
         """Choose who leaves before anyone does, so that a refusal changes nothing."""
         if self.budget_bytes is None:
             return
         others = [entry for entry in self._entries.values() if entry.spec.name != spec.name]
-        total = self._expected(spec) + sum(self._expected(entry.spec) for entry in others)
+        total = self._expected(spec) + beside + sum(self._expected(e.spec) + e.beside for e in others)
         leaving = []
         for entry in sorted(others, key=lambda entry: (entry.spec.recurring, entry.used)):
             if total <= self.budget_bytes:
                 break
             if not entry.pins and self.policy == "sequential":
                 leaving.append(entry.spec.name)
-                total -= self._expected(entry.spec)
+                total -= self._expected(entry.spec) + entry.beside
         if total > self.budget_bytes:
-            raise self._no_room(spec, others)
+            raise self._no_room(spec, beside, others)
         self._drop(leaving)
 
     def _expected(self, spec: ModelSpec) -> int:
@@ -222,7 +228,7 @@ class Residency:
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.empty_cache()
 
-    def _no_room(self, spec: ModelSpec, others: Sequence[_Entry]) -> MemoryBudgetError:
+    def _no_room(self, spec: ModelSpec, carried: int, others: Sequence[_Entry]) -> MemoryBudgetError:
         staying = [entry.spec for entry in others if entry.pins or self.policy == "resident"]
         beside = (
             " beside " + " and ".join(f"{s.name} ({_size(self._expected(s))})" for s in staying)
@@ -230,7 +236,7 @@ class Residency:
             else ""
         )
         return MemoryBudgetError(
-            f"The {spec.name} model needs {_size(self._expected(spec))}{beside}, and the models may take "
+            f"The {spec.name} model needs {_size(self._expected(spec) + carried)}{beside}, and the models may take "
             f"{_size(self.budget_bytes or 0)} together. Free some memory, or choose a smaller profile."
         )
 

@@ -17,6 +17,7 @@ from imgrag.errors import RequestError
 from imgrag.pictures import border_colour, bounded, upright
 from imgrag.runs.decisions import folded, listed, rekept
 from imgrag.runs.reading import Reading
+from imgrag.runs.styles import MAX_STYLES, Styling, joined
 from imgrag.runs.values import (
     MAX_CONCEPTS,
     ONCE,
@@ -86,8 +87,30 @@ def reread(run: Run, reading: Reading) -> Run:
     if not reading.prompt.strip():
         raise RequestError("Nothing is left to draw. Name at least one thing.")
     old = run.reading.prompt if run.reading is not None else run.request.prompt
+    kept = run.reading.styles if run.reading is not None else ()
+    reading = replace(reading, styles=joined(kept, reading.styles)[:MAX_STYLES])
     back = replace(rewind(run, "reading"), reading=reading)
     return _corrected(back, "reading", "reading", old, reading.prompt)
+
+
+def restyle(run: Run, styles: Sequence[Styling]) -> Run:
+    """Other styles to draw in, from the initial image on; none for none.
+
+    Raises:
+        RequestError: there are too many, or the run has not come to its initial image.
+    """
+    if len(styles) > MAX_STYLES:
+        raise RequestError(
+            f"{len(styles)} styles are named; at most {MAX_STYLES} go into one image. Drop some."
+        )
+    back = rewind(run, "initial")
+    assert back.reading is not None
+    before, after = (
+        listed([f"{s.title} ({s.weight:g})" for s in some]) or "none"
+        for some in (back.reading.styles, styles)
+    )
+    back = replace(back, reading=replace(back.reading, styles=tuple(styles)))
+    return replace(back, corrections=(*back.corrections, Correction("reading", 1, "styles", before, after)))
 
 
 def own_initial(run: Run, image: Image.Image) -> Run:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imgrag.runs.knowledge import Augmentation
+from imgrag.runs.styles import Styling
 
 How = Literal["name", "slip", "synonym", "emoji", "knowledge", "nobody"]
 """By its name, by a spelling close to it, by another word for it, by an emoji character, by a text that was looked up
@@ -61,6 +62,7 @@ class Reading:
         negative: what a prompt brought along as its negative block.
         language: the prompt's own, where it had to be translated; `translation` is what came of it.
         augmentation: what was looked up for it, `None` where nothing was wanted or found.
+        styles: those that it is drawn in, picked or called by its words. `style` is what it says of others.
     """
 
     prompt: str
@@ -72,6 +74,7 @@ class Reading:
     language: str = ""
     translation: str = ""
     augmentation: Augmentation | None = None
+    styles: tuple[Styling, ...] = ()
 
     @property
     def drawn(self) -> tuple[Thing, ...]:

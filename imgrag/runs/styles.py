@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_STYLES = 4  # of one image
+LONGEST_NAME = 100  # characters
 PLACE = "{prompt}"
 
 
@@ -24,7 +25,8 @@ class Styling:
     Attributes:
         name: its folder's.
         title: what people call it.
-        weight: as it was asked for, 0 to 2; multiplied with the style's own scale.
+        weight: as it was asked for, 0 to 2.
+        scale: the style's own, 0 to 2; the LoRA's is the product of both.
         template: the prompt goes where it says {prompt}.
         negative: what is to be kept out of the image.
         lora: SHA-256 of its LoRA, "" where it has none.
@@ -34,10 +36,16 @@ class Styling:
     name: str
     title: str
     weight: float = 1.0
+    scale: float = 1.0
     template: str = PLACE
     negative: str = ""
     lora: str = ""
     words: str = ""
+
+
+def joined(picked: Sequence[Styling], called: Sequence[Styling]) -> tuple[Styling, ...]:
+    """Those that the prompt calls and those that a person picked, each once, with the weight that it was picked with."""
+    return tuple({style.name: style for style in (*called, *picked)}.values())
 
 
 def worded_in(styles: Sequence[Styling], prompt: str) -> str:

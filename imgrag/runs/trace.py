@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgrag.runs.decisions import lacking, listed
 from imgrag.runs.reading import Reading
+from imgrag.runs.styles import Styling
 from imgrag.runs.values import Correction, Reference, Round, Run, Verdict
 
 
@@ -15,6 +16,7 @@ def trace(run: Run) -> list[str]:
         read = run.reading.prompt if told is None else told.original
         lines += [f'Read "{run.request.prompt}" as "{read}".'] if read != run.request.prompt else []
         lines += _looked_up(run.reading)
+        lines += map(_styled, run.reading.styles)
     if run.initial is not None and not _replaced(run):
         lines.append(f'Drew "{run.prompt}" with seed {run.settings["seed"]}.')
     lines += [_changed(correction, run) for correction in run.corrections]
@@ -33,6 +35,12 @@ def _looked_up(reading: Reading) -> list[str]:
     if told.reason:
         return [*lines, f"The prompt is drawn as it was: {told.reason}."]
     return [*lines, f'Written again with it: "{told.rewritten}", read as "{reading.prompt}".']
+
+
+def _styled(style: Styling) -> str:
+    called = f', called by "{style.words}"' if style.words else ""
+    lora = f", LoRA {style.lora[:12]}" if style.lora else ""
+    return f'Style "{style.title}", weight {style.weight:g}{lora}{called}.'
 
 
 def _round_trace(now: Round, number: int, run: Run) -> list[str]:

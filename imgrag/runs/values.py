@@ -17,6 +17,7 @@ from PIL import Image
 from imgrag.errors import RequestError
 from imgrag.runs.knowledge import WHENS, When
 from imgrag.runs.reading import Reading, Sight
+from imgrag.runs.styles import LONGEST_NAME, MAX_STYLES, Styled
 from imgrag.texts import clean, clean_line
 
 MAX_PROMPT = 2000  # characters
@@ -54,6 +55,7 @@ class Request:
         library: a library's name or a folder of images.
         knowledge: when texts are looked up for the prompt.
         knowledge_base: the name of the knowledge base that they are looked up in.
+        styles: to draw in, at most 4, each with a weight from 0 to 2.
 
     Raises:
         RequestError: a value is out of its range; the message names it and the range.
@@ -73,6 +75,7 @@ class Request:
     guided_share: float | None = None
     knowledge: When | None = None
     knowledge_base: str | None = None
+    styles: tuple[Styled, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -95,6 +98,7 @@ class Request:
         if self.knowledge not in (None, *WHENS):
             raise RequestError(f"Knowledge is {in_brief(self.knowledge)}; it must be off, on or unknown.")
         _checked_text("name of the knowledge base", self.knowledge_base or "")
+        _check_styles(self.styles)
 
 
 def _checked_text(what: str, text: Any) -> str:
@@ -106,6 +110,19 @@ def _checked_text(what: str, text: Any) -> str:
             f"The {what} has {len(text)} characters; at most {MAX_PROMPT} are allowed. Shorten it."
         )
     return clean(text)
+
+
+def _check_styles(styles: Sequence[Styled]) -> None:
+    if len(styles) > MAX_STYLES:
+        raise RequestError(
+            f"{len(styles)} styles are named; at most {MAX_STYLES} go into one image. Drop some."
+        )
+    for style in styles:
+        if not isinstance(style.name, str) or not 0 < len(style.name) <= LONGEST_NAME:
+            raise RequestError(f"A style has a name of 1 to {LONGEST_NAME} characters.")
+        _check_number("weight of a style", style.weight, 0, 2)
+    if len({style.name for style in styles}) < len(styles):
+        raise RequestError("A style is named twice. Name each once.")
 
 
 def _check_number(what: str, value: float | None, low: float, high: float, whole: bool = False) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ MAX_FILE = 2**16  # bytes of a style.toml
 MAX_WORDS = 40
 MOST_PREVIEWS = 8
 LENGTHS = {"title": 100, "template": 500, "negative": 500, "base": 200, "source": 300, "licence": 300}
+KEYS = (*LENGTHS, "words", "scale")
 LONGEST_WORDS = 60  # characters of one of the words
 
 
@@ -83,36 +84,35 @@ def read_style(folder: Path, read_only: bool = False) -> Style:
             raise ValueError(f"it has no {FILE}")
         if file.stat().st_size > MAX_FILE:
             raise ValueError(f"its {FILE} is larger than {MAX_FILE // 1024} kB")
-        return styled_from(name, _table(file), folder, read_only)
+        lora, previews = folder / LORA, sorted(found for found in folder.glob(PREVIEWS) if found.is_file())
+        return replace(
+            style_from(name, _table(file)), lora=lora if lora.is_file() else None,
+            previews=tuple(previews[:MOST_PREVIEWS]), read_only=read_only,
+        )  # fmt: skip
     except OSError as error:
         raise StyleError(f"The style {name!r} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise StyleError(f"The style {name!r} cannot be used: {error}.") from error
 
 
-def styled_from(name: str, table: Mapping[str, Any], folder: Path, read_only: bool = False) -> Style:
-    """A style as a table has it, with the files of a folder.
+def style_from(name: str, table: Mapping[str, Any]) -> Style:
+    """A style as a table has it, without files.
 
     Raises:
         ValueError: it says something that makes no sense; its text is the rest of a sentence.
     """
-    known = {*LENGTHS, "words", "scale"}
-    unknown = [key for key in table if key not in known]
+    unknown = [key for key in table if key not in KEYS]
     if unknown:
-        raise ValueError(
-            f"{FILE} has an unknown key {in_brief(unknown[0])!r}; known are {', '.join(sorted(known))}"
-        )
-    texts = {key: _text(table, key) for key in LENGTHS if key in table}
+        raise ValueError(f"{FILE} has an unknown key {in_brief(unknown[0])!r}; known are {', '.join(KEYS)}")
+    texts = {key: _line(key, table[key], most) for key, most in LENGTHS.items() if key in table}
     for key in ("title", "licence"):
         if not texts.get(key):
             raise ValueError(f"{FILE} names no {key}")
     if texts.setdefault("template", PLACE).count(PLACE) != 1:
         raise ValueError(f"its template must hold {PLACE} once")
-    lora = folder / LORA
-    previews = sorted(file for file in folder.glob(PREVIEWS) if file.is_file())[:MOST_PREVIEWS]
     return Style(
-        name, words=_words(table.get("words", [])), scale=_scale(table.get("scale", 1.0)),
-        lora=lora if lora.is_file() else None, previews=tuple(previews), read_only=read_only, **texts,
+        name, texts["title"], texts["licence"], _words(table.get("words", [])), texts["template"],
+        texts.get("negative", ""), _scale(table.get("scale", 1.0)), texts.get("base", ""), texts.get("source", ""),
     )  # fmt: skip
 
 
@@ -131,10 +131,6 @@ def _table(file: Path) -> dict[str, Any]:
         raise ValueError(f"its {FILE} is no TOML that can be read") from error
 
 
-def _text(table: Mapping[str, Any], key: str) -> str:
-    return _line(key, table[key], LENGTHS[key])
-
-
 def _line(what: str, value: Any, most: int) -> str:
     if not isinstance(value, str):
         raise ValueError(f"its {what} is no text")
@@ -144,7 +140,7 @@ def _line(what: str, value: Any, most: int) -> str:
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > MAX_WORDS:
+    if not isinstance(value, (list, tuple)) or len(value) > MAX_WORDS:
         raise ValueError(f"its words are no list of at most {MAX_WORDS}")
     words = (_line("words", word, LONGEST_WORDS) for word in value)
     return tuple(dict.fromkeys(filter(None, words)))

@@ -34,6 +34,8 @@ from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
 from imgrag.ui.language import both, label, words
 from imgrag.ui.library.events import Shelves
+from imgrag.ui.library.knowledge_events import Knowledge
+from imgrag.ui.library.knowledge_layout import wire_knowledge
 from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
 from imgrag.ui.server import connections, health, imports
 from imgrag.ui.server.door import stood_before
@@ -115,7 +117,9 @@ def build_demo(
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
                     panels = build_panels()
             past_tab = build_history()
-            tab = build_library(librarian.names(), folders is not None, MAX_UPLOAD)
+            tab = build_library(
+                librarian.names(), pipeline.knowledge.names(), folders is not None, MAX_UPLOAD
+            )
         key = browser_key()
         drawing = controls.inputs["library"]
         past = Past(runs, pipeline)
@@ -125,6 +129,8 @@ def build_demo(
         _wire(runs, controls, panels, key, ending)
         wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
         wire_library(tab, shelves, drawing)
+        knowledge = Knowledge(pipeline.knowledge, librarian.embedder)
+        wire_knowledge(tab.knowledge, knowledge, tab.tab)
         _wire_api(runs, controls, chosen)
         batches = Batches(pipeline, offered)
         wire_batch_api(batches, chosen, GPU)
@@ -139,6 +145,7 @@ def build_demo(
         bases = [controls.inputs["knowledge"], controls.inputs["knowledge_base"]]
         demo.load(lambda: knowing(pipeline.knowledge.names()), None, bases, **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
+        demo.load(knowledge.arrive, tab.knowledge.name, tab.knowledge.name, **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
     take_nulls(demo)

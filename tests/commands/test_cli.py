@@ -174,6 +174,18 @@ def test_json_prints_the_record(tool: Tool, tmp_path: Path) -> None:
     assert kept == printed
 
 
+@pytest.mark.parametrize(("flags", "when"), [((), "unknown"), (("--knowledge", "off"), "off")])
+def test_knowledge_is_the_profile_s_or_as_the_flags_say(
+    tool: Tool, tmp_path: Path, flags: tuple[str, ...], when: str
+) -> None:
+    done = tool("--out", str(tmp_path / "out"), "--json", *flags)
+    settings = json.loads(done.stdout)["settings"]
+    assert (settings["knowledge"], settings["knowledge_base"]) == (when, "pocket")
+    assert tool("--knowledge", "maybe").exit_code == 2
+    missing = tool("--knowledge-base", "nope", "--out", str(tmp_path / "out"))
+    assert missing.exit_code == 2 and "There is no knowledge base 'nope'" in missing.stderr
+
+
 def test_without_json_the_trace_is_told(tool: Tool, tmp_path: Path) -> None:
     done = tool("--out", str(tmp_path / "out"))
     assert done.exit_code == 0

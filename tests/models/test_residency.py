@@ -88,6 +88,21 @@ def test_only_as_many_leave_as_must() -> None:
     assert names(residency) == ["c", "d"]
 
 
+def test_what_a_model_carries_is_counted_until_it_is_laid_down() -> None:
+    residency = Residency(roles(), budget_bytes=90)
+    run(residency, ("vlm", "generator"))
+    with residency.use("generator", beside=15):
+        assert [model.bytes for model in residency.resident] == [30, 55]
+    run(residency, ("llm",))
+    assert names(residency) == ["generator", "llm"]
+    with residency.use("generator"):
+        assert [model.bytes for model in residency.resident] == [20, 55]
+    with residency.use("generator", beside=0):
+        assert [model.bytes for model in residency.resident] == [20, 40]
+    with pytest.raises(MemoryBudgetError, match="needs 0 MB"), residency.use("generator", beside=60):
+        pass
+
+
 def test_a_pinned_model_stays() -> None:
     residency = Residency(roles(a=10, b=10, c=10), budget_bytes=20)
     with residency.use("a"):

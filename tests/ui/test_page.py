@@ -491,6 +491,14 @@ class TestDemo:
         sweep(tmp_path)
         assert [file.parent.name for file in tmp_path.rglob("*") if file.is_file()] == ["new"]
 
+    def test_every_button_of_a_form_does_something(self, tmp_path):
+        demo = build_demo(page_pipeline(tmp_path))
+        clicked = {
+            block for function in demo.fns.values() for block, event in function.targets if event == "click"
+        }
+        known = {str(block.elem_id): number for number, block in demo.blocks.items()}
+        assert not [name for name in BUTTONS if known[f"ir-do-{name}"] not in clicked]
+
     def test_everything_that_runs_models_waits_in_one_line(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
         heavy = [fn for fn in demo.fns.values() if fn.name in ("stream", "call")]

@@ -14,7 +14,7 @@ from imgrag.engine.reading.languages import LATIN, NAMES, foreign_script, foreig
 from imgrag.engine.reading.lexicon import Lexicon, Names, is_english
 from imgrag.engine.reading.phrases import phrases
 from imgrag.engine.reading.spelling import key
-from imgrag.engine.reading.syntax import plain
+from imgrag.engine.reading.syntax import Plain, plain
 from imgrag.engine.reading.things import Placed, things_of
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.engine.reading.wording import rationed, worded
@@ -33,6 +33,8 @@ from imgrag.models.profile import ReadingProfile
 from imgrag.runs.decisions import listed
 from imgrag.runs.reading import MOST, LeftOut, Reading, Thing
 from imgrag.runs.values import MAX_PROMPT
+from imgrag.styles import StyleShelf
+from imgrag.styles.calling import Called
 from imgrag.texts import clean_line
 
 __all__ = ["Names", "Reader"]
@@ -41,6 +43,7 @@ Translate = Callable[[str], str]
 """A prompt in the generator's language; may take a model to do it."""
 MOST_WORDS = 120  # of a prompt that are looked at for things
 LEAST_FOREIGN = 3  # words of a prompt that is told to be in another language; fewer may be a name
+ONE_STYLE, NO_STYLE = "these models draw in one style", "there is no style here that is called so"
 _UNKNOWN_UNWANTED = "it is not to be there, and these models do not know the word"
 _STAND_IN = "zorblax"
 
@@ -53,15 +56,17 @@ class Reader:
         profile: how the generator wants its prompts.
         vocabulary: what the models know; `None` where there is no end to it.
         library: whose names count too.
+        styles: those that a prompt can call.
     """
 
     profile: ReadingProfile
     vocabulary: Vocabulary | None
     library: Names
+    styles: StyleShelf | None = None
 
     def language_of(self, prompt: str) -> str:
         """The language of a prompt that has to be translated, "" if it has not."""
-        text = emoji.replace_emoji(plain(prompt).text, " ")
+        text = emoji.replace_emoji(self.called_in(plain(prompt).text)[0], " ")
         mine = self._owned_foreign(text)
         for name in mine:
             text = text.replace(name, " ")
@@ -83,10 +88,21 @@ class Reader:
         """Whether more things of a text are known than so many."""
         return sum(bool(thing.known) for thing in self._things(text)[0]) > known
 
+    def called_in(self, text: str) -> tuple[str, list[Called]]:
+        """A text without the words that call styles, and those styles."""
+        return (text, []) if self.styles is None else self.styles.called_in(text)
+
     def read(self, prompt: str, translate: Translate | None = None) -> Reading:
         """What a prompt asks for. `translate` is called where it is in another language than the generator's."""
         bare = plain(prompt)
         bare = bare if re.search(r"\w|[^\x00-\u2000]", bare.text) else replace(bare, text=clean_line(prompt))
+        text, called = self.called_in(bare.text)
+        read = self._read_bare(replace(bare, text=text), prompt, translate)
+        if self.styles is None or not called:
+            return read
+        return replace(read, styles=tuple(self.styles.styling(one.style, words=one.words) for one in called))
+
+    def _read_bare(self, bare: Plain, prompt: str, translate: Translate | None) -> Reading:
         language = self.language_of(prompt) if translate is not None else ""
         if not language or translate is None:
             return self._read(bare.text, bare.negative, bare.left_out)
@@ -159,7 +175,7 @@ class Reader:
     def _tell(self, things: list[Thing], style: str, told: list[LeftOut]) -> None:
         """What a generator with an end to its words leaves out of a prompt that was understood."""
         if style:
-            told.append(LeftOut(style, "these models draw in one style", seen=True))
+            told.append(LeftOut(style, NO_STYLE if self._has_styles else ONE_STYLE, seen=True))
         told += [
             LeftOut(" ".join(thing.describing), f"{thing.name} is drawn as its picture is", seen=True)
             for thing in things if thing.describing
@@ -169,6 +185,10 @@ class Reader:
             for thing in things
             if thing.drawn < thing.number and thing.known
         ]
+
+    @property
+    def _has_styles(self) -> bool:
+        return self.styles is not None and bool(self.styles.names())
 
     def _why_fewer(self, thing: Thing, things: Sequence[Thing]) -> str:
         """Why fewer of a thing are drawn than were asked for."""

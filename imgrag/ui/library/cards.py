@@ -5,9 +5,10 @@ Every text that comes from outside goes through `escape`. Thumbnails arrive as d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import count
 from typing import Any
 
 from imgrag.library import Skipped
@@ -171,6 +172,13 @@ def found(count: int) -> str:
 def pictures(count: int) -> str:
     """ "1 picture", "1,234 pictures"."""
     return say("{count} picture", count=count) if count == 1 else say("{count:,} pictures", count=count)
+
+
+def copy_name(name: str, taken: Iterable[str]) -> str:
+    """ "pocket copy", or "pocket copy 2" if there is one."""
+    known = {one.casefold() for one in taken}
+    names = (f"{name[:80]} copy{f' {n}' if n > 1 else ''}" for n in count(1))
+    return next(one for one in names if one.casefold() not in known)
 
 
 def _said(kind: str, words: str) -> str:

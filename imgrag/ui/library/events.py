@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,7 @@ class Shelves:
 
     def copy(self, name: str | None, drawing: str | None) -> Updates:
         """Updates of `LibraryTab.choosing`: a copy of a library that comes with the app, which can be changed."""
-        new = self._copy_name(name or "")
+        new = cards.copy_name(name or "", self._offered)
 
         def make() -> None:
             if not self._librarian.library(self._chosen(name)).read_only:
@@ -298,12 +297,6 @@ class Shelves:
         words = cards.browsed(count, (number - 1) * PAGE, len(entries), where)
         fixed = self._librarian.library(name).read_only
         return View(words, [self._card(name, entry) for entry in entries], number, pages, fixed=fixed)
-
-    def _copy_name(self, name: str) -> str:
-        """ "pocket copy", or "pocket copy 2" if there is one."""
-        taken = {known.casefold() for known in self._offered}
-        names = (f"{name[:80]} copy{f' {n}' if n > 1 else ''}" for n in count(1))
-        return next(one for one in names if one.casefold() not in taken)
 
     def _search(
         self, name: str | None, text: str, picture: str | None, weight: float, where: str, k: float,

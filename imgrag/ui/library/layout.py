@@ -14,6 +14,7 @@ from imgrag.ui.language import both, label, say
 from imgrag.ui.library import cards
 from imgrag.ui.library.cards import PAGE
 from imgrag.ui.library.events import Shelves
+from imgrag.ui.library.knowledge_layout import KnowledgeFold, build_knowledge
 from imgrag.ui.library.uploads import picture_upload
 
 TITLE = label("""# Library
@@ -126,6 +127,7 @@ class LibraryTab:
     """All of it."""
 
     tab: gr.Tab
+    knowledge: KnowledgeFold
     shelf: Shelf
     adding: Adding
     search: Search
@@ -143,8 +145,8 @@ class LibraryTab:
         return [self.shelf.stats, self.gallery.removing.said, self.gallery.removing.undoing]
 
 
-def build_library(names: list[str], folders: bool, max_upload: str) -> LibraryTab:
-    """Lay the tab out. `folders`: whether folders of the server's machine may be named."""
+def build_library(names: list[str], bases: list[str], folders: bool, max_upload: str) -> LibraryTab:
+    """Lay the tab out: libraries by name, knowledge bases, whether the server's folders may be named."""
     with gr.Tab(label("Library"), id="library", elem_id="ir-library") as tab, gr.Row(elem_classes="ir-two"):
         with gr.Column(scale=3, min_width=300, elem_id="ir-lib-left"):
             gr.Markdown(TITLE, elem_classes="ir-title")
@@ -154,10 +156,11 @@ def build_library(names: list[str], folders: bool, max_upload: str) -> LibraryTa
             stats = gr.HTML("", elem_id="ir-lib-stats")
             adding = _build_adding(folders, max_upload)
             shelf = _build_shelf(name, stats)
+            knowledge = build_knowledge(bases, max_upload)
         with gr.Column(scale=8, min_width=300, elem_id="ir-lib-right"):
             search = _build_search()
             gallery = _build_gallery()
-    return LibraryTab(tab, shelf, adding, search, gallery)
+    return LibraryTab(tab, knowledge, shelf, adding, search, gallery)
 
 
 def wire_library(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown) -> None:

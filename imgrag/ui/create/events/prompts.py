@@ -15,7 +15,7 @@ from imgrag.engine.reading import Reader
 from imgrag.engine.reading.languages import NAMES
 from imgrag.engine.reading.vocabulary import Vocabulary, key
 from imgrag.engine.reading.words import DETERMINERS, RELATIONS
-from imgrag.errors import LibraryError, RequestError
+from imgrag.errors import LibraryError, RequestError, StyleError
 from imgrag.library import ImageLibrary
 from imgrag.library.called import TYPING_SECONDS
 from imgrag.runs.values import MAX_PROMPT
@@ -57,7 +57,7 @@ class Typing:
         The answer bears the number that typed.js gave the question: it asks again only once it has that.
         """
         (text, before, number), said = asked(event), ""
-        with suppress(LibraryError, RequestError):  # it is deleted meanwhile; a run says so
+        with suppress(LibraryError, RequestError, StyleError):  # it is deleted meanwhile; a run says so
             shelf = self._shelf(library)
             names = completions(before, self._pipeline.vocabulary, shelf)
             said = names_list(names, before) + read_so_far(
