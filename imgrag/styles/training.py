@@ -33,8 +33,10 @@ from imgrag.styles.style import FILE, LORA, Style, style_toml
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 CONVOLUTION = (
-    "conv1", "conv2", "conv_out", "time_emb_proj", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2",
+    "conv1", "conv2", "time_emb_proj", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2",
 )  # fmt: skip
+ENDS = ("conv_in", "conv_out")  # they carry all that the U-Net sees and says of colour
+ENDS_RANK = 4  # times the others'
 NOISINESS = 0.6  # timesteps are drawn as u ** 0.6: the ground and what is large are decided in the noise
 DROPPED = 0.1  # of captions and of references, for guidance
 REFERRED = 0.5  # of the batches show the thing, where any example does
@@ -156,14 +158,9 @@ def _opened(profile: Profile, examples: Sequence[Example], device: torch.device)
 def _attach(unet: Any, lesson: Lesson, device: torch.device) -> torch.nn.ModuleList:
     """A fresh LoRA on the U-Net; returns its layers, in float32."""
     from diffusers.training_utils import cast_training_params
-    from peft import LoraConfig
 
     torch.manual_seed(lesson.seed)
-    wanted = ATTENTION + CONVOLUTION if lesson.convolutions else ATTENTION
-    # By their full names: peft would take "conv1" of an encoder's and the adapter's layers for these as well.
-    names = [name for name, module in unet.named_modules() if _is_wanted(name, module, wanted)]
-    alpha = lesson.alpha or lesson.rank
-    unet.add_adapter(LoraConfig(r=lesson.rank, lora_alpha=alpha, target_modules=names))
+    unet.add_adapter(_config(unet, lesson))
     cast_training_params(unet, dtype=torch.float32)
     if device.type != "cpu":
         unet.enable_gradient_checkpointing()
@@ -171,6 +168,22 @@ def _attach(unet: Any, lesson: Lesson, device: torch.device) -> torch.nn.ModuleL
         module
         for name, module in unet.named_modules()
         if name.endswith((".lora_A.default", ".lora_B.default"))
+    )
+
+
+def _config(unet: Any, lesson: Lesson) -> Any:
+    from peft import LoraConfig
+
+    # By their full names: peft would take "conv1" of an encoder's and the adapter's layers for these as well.
+    wanted = ATTENTION + CONVOLUTION if lesson.convolutions else ATTENTION
+    names = [name for name, module in unet.named_modules() if _is_wanted(name, module, wanted)]
+    alpha, ends = lesson.alpha or lesson.rank, ENDS if lesson.convolutions else ()
+    return LoraConfig(
+        r=lesson.rank,
+        lora_alpha=alpha,
+        target_modules=[*names, *ends],
+        rank_pattern={name: ENDS_RANK * lesson.rank for name in ends},
+        alpha_pattern={name: ENDS_RANK * alpha for name in ends},
     )
 
 
@@ -251,10 +264,9 @@ def _write(
 
 def save_lora(file: Path, pipe: Any) -> None:
     """The LoRA on a pipeline's U-Net, in diffusers' format and float16; rank and alpha in the file's metadata."""
-    from diffusers.utils import convert_state_dict_to_diffusers
     from peft import get_peft_model_state_dict
 
-    state = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipe.unet))
+    state = get_peft_model_state_dict(pipe.unet)
     pipe.save_lora_weights(
         file.parent,
         unet_lora_layers={key: value.half().contiguous().cpu() for key, value in state.items()},

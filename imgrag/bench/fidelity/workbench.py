@@ -26,6 +26,7 @@ from imgrag.models.profile import Profile, load_profile
 from imgrag.pocket.judge import Judge, ground
 from imgrag.pocket.world import twemoji, world
 from imgrag.runs.knowledge import When
+from imgrag.runs.styles import Styled
 from imgrag.runs.values import WHOLE, Box, Candidate, Reference, Request, Round, Run
 
 LEFT, RIGHT = Box(right=0.5), Box(left=0.5)
@@ -175,8 +176,32 @@ class Workbench:
                 for text in steps
             ]
 
-    def _read(self, prompt: str, seed: int, knowledge: When, context: Context) -> Run:
-        request, profile = Request(prompt, seed=seed, knowledge=knowledge), self.pipeline.profile
+    def styled(self, what: str, cases: Sequence[Case], style: str) -> list[Image.Image]:
+        """The initial image of each case in a style."""
+        context, images = self._context("pocket"), []
+        with self._meter.over(what, cases) as steps:
+            for case in steps:
+                run = draw(self._read(case.prompt, case.seed, "off", context, style), context)
+                assert run.initial is not None  # it is what the stage is for
+                images.append(run.initial)
+        return images
+
+    def styled_by_reference(self, what: str, cases: Sequence[Case], style: str) -> list[Image.Image]:
+        """The enhanced image of each case in a style, given the right plain picture of its second object."""
+        context, images = self._context("pocket"), []
+        with self._meter.over(what, cases) as steps:
+            for case in steps:
+                reference = _right(case.objects[1], self.pictures[case.source])
+                begun = self._read(case.prompt, case.seed, "off", context, style)
+                run = enhance(replace(begun, rounds=(Round(references=(reference,)),)), context)
+                assert run.round.enhanced is not None  # it is what the stage is for
+                images.append(run.round.enhanced)
+        return images
+
+    def _read(self, prompt: str, seed: int, knowledge: When, context: Context, style: str = "") -> Run:
+        styles = (Styled(style),) if style else ()
+        request = Request(prompt, seed=seed, knowledge=knowledge, styles=styles)
+        profile = self.pipeline.profile
         return read(Run("bench", request, profile.name, "pocket", "", settings(request, profile)), context)
 
     def own_runs(
