@@ -136,7 +136,7 @@ def train(
     origin: Annotated[str, typer.Option("--source", help="Where the pictures were taken from.")] = "",
     profile: ProfileName = "pocket",
     rank: Annotated[int, typer.Option(help="Of the LoRA; its size grows with it.")] = 8,
-    alpha: Annotated[float, typer.Option(help="Its strength while it learns; 0 is the rank.")] = 0.0,
+    alpha: Annotated[int, typer.Option(help="Its strength while it learns; 0 is the rank.")] = 0,
     steps: Annotated[int, typer.Option(help="How long it learns.")] = 600,
     rate: Annotated[float, typer.Option(help="How fast it learns.")] = 1e-3,
     resolution: Annotated[int, typer.Option(help="Px that pictures are brought to; 0 is the profile's.")] = 0,

@@ -48,7 +48,7 @@ class Lesson:
 
     Attributes:
         rank: of the LoRA; its size grows with it.
-        alpha: its strength while it learns, as a multiple of the rank; 0 is the rank itself.
+        alpha: what it adds is multiplied by alpha / rank; 0 is the rank itself.
         rate: of learning, at its peak.
         resolution: px that pictures are brought to; 0 is the profile's own.
         convolutions: whether the layers between the attentions learn too; they draw textures and grounds.
@@ -56,7 +56,7 @@ class Lesson:
     """
 
     rank: int = 8
-    alpha: float = 0.0
+    alpha: int = 0
     steps: int = 600
     rate: float = 1e-3
     resolution: int = 0
@@ -182,8 +182,8 @@ def _config(unet: Any, lesson: Lesson) -> Any:
         r=lesson.rank,
         lora_alpha=alpha,
         target_modules=[*names, *ends],
-        rank_pattern={name: ENDS_RANK * lesson.rank for name in ends},
-        alpha_pattern={name: ENDS_RANK * alpha for name in ends},
+        rank_pattern=dict.fromkeys(ends, ENDS_RANK * lesson.rank),
+        alpha_pattern=dict.fromkeys(ends, ENDS_RANK * alpha),
     )
 
 
