@@ -263,7 +263,7 @@ def make_pipeline(
     It draws as many things as the fake world has; with an open vocabulary it takes prompts as they are, things anywhere.
     """
     make_library(folder / "libraries" / "pocket", *COLOURS)
-    usual = {"roles": cast.specs(), "budget_bytes": 10**12}
+    usual = {"roles": cast.specs(), "budget_bytes": 10**12, "styles": folder / "styles"}
     pocket = load_profile("pocket")
     told = {"vocabulary": "", "backgrounds": ()} if open_vocabulary else {}
     generator = replace(pocket.generator, layout=FREE if open_vocabulary else pocket.generator.layout)

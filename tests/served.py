@@ -219,7 +219,7 @@ class PagePipeline(ImageRAGPipeline):
 
     def reader(self, library: ImageLibrary, seconds: float = 0) -> Reader:
         read = super().reader(library, seconds)
-        return PageReader(read.profile, read.vocabulary, read.library, self.faults)
+        return PageReader(read.profile, read.vocabulary, read.library, read.styles, self.faults)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def add(
         if as_json:
             print(json.dumps(asdict(report), indent=2, ensure_ascii=False))
             return
-        print(f"{report.added:,} added, {report.unchanged:,} unchanged, {report.broken:,} rows left out")
+        print(f"{report.added:,} added, {report.unchanged:,} unchanged, {report.broken:,} left out")
         for example in report.examples:
             print(f"left out: {example}")
         for problem in report.problems:
@@ -97,7 +97,8 @@ def search(
             return
         for fact in found:
             origin = ", ".join(filter(None, (fact.source, fact.licence)))
-            print("  ".join(filter(None, (f"{fact.score:.3f}", fact.term, fact.text, origin))))
+            score = "" if words else f"{fact.score:.3f}"
+            print("  ".join(filter(None, (score, fact.term, fact.text, origin))))
 
 
 @app.command()
@@ -133,7 +134,11 @@ def list_(as_json: AsJson = False) -> None:
             print(json.dumps(rows, indent=2, ensure_ascii=False))
             return
         for base in bases:
-            print(f"{base.name}  {base.count():,} texts")
+            aside = ", ".join(shelf.damaged(base.name))
+            print(
+                f"{base.name}  {base.count():,} texts"
+                + (f"  made anew, the damaged one is kept: {aside}" if aside else "")
+            )
 
 
 def _in_words(terms: list[str]) -> str:

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +152,8 @@ class KnowledgeBase:
                 raise LibraryError(
                     f"The knowledge base {self.name!r} would hold more than {MOST_TEXTS:,} texts. Make another one."
                 )
-            self._store.write(list(wanted.values()), np.ones((len(wanted), 1), np.float32))
+            changed = [e for e in wanted.values() if e.file not in known or replace(known[e.file], id=0) != e]
+            self._store.write(changed, np.ones((len(changed), 1), np.float32))
         return Report(
             len(wanted) - len(known),
             len(known),
@@ -168,13 +169,17 @@ class KnowledgeBase:
             LibraryError: it comes with the app, or there is none.
         """
         self.require_own()
-        plain = plain_name(term)
         with self._changing():
-            here = self._store.get(self._store.named(plain))
-            doomed = [e.file for e in here if plain_name(e.name) == plain and text in ("", e.caption)]
+            doomed = list(self._store.known([_key(term, text)])) if text else self._about(term)
             if not doomed:
                 raise LibraryError(f"The knowledge base {self.name!r} has no text about {term[:80]!r}.")
             return self._store.remove(doomed)
+
+    def _about(self, term: str) -> list[str]:
+        """The entries that are called so by their term, and not by what their text says."""
+        plain = plain_name(term)
+        here = self._store.get(self._store.named(plain))
+        return [entry.file for entry in here if plain_name(entry.name) == plain]
 
     def require_own(self) -> None:
         """See that its texts may be changed. Raises LibraryError: it comes with the app."""
@@ -238,9 +243,13 @@ def _missing(store: Store, column: Store) -> Iterator[list[Entry]]:
 
 def _as_entry(fact: Fact) -> Entry:
     """A text is known by what it is about and what it says; with another source it is the same."""
-    key = hashlib.sha256(f"{fact.term}\0{fact.text}".encode()).hexdigest()
+    key = _key(fact.term, fact.text)
     fields = {"language": fact.language}
     return Entry(key, key, 0, 0, fact.term, fact.text, fact.source, fact.licence, fields)
+
+
+def _key(term: str, text: str) -> str:
+    return hashlib.sha256(f"{term}\0{text}".encode("utf-8", "replace")).hexdigest()
 
 
 def _spoken(entry: Entry) -> str:

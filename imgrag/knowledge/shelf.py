@@ -56,6 +56,11 @@ class KnowledgeShelf:
         """The base of that name. It stays open for who asks next. Raises LibraryError: there is none."""
         return self._open.get(name)
 
+    def damaged(self, name: str) -> list[str]:
+        """Files of that base that were found broken and put aside; what it holds since then began empty."""
+        folder = self._folders().get(name)
+        return sorted(file.name for file in folder.glob("*.broken")) if folder else []
+
     def create(self, name: str) -> None:
         """Make an empty one. Raises LibraryError: the name is taken or cannot be one, or nothing can be written."""
         name = self._free(name)

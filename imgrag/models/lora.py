@@ -97,8 +97,10 @@ def refuse_lora(file: Path, pipe: Any) -> None:
     layers = _layers(state, pipe)
     foreign = [name for name, (down, up) in layers.items() if not _fits(name, down, up, pipe)]
     if foreign or not layers:
-        share = f"{len(foreign)} of its {len(layers)} layers" if layers else "its layers"
-        raise UnsoundFile(file, f"is made for another base model: {share} are not in this generator")
+        raise UnsoundFile(
+            file,
+            f"is made for another base model: {len(foreign)} of its {len(layers)} layers are not in this generator",
+        )
     if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
         raise UnsoundFile(file, "holds values that are no numbers")
 

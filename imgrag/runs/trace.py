@@ -38,9 +38,10 @@ def _looked_up(reading: Reading) -> list[str]:
 
 
 def _styled(style: Styling) -> str:
-    called = f', called by "{style.words}"' if style.words else ""
-    lora = f", LoRA {style.lora[:12]}" if style.lora else ""
-    return f'Style "{style.title}", weight {style.weight:g}{lora}{called}.'
+    weight = f"{style.weight:g}" + (f", LoRA {style.lora[:12]}" if style.lora else "")
+    if style.words:
+        return f'Style "{style.title}", weight {weight}, called by "{style.words}".'
+    return f'Style "{style.title}", weight {weight}.'
 
 
 def _round_trace(now: Round, number: int, run: Run) -> list[str]:

@@ -28,7 +28,7 @@ from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
-from imgrag.ui.create.layout.settings import Controls, build_controls, knowing
+from imgrag.ui.create.layout.settings import Controls, build_controls, knowing, offering
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
@@ -112,7 +112,7 @@ def build_demo(
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
                     controls = build_controls(
                         _defaults(pipeline.profile), list(offered), chosen, pipeline.knowledge.names(),
-                        pipeline.profile.reading.draws, pipeline.vocabulary,
+                        pipeline.styles, pipeline.profile.reading.draws, pipeline.vocabulary,
                     )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
                     panels = build_panels()
@@ -144,6 +144,8 @@ def build_demo(
         demo.load(choices, None, [fields["matches"], fields["region"]], **quiet)
         bases = [controls.inputs["knowledge"], controls.inputs["knowledge_base"]]
         demo.load(lambda: knowing(pipeline.knowledge.names()), None, bases, **quiet)
+        wearing = [controls.inputs["styles"], controls.gallery]
+        demo.load(lambda: offering(pipeline.styles), None, wearing, **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.load(knowledge.arrive, tab.knowledge.name, tab.knowledge.name, **quiet)
         demo.unload(runs.leave)

@@ -35,7 +35,7 @@ def test_from_its_making_to_its_end(shelf, tmp_path):
     table.write_text('{"term": "zorblax", "text": "a zorblax is an owl"}\nno\n{"term": "x"}\n')
     added = knowledge("add", "mine", table, TEXTS)
     assert added.stdout.splitlines() == [
-        "21 added, 0 unchanged, 2 rows left out",
+        "21 added, 0 unchanged, 2 left out",
         "left out: line 2 is no JSON (Expecting value)",
         "left out: row 3 has no column 'text'",
     ]

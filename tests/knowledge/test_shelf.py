@@ -73,3 +73,11 @@ def test_a_name_that_is_taken_or_none_is_refused(shelf, name, tmp_path):
     with pytest.raises(LibraryError, match=r"already|cannot be a knowledge base's name"):
         shelf.create(name)
     assert not (tmp_path / "own").exists()
+
+
+def test_a_damaged_one_is_kept_and_told(shelf, tmp_path):
+    shelf.create("mine")
+    (tmp_path / "own" / "mine" / "library.sqlite").write_bytes(b"no database" * 1000)
+    assert shelf.open("mine").count() == 0
+    assert shelf.damaged("mine") == ["library.broken"]
+    assert (tmp_path / "own" / "mine" / "library.broken").stat().st_size == 11_000

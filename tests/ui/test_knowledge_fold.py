@@ -49,7 +49,7 @@ def test_texts_are_added_found_and_removed(page, tmp_path):
     page.create("mine")
     (tmp_path / "a.csv").write_text(f"term,text,source\n{BAD},{BAD} is an owl,{BAD}\nx,\n")
     report, banner, files = added(page, tmp_path / "a.csv", TEXTS)
-    assert "21 added, 1 rows left out" in report and "row 2 has an empty text" in report
+    assert "21 texts added, 1 left out" in report and "row 2 has an empty text" in report
     assert (banner, files) == ("", None)
     found = page.find("mine", "a script by the seashore", False)[0]
     assert found.index("seashore") < found.index("&lt;script&gt;") and BAD not in found
@@ -97,7 +97,7 @@ def test_in_a_browser_a_base_is_made_filled_searched_and_a_line_removed(browser,
         tab.set_input_files("#ir-know-files input[type=file]", TEXTS)
         tab.wait_for_selector("#ir-know-files tr.file")
         tab.click("#ir-know-add")
-        tab.wait_for_selector("#ir-know-report:has-text('20 added')")
+        tab.wait_for_selector("#ir-know-report:has-text('20 texts added')")
         tab.wait_for_selector("#ir-know-stats:has-text('20 texts')")
         tab.fill("#ir-know-words textarea, #ir-know-words input", "the king of the beasts")
         tab.click("#ir-know-search")

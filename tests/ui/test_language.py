@@ -29,7 +29,7 @@ ENGINE = [
     *(PACKAGE / "models" / f"{name}.py" for name in ("residency", "checkpoints")),
     *(
         file
-        for room in ("runs", "engine", "archive", "knowledge", "library")
+        for room in ("runs", "engine", "archive", "knowledge", "styles", "library")
         for file in sorted((PACKAGE / room).rglob("*.py"))
     ),
 ]

@@ -509,7 +509,12 @@ class TestDemo:
         demo = build_demo(page_pipeline(tmp_path))
         fns = list(demo.fns.values())
         taking = [fn for fn in fns if any(isinstance(part, gr.Image | gr.File) for part in fn.inputs)]
-        assert {fn.concurrency_id for fn in taking if fn.queue} == {"pictures", "search", "browse"}
+        assert {fn.concurrency_id for fn in taking if fn.queue} == {
+            "pictures",
+            "search",
+            "browse",
+            "knowledge",
+        }
         assert {fn.name for fn in taking if not fn.queue} == {"begin"}  # it only lists what is to be added
 
     def test_only_the_named_endpoints_are_public(self, tmp_path):

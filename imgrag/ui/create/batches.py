@@ -13,7 +13,7 @@ import gradio as gr
 
 from imgrag.commands.batch import Line, run_batch
 from imgrag.commands.contact_sheet import contact_sheets
-from imgrag.commands.prompt_files import parse_prompts
+from imgrag.commands.prompt_files import parse_prompts, parse_styles
 from imgrag.runs.events import StageStarted
 from imgrag.ui.create.events.runs import cached, chosen, detached, explain
 from imgrag.ui.server import imports
@@ -45,6 +45,7 @@ class Batches:
         library: str | None,
         knowledge: str | None,
         knowledge_base: str | None,
+        styles: str | None,
         request: gr.Request,
     ) -> Iterator[Update]:
         """Run prompts, one a line: the lines so far, an update a stage, and at last the contact sheet.
@@ -56,7 +57,7 @@ class Batches:
         session = request.session_hash or ""
         stop = self._stops[session] = threading.Event()
         try:
-            usual = self._usual(seed, library, knowledge, knowledge_base)
+            usual = self._usual(seed, library, knowledge, knowledge_base, styles)
             for event in self._events(prompts, usual, stop):
                 if isinstance(event, Line):
                     lines.append(event)
@@ -81,12 +82,18 @@ class Batches:
         yield from detached(run_batch(self._pipeline, requests, stop), stop)
 
     def _usual(
-        self, seed: float | None, library: str | None, knowledge: str | None, base: str | None
+        self,
+        seed: float | None,
+        library: str | None,
+        knowledge: str | None,
+        base: str | None,
+        styles: str | None,
     ) -> dict[str, Any]:
         """What all the requests share."""
         named = chosen(self._libraries, library)
         return {
-            "seed": seed or 0, "library": named, "knowledge": knowledge or None, "knowledge_base": base or None
+            "seed": seed or 0, "library": named, "knowledge": knowledge or None, "knowledge_base": base or None,
+            "styles": parse_styles(styles or ""),
         }  # fmt: skip
 
     def _sheet(self, lines: Sequence[Line]) -> str:
@@ -108,8 +115,9 @@ def wire_batch_api(batches: Batches, library: str, gpu: dict[str, Any]) -> None:
         "", visible=False, label="Knowledge", info="off, on or unknown; empty for the profile's"
     )
     base = gr.Textbox("", visible=False, label="Knowledge base")
+    styles = gr.Textbox("", visible=False, label="Styles", info="Such as ink:0.8, with commas between")
     lines = gr.JSON(visible=False, label="lines")
     sheet = gr.Image(type="filepath", format="png", visible=False, label="contact sheet")
     gr.Button(visible=False).click(
-        batches.call, [prompts, seed, name, when, base], [lines, sheet], api_name="batch", **gpu
+        batches.call, [prompts, seed, name, when, base, styles], [lines, sheet], api_name="batch", **gpu
     )

@@ -7,8 +7,10 @@ from html import escape
 
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.runs.reading import LeftOut, Reading, Thing
+from imgrag.runs.styles import Styling
 from imgrag.ui.create import knowledge
 from imgrag.ui.create.markup import icon
+from imgrag.ui.create.styles import drawn_in
 from imgrag.ui.language import say, told
 
 SHOWN_LEFT_OUT = 12  # parts that are named one by one
@@ -25,7 +27,7 @@ def reading(read: Reading, pictures: Mapping[str, str]) -> str:
         (say("The models are asked for"), escape(read.prompt)),
         (_translated(read.language), escape(read.translation)) if read.translation else ("", ""),
         (say("Background"), knowledge.ground(read)),
-        (say("Style"), escape(read.style)),
+        (say("Style"), drawn_in(read.styles) + escape(read.style)),
         (say("Not wanted"), escape(read.negative)),
         (say("Left out"), _left_out(read.left_out)),
     ]
@@ -41,6 +43,11 @@ def things(found: Sequence[Thing], pictures: Mapping[str, str]) -> str:
         )
     chips = "".join(_thing(thing, pictures.get(thing.name, "")) for thing in found)
     return f'<ul class="ir-things">{chips}</ul>'
+
+
+def styled(styles: Sequence[Styling]) -> str:
+    """What a prompt that is being typed will be drawn in; "" without any."""
+    return f'<p class="ir-reason">{escape(say("Style"))}: {drawn_in(styles)}</p>' if styles else ""
 
 
 def foreign(language: str, read: bool) -> str:

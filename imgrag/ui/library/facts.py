@@ -26,18 +26,19 @@ def texts(count: int) -> str:
     return say("{count} text", count=count) if count == 1 else say("{count:,} texts", count=count)
 
 
-def stats(count: int, fixed: bool) -> str:
+def stats(count: int, fixed: bool, damaged: Sequence[str] = ()) -> str:
     """How much a knowledge base holds, in one line."""
     whose = say("comes with the app") if fixed else ""
-    return f'<p class="ir-stats">{" · ".join(filter(None, (texts(count), whose)))}</p>'
+    aside = say("made anew, the damaged one is kept: {files}", files=", ".join(damaged)) if damaged else ""
+    return f'<p class="ir-stats">{escape(" · ".join(filter(None, (texts(count), whose, aside))))}</p>'
 
 
 def report(done: Report) -> str:
     """What adding did, and what of the files was left out."""
     parts = [
-        say("{count:,} added", count=done.added),
-        say("{count:,} unchanged", count=done.unchanged) if done.unchanged else "",
-        say("{count:,} rows left out", count=done.broken) if done.broken else "",
+        say("{texts} added", texts=texts(done.added)),
+        say("{count:,} there already", count=done.unchanged) if done.unchanged else "",
+        say("{count:,} left out", count=done.broken) if done.broken else "",
     ]
     words = escape(say(", ").join(filter(None, parts)))
     said = f'<p class="ir-report" data-kind="done">{icon("done")}<span>{words}</span></p>'

@@ -50,7 +50,7 @@ class Knowledge:
 
     def open(self, name: str | None) -> Updates:
         """Another one is chosen: updates of `KnowledgeFold.whole`."""
-        return [*self.refresh(name, "", False), "", ""]
+        return [*self.refresh(name, "", False), "", "", ""]
 
     def refresh(self, name: str | None, words: str, meaning: bool) -> Updates:
         """What is in it now and what can be done to it: updates of `KnowledgeFold.inside`."""
@@ -59,7 +59,7 @@ class Knowledge:
             return [none, *_kind(fixed=False), *_listed("")]
         try:
             base = self._base(name)
-            stats = facts.stats(base.count(), base.read_only)
+            stats = facts.stats(base.count(), base.read_only, self._shelf.damaged(base.name))
             return [stats, *_kind(base.read_only), *_listed(self._texts(base, words, meaning))]
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             return [markup.sentence(explain(error)), *_kind(fixed=False), *_listed("")]

@@ -13,6 +13,9 @@ from imgrag.ui.language import both, label, say
 from imgrag.ui.library import cards
 from imgrag.ui.library.knowledge_events import Knowledge
 
+ABOUT = label(
+    "Short texts that a prompt is looked up in before it is drawn: CSV, JSON lines, Parquet or Markdown, a term and a text each."
+)
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 READ: dict[str, Any] = {
     "concurrency_id": "knowledge", "concurrency_limit": 2, "show_progress": "hidden", "api_visibility": "private",
@@ -22,7 +25,7 @@ READ: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class KnowledgeFold:
-    """All of it. `doing` is what a yes to the question does."""
+    """All of it. `doing` is what a yes to the question does; `told` and `banner` say what went wrong, in their halves."""
 
     name: gr.Dropdown
     stats: gr.HTML
@@ -48,11 +51,12 @@ class KnowledgeFold:
     yes: gr.Button
     no: gr.Button
     banner: gr.HTML
+    told: gr.HTML
 
     @property
     def choosing(self) -> list[Any]:
         """The order of `Knowledge.create`."""
-        return [self.name, self.new, self.sure, self.banner]
+        return [self.name, self.new, self.sure, self.told]
 
     @property
     def inside(self) -> list[Any]:
@@ -62,7 +66,7 @@ class KnowledgeFold:
     @property
     def whole(self) -> list[Any]:
         """The order of `Knowledge.open`."""
-        return [*self.inside, self.banner, self.report]
+        return [*self.inside, self.report, self.banner, self.told]
 
     @property
     def found(self) -> list[Any]:
@@ -73,7 +77,7 @@ class KnowledgeFold:
 def build_knowledge(names: list[str], max_upload: str) -> KnowledgeFold:
     """Lay the fold out."""
     with gr.Accordion(label("Knowledge"), open=False, elem_id="ir-know"):
-        gr.Markdown(label("Short texts that a prompt is looked up in before it is drawn."))
+        gr.Markdown(ABOUT)
         name = gr.Dropdown(
             names, value=next(iter(names), None), label=label("Knowledge base"), elem_id="ir-know-name"
         )
@@ -89,7 +93,7 @@ def wire_knowledge(fold: KnowledgeFold, knowledge: Knowledge, tab: gr.Tab) -> No
     asked = [fold.name, fold.words, fold.meaning]
     gr.on([fold.name.change, tab.select], knowledge.open, fold.name, fold.whole, **READ)
     gr.on([fold.search.click, fold.words.submit], knowledge.find, asked, fold.found, **READ)
-    fold.copy.click(knowledge.copy, fold.name, fold.choosing, **READ)
+    fold.copy.click(knowledge.copy, fold.name, [*fold.choosing[:-1], fold.banner], **READ)
     gr.on([fold.create.click, fold.new.submit], knowledge.create, fold.new, fold.choosing, **READ)
     given, said = [fold.name, fold.files], [fold.report, fold.banner, fold.files]
     changed = [fold.add.click(knowledge.add, given, said, **READ), _wire_removing(fold, knowledge)]
@@ -110,8 +114,8 @@ def _wire_removing(fold: KnowledgeFold, knowledge: Knowledge) -> Any:
 def _build_adding(max_upload: str) -> dict[str, Any]:
     with gr.Column() as own:
         files = gr.File(
-            file_count="multiple", file_types=[*SUFFIXES, ".zip"], height=130,
-            label=both(partial(say, "CSV, JSON lines, Parquet, Markdown or zips, up to {size} each", size=max_upload)),
+            file_count="multiple", file_types=[*SUFFIXES, ".zip"], height=150,
+            label=both(partial(say, "Tables, Markdown, zips, up to {size} each", size=max_upload)),
             elem_id="ir-know-files",
         )  # fmt: skip
         add = gr.Button(label("Add"), variant="primary", elem_id="ir-know-add")
@@ -119,7 +123,10 @@ def _build_adding(max_upload: str) -> dict[str, Any]:
         gr.Markdown(label("This knowledge base comes with the app and stays as it is."))
         copy = gr.Button(label("Make a copy to change"), elem_id="ir-know-copy")
     report = gr.HTML("", elem_id="ir-know-report")
-    return {"own": own, "files": files, "add": add, "fixed": fixed, "copy": copy, "report": report}
+    banner = gr.HTML("", elem_classes="ir-said", elem_id="ir-know-banner")
+    return {
+        "own": own, "files": files, "add": add, "fixed": fixed, "copy": copy, "report": report, "banner": banner,
+    }  # fmt: skip
 
 
 def _build_search() -> dict[str, Any]:
@@ -147,7 +154,7 @@ def _build_shelf() -> dict[str, Any]:
         with gr.Row(elem_classes="ir-buttons"):
             yes = gr.Button(label("Yes, for good"), variant="stop", min_width=80, elem_id="ir-know-yes")
             no = gr.Button(label("Keep it"), min_width=80, elem_id="ir-know-no")
-    banner = gr.HTML("", elem_classes="ir-said", elem_id="ir-know-banner")
+    told = gr.HTML("", elem_classes="ir-said", elem_id="ir-know-told")
     new = gr.Textbox(
         label=label("Name"), placeholder=label("my knowledge"), lines=1, max_lines=1, elem_id="ir-know-new"
     )
@@ -156,5 +163,5 @@ def _build_shelf() -> dict[str, Any]:
         delete = gr.Button(label("Delete…"), min_width=80, elem_id="ir-know-delete")
     return {
         "new": new, "create": create, "delete": delete, "question": question, "sure": sure, "doing": gr.State(""),
-        "yes": yes, "no": no, "banner": banner,
+        "yes": yes, "no": no, "told": told,
     }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
+from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.lookup import by_hand, original
 from imgrag.errors import RequestError
 from imgrag.runs import corrections
@@ -61,6 +62,19 @@ class Changes:
         def change(run: Run) -> Run:
             reader = self._pipeline.reader(self._pipeline.library_of(run.request))
             return corrections.reread(run, original(run, reader))
+
+        yield from self._runs.changed(request, pause, change)
+
+    def restyle(self, request: gr.Request, pause: bool, text: str) -> Iterator[Updates]:
+        """Other styles to draw in, from the initial image on."""
+
+        def change(run: Run) -> Run:
+            wanted = replace(run.request, styles=parse_styles(text)).styles
+            called = {} if run.reading is None else {style.name: style.words for style in run.reading.styles}
+            shelf = self._pipeline.styles
+            return corrections.restyle(
+                run, [shelf.styling(shelf.get(s.name), s.weight, called.get(s.name, "")) for s in wanted]
+            )
 
         yield from self._runs.changed(request, pause, change)
 
@@ -174,6 +188,7 @@ def wire_changes(
     own: dict[str, tuple[Any, list[str]]] = {
         "reread": (changes.reread, ["read_as", "unwanted"]),
         "original": (changes.original, []),
+        "restyle": (changes.restyle, ["styles"]),
         "overrule": (changes.overrule, ["matches", "missing"]),
         "name": (changes.name, ["concepts"]),
         "adjust": (changes.adjust, ["concept", "weight", "crop", "region"]),

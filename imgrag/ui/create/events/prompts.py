@@ -22,7 +22,7 @@ from imgrag.runs.values import MAX_PROMPT
 from imgrag.texts import clean
 from imgrag.ui.create.events.runs import chosen
 from imgrag.ui.create.layout.prompts import CHANGED, PromptField
-from imgrag.ui.create.readings import foreign, names_list, things
+from imgrag.ui.create.readings import foreign, names_list, styled, things
 from imgrag.ui.create.thumbnails import pictures_of
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ def read_so_far(text: str, reader: Reader, shelf: ImageLibrary) -> str:
     if language := reader.language_of(text):
         known = reader.profile.understands
         return foreign(language, not known or language in [NAMES[code] for code in known])
-    found = reader.read(text).things
-    return things(found, pictures_of(shelf, found)) if found else ""
+    read = reader.read(text)
+    shown = things(read.things, pictures_of(shelf, read.things)) if read.things else ""
+    return shown + styled(read.styles)
 
 
 def completions(before: str, vocabulary: Vocabulary | None, library: ImageLibrary) -> list[tuple[str, int]]:

@@ -18,6 +18,7 @@ from imgrag.errors import RequestError
 from imgrag.runs.values import MAX_CONCEPTS, ONCE, Box, Concept, Reference, Run, StageName
 from imgrag.ui.create.board import Board
 from imgrag.ui.create.markup import data_uri
+from imgrag.ui.create.styles import typed_names
 from imgrag.ui.language import label, say
 from imgrag.ui.library.uploads import picture_upload
 
@@ -175,17 +176,17 @@ def _round_name(number: int, run: Run) -> str:
 
 
 FIELDS = (
-    "read_as", "unwanted", "own_image", "matches", "missing", "concepts", "concept", "weight", "crop", "region", "frames", "own_picture",
+    "read_as", "unwanted", "styles", "own_image", "matches", "missing", "concepts", "concept", "weight", "crop", "region", "frames", "own_picture",
     "scale", "share", "result",
 )  # fmt: skip
 BUTTONS = (
-    "reread", "read", "original", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
+    "reread", "read", "original", "restyle", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
     "keep", "rejudge",
 )  # fmt: skip
 
 ALWAYS = ("reread", "read")
 NEEDS: dict[str, StageName] = {
-    "use_image": "reading", "draw": "reading", "overrule": "initial", "judge": "initial", "name": "verdict",
+    "restyle": "reading", "use_image": "reading", "draw": "reading", "overrule": "initial", "judge": "initial", "name": "verdict",
     "extract": "verdict", "adjust": "references", "own": "concepts", "drop": "references", "retrieve": "concepts",
     "enhance": "references", "keep": "enhanced", "rejudge": "enhanced",
 }  # fmt: skip
@@ -214,6 +215,7 @@ def _filled(run: Run) -> list[Any]:
     return [
         run.prompt,
         run.reading.negative if run.reading else "",
+        typed_names(run.reading.styles) if run.reading else "",
         None,  # no update: Gradio would make the upload anew, without what `picture_upload` changed in it
         gr.update(value="yes" if verdict and verdict.matches else "no", choices=_answers()),
         "\n".join(verdict.missing) if verdict else "",
@@ -263,6 +265,11 @@ def _reading(forms: Forms) -> None:
 
 
 def _initial(forms: Forms) -> None:
+    forms.fields["styles"] = gr.Textbox(
+        label=label("Styles"), info=label("What to draw in, such as pencil:0.8"), lines=1, max_lines=2,
+        elem_id="ir-own-styles",
+    )  # fmt: skip
+    _buttons(forms, restyle=(label("Draw in these styles"), True))
     forms.fields["own_image"] = picture_upload(
         sources=["upload", "clipboard"], label=label("Your own picture"), height=150,
         alt_text="Your own picture", elem_id="ir-own-image",

@@ -10,10 +10,13 @@ from typing import Any
 
 import gradio as gr
 
+from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.runs.knowledge import When
 from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, MAX_SEED, Request
+from imgrag.styles import StyleShelf
 from imgrag.ui.create.layout.prompts import PromptField, build_prompt
+from imgrag.ui.create.styles import GALLERY, gallery
 from imgrag.ui.language import Language, both, label, say, speaking, told
 
 TITLE = label("""# ImageRAG
@@ -34,6 +37,7 @@ class Controls:
     """The inputs of a run under the names of `request_from`'s arguments, and the buttons."""
 
     inputs: dict[str, gr.components.Component]
+    gallery: gr.HTML
     field: PromptField
     run: gr.Button
     stop: gr.Button
@@ -46,6 +50,7 @@ def build_controls(
     libraries: list[str],
     library: str,
     bases: list[str],
+    styles: StyleShelf,
     draws: str,
     vocabulary: Vocabulary | None,
 ) -> Controls:
@@ -55,6 +60,7 @@ def build_controls(
         settings: the profile's own values under the request's names.
         library: chosen first.
         bases: the knowledge bases there are.
+        styles: those of the profile.
         draws: what the profile draws, in one line; `vocabulary` are its names if they have an end.
     """
     gr.Markdown(
@@ -75,8 +81,10 @@ def build_controls(
             texts = [[told(text)] for text in EXAMPLES]
         gr.Examples(texts, prompt, label=label("Try one of these"), elem_id=elem_id)
     with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
+        names, gallery = _build_styles(styles)
         others = _build_settings(settings, libraries, library) | _build_knowledge(settings, bases)
-    return Controls({"prompt": prompt, **others}, field, run, stop, pause, surprise)
+    inputs = {"prompt": prompt, **others, "styles": names}
+    return Controls(inputs, gallery, field, run, stop, pause, surprise)
 
 
 def _build_settings(
@@ -183,6 +191,24 @@ def _build_settings(
     }
 
 
+def _build_styles(shelf: StyleShelf) -> tuple[gr.Textbox, gr.HTML]:
+    """The names of styles with their weights, and a gallery to press them in; nothing where there are none."""
+    styles = shelf.styles()
+    names = gr.Textbox(
+        label=label("Styles"), info=label("What to draw in, such as pencil:0.8"), lines=1, max_lines=2,
+        visible=bool(styles), elem_id="ir-styles",
+    )  # fmt: skip
+    return names, gr.HTML(
+        both(partial(gallery, styles)), js_on_load=GALLERY, visible=bool(styles), elem_id="ir-style-gallery"
+    )
+
+
+def offering(shelf: StyleShelf) -> list[Any]:
+    """Updates of the styles that there are by now: the field of names, and the gallery in the page's language."""
+    styles = shelf.styles()
+    return [gr.update(visible=bool(styles)), gr.update(value=gallery(styles), visible=bool(styles))]
+
+
 def _build_knowledge(settings: Mapping[str, Any], bases: list[str]) -> dict[str, gr.components.Component]:
     """When texts are looked up for the prompt, and in which base; a name that comes later may be typed."""
     when = gr.Radio(
@@ -227,6 +253,7 @@ def request_from(
     guided_share: float | None = None,
     knowledge: When | None = None,
     knowledge_base: str | None = None,
+    styles: str | None = None,
 ) -> Request:
     """The request these values make; a field that was emptied counts as not touched.
 
@@ -248,4 +275,5 @@ def request_from(
         guided_share=guided_share,
         knowledge=knowledge or None,
         knowledge_base=knowledge_base or None,
+        styles=parse_styles(styles or ""),
     )
