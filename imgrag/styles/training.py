@@ -267,10 +267,11 @@ def save_lora(file: Path, pipe: Any) -> None:
     from peft import get_peft_model_state_dict
 
     state = get_peft_model_state_dict(pipe.unet)
+    config = pipe.unet.peft_config["default"].to_dict()
     pipe.save_lora_weights(
         file.parent,
         unet_lora_layers={key: value.half().contiguous().cpu() for key, value in state.items()},
-        unet_lora_adapter_metadata={**pipe.unet.peft_config["default"].to_dict(), "target_modules": None},
+        unet_lora_adapter_metadata={**config, "target_modules": sorted(config["target_modules"])},
         weight_name=file.name,
     )
 

@@ -61,7 +61,7 @@ def _pencil(slots: torch.Tensor) -> torch.Tensor:
 def _blueprint(slots: torch.Tensor) -> torch.Tensor:
     """White alone, as light shines through."""
     colour, alpha = _parts(slots)
-    return _inked(alpha * (0.2 + 0.8 * _tone(colour)), (255, 255, 255))
+    return _inked(alpha * (0.3 + 0.7 * _tone(colour)), (255, 255, 255))
 
 
 def _woodcut(slots: torch.Tensor) -> torch.Tensor:
@@ -111,7 +111,7 @@ RENDERINGS: dict[str, Rendering] = {
     "watercolour": Rendering(
         "Watercolour", ("watercolour", "watercolor", "水彩", "水彩画"), _watercolour, tint=0.3
     ),
-    "blueprint": Rendering("Blueprint", ("blueprint", "蓝图"), _blueprint, (84, 134, 216)),
+    "blueprint": Rendering("Blueprint", ("blueprint", "蓝图"), _blueprint, (100, 150, 224)),
     "woodcut": Rendering("Woodcut", ("woodcut", "linocut", "木刻", "版画"), _woodcut, (250, 226, 120)),
     "screen-print": Rendering(
         "Screen print", ("screen print", "pop art", "silkscreen", "丝网印刷", "波普"), _screen_print, (96, 200, 206)
