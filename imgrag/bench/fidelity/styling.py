@@ -13,10 +13,9 @@ from PIL import Image
 from imgrag.bench import Bar, Figure
 from imgrag.bench.fidelity.cases import mixed_cases, pair_cases
 from imgrag.bench.fidelity.style_eye import StyleEye
-from imgrag.bench.fidelity.workbench import Workbench
+from imgrag.bench.fidelity.workbench import Workbench, style_judge
 from imgrag.pocket.judge import Judge
-from imgrag.pocket.world import world
-from imgrag.pocket.world.renderings import RENDERINGS, rendered_pictures
+from imgrag.pocket.world.renderings import RENDERINGS
 
 EYE = Bar("style_eye", "styles: the eye is right on icons it never saw")
 MEASURES = {
@@ -48,7 +47,7 @@ def measure_styles(bench: Workbench, prompts: int) -> dict[str, Figure]:
     eye, figures = StyleEye(), dict[str, Figure]()
     flags = defaultdict[str, list[bool]](list)
     for name in RENDERINGS:
-        judge = Judge(rendered_pictures(name), world.names())
+        judge = style_judge(name)
         known = _known(bench, prompts, name, eye, judge)
         unseen = _unseen(bench, prompts, name, eye, judge)
         for key, found in (

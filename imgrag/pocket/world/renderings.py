@@ -103,7 +103,7 @@ def _screen_print(slots: torch.Tensor) -> torch.Tensor:
 
 RENDERINGS: dict[str, Rendering] = {
     "pencil": Rendering(
-        "Pencil", ("pencil", "in pencil", "pencil drawing", "pencil sketch", "铅笔", "铅笔画"), _pencil, (250, 250, 250)
+        "Pencil", ("in pencil", "pencil drawing", "pencil sketch", "铅笔画"), _pencil, (250, 250, 250)
     ),
     "pixel-art": Rendering(
         "Pixel art", ("pixel art", "pixelated", "8-bit", "像素", "像素画"), _pixel_art, tint=1.0
