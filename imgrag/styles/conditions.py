@@ -45,7 +45,10 @@ def encode(pipe: Any, adapter: AdapterProfile, examples: Sequence[Example], size
     """Everything that training asks of the frozen parts. References need the adapter attached."""
     texts, pooled, text_of = _texts(pipe, [example.caption for example in examples])
     shown, shown_of = _references(pipe, adapter, examples)
-    latents = torch.cat([_latents(pipe, example, size) for example in examples])
+    usual = pipe.vae.dtype
+    pipe.vae.float()  # in half precision SDXL's overflows
+    latents = torch.cat([_latents(pipe.vae, example, size) for example in examples])
+    pipe.vae.to(usual)
     return Conditions(latents, texts, pooled, text_of, shown, shown_of)
 
 
@@ -62,9 +65,8 @@ def framed(example: Example, pipe: Any, adapter: AdapterProfile) -> Image.Image:
     return square_reference(read_picture(example.reference), side, adapter.background)
 
 
-def _latents(pipe: Any, example: Example, size: int) -> torch.Tensor:
+def _latents(vae: Any, example: Example, size: int) -> torch.Tensor:
     pixels = torch.from_numpy(np.asarray(fitted(example, size), np.float32) / 127.5 - 1)
-    vae = pipe.vae.float()  # in half precision SDXL's overflows
     encoded = vae.encode(pixels.permute(2, 0, 1)[None].to(vae.device)).latent_dist.mode()
     return (encoded * vae.config.scaling_factor).cpu()
 

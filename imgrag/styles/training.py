@@ -282,7 +282,6 @@ def card(
     examples: Sequence[Example],
     lesson: Lesson,
     fitted: Fitted,
-    more: str = "",
 ) -> str:
     """What a reader of the folder wants to know: data, settings, cost, licence."""
     shown = sum(example.reference is not None for example in examples)
@@ -295,4 +294,4 @@ A LoRA for `{profile.generator.checkpoint.label}` (profile {profile.name}), trai
 - **Settings.** Rank {lesson.rank}, alpha {lesson.alpha or lesson.rank:g}, {layers}, {lesson.steps} steps of {lesson.batch}, rate {lesson.rate:g}, seed {lesson.seed}.
 - **Cost.** {fitted.seconds / 60:.1f} minutes ({fitted.products} products); last loss {fitted.loss:.4f} (`loss.png`).
 - **Licence.** {style.licence}
-{more}"""
+"""
