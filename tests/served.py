@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     import gradio as gr
 
 ROOT = Path(__file__).parent.parent
-LINGER = 1.0  # seconds; of a step
-STAY = 5.0  # of a stage that has none: on a busy machine a press in it takes more than one
+LINGER = 1.0  # seconds; of a step, or of a stage that has none
+STAY = 5.0  # of a stage in which something is pressed, which takes its time on a busy machine
 PACE = re.compile(r"\b(?:quick|slow|broken)\b")  # words for the fakes alone
 STARVED_BYTES = 32 * 2**20  # what a stage holds while the memory runs out
 
@@ -75,7 +75,7 @@ FAULTS: Mapping[str, Callable[[], BaseException]] = {
 class Faults:
     """What the prompt of the run at work asks of its stages, as in "a dog and a toolbox [verdict: fails]".
 
-    "lingers" makes a stage take its time. The others raise while they hold memory: "fails" what nobody
+    "lingers" makes a stage take its time, "stays" more of it. The others raise while they hold memory: "fails" what nobody
     foresaw, with a path in it; "starves", "chokes" and "drowns" what running out of memory looks like.
     """
 
@@ -90,8 +90,9 @@ class Faults:
         self.prompt = prompt
         self._wanted = dict(self.MARKS.findall(prompt))
 
-    def lingering(self, stage: str) -> bool:
-        return self._wanted.get(stage) == "lingers"
+    def lingering(self, stage: str) -> float:
+        """Seconds of a step of this stage, or of all of it; 0 if nothing is asked of it."""
+        return {"lingers": LINGER, "stays": STAY}.get(self._wanted.get(stage, ""), 0.0)
 
     def meet(self, stage: str) -> None:
         kind = self._wanted.get(stage, "")
@@ -118,7 +119,7 @@ class PageGenerator(FakeGenerator):
             raise FAULTS["fails"]()
         stage = "enhanced" if settings.get("guides") or settings.get("references") else "initial"
         self._faults.meet(stage)
-        pause = 5.0 if "slow" in asked else LINGER if self._faults.lingering(stage) else 0.06
+        pause = 5.0 if "slow" in asked else self._faults.lingering(stage) or 0.06
         pause = 0.001 if "quick" in asked else pause
 
         def slowly(step: int, steps: int, preview: Callable[[], Image.Image]) -> None:
@@ -170,9 +171,9 @@ class PageEmbedder(FakeEmbedder):
 
 
 def _meet(faults: Faults, stage: str, crowd: Any) -> None:
-    if faults.lingering(stage):
+    if seconds := faults.lingering(stage):
         with crowd:
-            time.sleep(STAY)
+            time.sleep(seconds)
     faults.meet(stage)
 
 

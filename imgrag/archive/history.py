@@ -7,6 +7,7 @@ an owner, such as a command's, is in nobody's history.
 from __future__ import annotations
 
 import hmac
+import json
 import os
 import re
 import shutil
@@ -19,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.archive import records
-from imgrag.archive.reading import text_of, whole_of
+from imgrag.archive.reading import reading_of, text_of, verdict_of, whole_of
 from imgrag.archive.restoring import open_run
 from imgrag.errors import RecordError
-from imgrag.runs.values import MAX_PROMPT, MAX_SEED, Run
+from imgrag.runs.reading import Reading
+from imgrag.runs.values import MAX_PROMPT, MAX_SEED, Run, Verdict
 
 DAMAGED = "damaged"
 PINNED = "pinned"  # an empty file in a run's folder
@@ -45,9 +47,11 @@ class Entry:
     state: str = DAMAGED
     kept: int = 0
     library: str = ""
-    parent: str = ""
+    corrected: bool = False  # whether a person changed anything of it
     picture: Path | None = None  # its result, or what it has of one
     pinned: bool = False
+    verdict: Verdict | None = None  # on that picture
+    reading: Reading | None = None
 
 
 class History:
@@ -105,6 +109,12 @@ class History:
         self._folder(run_id, owner)
         return open_run(self._results, run_id)
 
+    def twin(self, run: Run, owner: str) -> str:
+        """The id of the owner's run that is this one, though it may have come from a file; "" without one."""
+        lasting = _lasting(json.loads(json.dumps(records.record(run))))
+        alike = (entry for entry in self.entries(owner) if entry.prompt == run.request.prompt)
+        return next((entry.id for entry in alike if _lasting(self._look(entry.id) or {}) == lasting), "")
+
     def pin(self, run_id: str, owner: str, pinned: bool) -> None:
         """Keep a run from making room for others, or no longer. Raises what `open` raises."""
         mark = self._folder(run_id, owner) / PINNED
@@ -128,6 +138,10 @@ class History:
         if not folder.is_dir() or not self._is_of(run_id, owner):
             raise RecordError(f"There is no run {run_id}.")
         return folder
+
+
+def _lasting(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in records.PASSING}
 
 
 class Room:
@@ -236,7 +250,18 @@ def _read(record: dict[str, Any], folder: Path) -> Entry:
         state=text_of(record.get("state", "finished")),
         kept=kept,
         library=text_of(record["library"]),
-        parent=text_of(record.get("parent", "")),
+        corrected=bool(text_of(record.get("parent", "")) or record.get("corrections")),
         picture=folder / best if best else None,
         pinned=(folder / PINNED).exists(),
+        verdict=_judged(record, kept),
+        reading=reading_of(record),
     )
+
+
+def _judged(record: dict[str, Any], kept: int) -> Verdict | None:
+    """The verdict on the image that was kept, `None` before there is one. Raises what `_read` raises."""
+    rounds = record.get("rounds", [])
+    if not rounds:
+        return None
+    row = rounds[kept - 1].get("second_verdict") if kept else rounds[0].get("verdict")
+    return verdict_of(row)

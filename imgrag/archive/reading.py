@@ -160,7 +160,7 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
         library=library_of(record["library"]),
         started=text_of(record["started"]),
         settings=settings,
-        reading=_reading(record),
+        reading=reading_of(record),
         initial=initial,
         rounds=rounds,
         stages=_with_reading(record, tuple(_reports(record["stages"], initial, rounds))),
@@ -174,7 +174,7 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
     )
 
 
-def _reading(record: Mapping[str, Any]) -> Reading | None:
+def reading_of(record: Mapping[str, Any]) -> Reading | None:
     """How the prompt was read; records of before that was done took it word for word."""
     if record.get("reading") is None:
         return Reading(text_of(record["prompt"])) if record["stages"] else None
@@ -284,18 +284,18 @@ def _round(past: Mapping[str, Any], picture: Picture) -> Round:
     concepts, references = past["concepts"], past["references"]
     found = None if references is None else tuple(_reference(row, picture) for row in _rows(references))
     return Round(
-        verdict=_verdict(past["verdict"]),
+        verdict=verdict_of(past["verdict"]),
         concepts=None if concepts is None else tuple(_each(Concept, concepts)),
         rejected=tuple(_each(Rejection, past["rejected_concepts"])),
         references=found,
         unfound=tuple(_each(Rejection, past["without_reference"])),
         enhanced=picture(text_of(past["enhanced"])) if past["enhanced"] else None,
-        second_verdict=_verdict(past["second_verdict"]),
+        second_verdict=verdict_of(past["second_verdict"]),
         comparison=_maybe(Comparison, past.get("comparison")),  # earlier records have none
     )
 
 
-def _verdict(row: Any) -> Verdict | None:
+def verdict_of(row: Any) -> Verdict | None:
     verdict = _maybe(Verdict, row)
     sights = verdict.sights if verdict is not None else ()
     sure = [sight.sureness for sight in sights if sight.sureness is not None]

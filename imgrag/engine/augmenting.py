@@ -13,10 +13,10 @@ from functools import cached_property
 from itertools import islice
 
 from imgrag.engine.prompts import fact_line
-from imgrag.engine.reading.lexicon import is_english
+from imgrag.engine.reading.lexicon import is_english, is_plural
 from imgrag.engine.reading.phrases import SETTINGS
 from imgrag.engine.reading.wording import worded
-from imgrag.engine.reading.words import DETERMINERS, RELATIONS
+from imgrag.engine.reading.words import DETERMINERS, NUMBERS, RELATIONS
 from imgrag.library.search.words import asked_words
 from imgrag.runs.decisions import listed
 from imgrag.runs.knowledge import Fact
@@ -29,6 +29,7 @@ AT_ONCE = 20  # words that a base is asked for; it reads no more than 24
 NEXT = 12  # words from one question to the next, so that each phrase stands whole in one
 MOST_WORDS = 120  # of a prompt that are looked at, as many as the reader's
 _PLACING = SETTINGS | frozenset("when it is down deep out over far beside above below amid".split())
+_COUNTS = {number: word for word, number in reversed(NUMBERS.items())}
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _STOP = re.compile(r"[,;:.!?\n]")
 
@@ -238,7 +239,7 @@ class Wording:
         """
         if not self.closed:
             return self._with_brackets(told)
-        things = [(at, worded([replace(thing, drawn=n)], "")) for thing, n, at in self._outside(told)]
+        things = [(at, _counted(thing, n)) for thing, n, at in self._outside(told)]
         things += [(one.span.begin, f"[{one.phrase}]") for one in told if not one.setting]
         joined = " and ".join(text for _, text in sorted(things))
         settings = [f"[{one.phrase}]" for one in sorted(told, key=_begin) if one.setting]
@@ -251,6 +252,13 @@ class Wording:
             start, end = self.words[one.span.begin].start(), self.words[one.span.end - 1].end()
             text = f"{text[:start]}[{text[start:end]}]{text[end:]}"
         return text
+
+
+def _counted(thing: Thing, number: int) -> str:
+    """ "two owls" where the prompt has the plural: of "an owl and an owl" a small language model may leave one out."""
+    if number > 1 and is_plural(thing.spelling.split()[-1]):
+        return f"{_COUNTS.get(number, number)} {thing.spelling}"
+    return worded([replace(thing, drawn=number)], "")
 
 
 def lines(told: Sequence[Told]) -> list[str]:

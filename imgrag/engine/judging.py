@@ -17,14 +17,15 @@ from PIL import Image
 from imgrag.engine.context import Context
 from imgrag.engine.prompts import SAME, Introduced, parse_verdict, spelt_as_in, thing_question
 from imgrag.engine.reading.lexicon import is_english, is_plural, singular
+from imgrag.engine.reading.phrases import counted
 from imgrag.engine.reading.things import PLURAL
-from imgrag.engine.reading.words import DETERMINERS, NUMBERS
+from imgrag.engine.reading.words import DETERMINERS
 from imgrag.library import is_literal
 from imgrag.models import Chat, Judge
 from imgrag.pictures import columns
 from imgrag.runs.decisions import folded
 from imgrag.runs.layout import FREE
-from imgrag.runs.reading import Reading, Sight, Thing
+from imgrag.runs.reading import SEEN, Reading, Sight, Thing
 from imgrag.runs.values import MAX_SEED, Candidate, Comparison, Reference, Run, Verdict
 
 T = TypeVar("T")
@@ -163,7 +164,7 @@ def _unwanted(
     names = [name for name in reading.negative.split(", ") if context.vocabulary.knows(name)]
     surenesses = sureness_of(vlm, images, [Thing(name, name) for name in names], ()) if names else []
     return tuple(
-        Sight(f"no {name}", "not sure", None, "the judge sees it")
+        Sight(f"no {name}", "not sure", None, SEEN)
         for name, sureness in zip(names, surenesses, strict=True)
         if sureness >= context.sure_yes
     )
@@ -252,8 +253,8 @@ def times_seen(reply: str, name: str) -> int:
 def _number_of(words: Sequence[str], name: str) -> int:
     """How many of a thing these words are; a plural without a number is taken for two."""
     first, *rest = words or [""]
-    number = NUMBERS.get(first, int(first) if first.isdecimal() and len(first) < 3 else 0)
-    thing = rest if number or first in DETERMINERS else words
+    number = counted(first)
+    thing = words if number is None and first not in DETERMINERS else rest
     if singular(thing) != singular(name.casefold().split()):
         return 0
-    return number or (PLURAL if is_plural(thing[-1]) else 1)
+    return (PLURAL if is_plural(thing[-1]) else 1) if number is None else number

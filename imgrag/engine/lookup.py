@@ -53,7 +53,7 @@ def augmented(run: Run, reading: Reading, context: Context) -> Reading:
 
 def wording_of(run: Run, reading: Reading, context: Context) -> Wording:
     """The words that are looked up, and written again."""
-    text = reading.translation or plain(run.request.prompt).text
+    text = reading.translation or context.reader.called_in(plain(run.request.prompt).text)[0]
     return Wording(text[:MAX_PROMPT], reading, context.vocabulary is not None)
 
 
@@ -70,7 +70,7 @@ def original(run: Run, reader: Reader) -> Reading:
 def by_hand(run: Run, reading: Reading) -> Reading:
     """A person's own wording of a prompt that texts were looked up for; they are told beside it still."""
     told = run.reading.augmentation if run.reading is not None else None
-    if told is None:
+    if told is None or not told.facts:
         return reading
     return replace(reading, augmentation=replace(told, rewritten=reading.prompt, reason=""))
 

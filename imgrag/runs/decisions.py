@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from imgrag.runs.values import Reference, Rejection, Round, Run, Verdict
+
+Form = Literal["lacks", "lacked", "lacks only"]
+_FORMS: Mapping[Form, tuple[str, str, str]] = {
+    "lacks": (
+        "lacks {missing}",
+        "perhaps still shows {unwanted}",
+        "lacks {missing} and perhaps still shows {unwanted}",
+    ),
+    "lacked": (
+        "lacked {missing}",
+        "perhaps still showed {unwanted}",
+        "lacked {missing} and perhaps still showed {unwanted}",
+    ),
+    "lacks only": (
+        "lacks only {missing}",
+        "perhaps still shows {unwanted}",
+        "lacks only {missing} and perhaps still shows {unwanted}",
+    ),
+}
+"""What is missing, what is there without being wanted, and both."""
 
 
 def keep_better(run: Run) -> Run:
@@ -17,26 +38,29 @@ def keep_better(run: Run) -> Run:
     """
     old, new, compared = run.verdict, run.round.second_verdict, run.round.comparison
     assert old is not None and new is not None
-    earlier = "initial image" if not run.kept else "earlier enhanced image"
+    earlier = "initial" if not run.kept else "earlier enhanced"
     gained = _gained(run.round, new)
     if new.matches:
         left_out = run.reading is not None and run.reading.curtailed
         everything = (
             "everything of the prompt that these models can draw" if left_out else "everything in the prompt"
         )
-        return _kept(run, f"The enhanced image shows {everything}; the {earlier} lacked {lacking(old)}.")
+        return _kept(
+            run, f"The enhanced image shows {everything}; the {earlier} image {lacking(old, 'lacked')}."
+        )
     if _faults(new) < _faults(old):
         return _kept(
-            run, f"The enhanced image lacks only {lacking(new)}; the {earlier} lacked {lacking(old)}."
+            run,
+            f"The enhanced image {lacking(new, 'lacks only')}; the {earlier} image {lacking(old, 'lacked')}.",
         )
     if _faults(new) == _faults(old) and gained:
-        return _kept(run, f"The enhanced image shows {listed(gained)} now, though it lacks {lacking(new)}.")
+        return _kept(run, f"The enhanced image shows {listed(gained)} now, though it {lacking(new)}.")
     if compared is not None and compared.enhanced > compared.earlier:
         return _kept(
             run,
-            f"By name, both images lack {listed(_short_of(new))}; the judge finds it likelier that the enhanced one shows it.",
+            f"By name, both images lack {listed(_missed(new))}; the judge finds it likelier that the enhanced one shows it.",
         )
-    return replace(run, why=f"The {earlier} is kept: the enhanced one is no better, it lacks {lacking(new)}.")
+    return replace(run, why=f"The {earlier} image is kept: the enhanced one is no better, it {lacking(new)}.")
 
 
 def is_open(run: Run) -> bool:
@@ -82,11 +106,16 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def lacking(verdict: Verdict) -> str:
-    """What a verdict says is missing or not surely there, in words."""
-    unsure = [sight.name for sight in verdict.unsure]
-    perhaps = f"perhaps {listed(unsure)}" if unsure else ""
-    return listed([*verdict.missing, *filter(None, [perhaps])]) or "something that the judge did not name"
+def lacking(verdict: Verdict, form: Form = "lacks") -> str:
+    """What an image lacks by its verdict, surely or perhaps, and what it may show that was not to be there."""
+    unsure = [sight.name for sight in verdict.unsure if not sight.unwanted]
+    unwanted = listed([sight.unwanted for sight in verdict.unsure if sight.unwanted])
+    missing = listed([*verdict.missing, *([f"perhaps {listed(unsure)}"] if unsure else [])])
+    if not missing and not unwanted:
+        missing = "something that the judge did not name"
+    alone, shown, both = _FORMS[form]
+    words = both if missing and unwanted else alone if missing else shown
+    return words.format(missing=missing, unwanted=unwanted)
 
 
 def folded(names: Collection[str]) -> set[str]:
@@ -111,6 +140,13 @@ def _gained(now: Round, new: Verdict) -> list[str]:
 
 def _short_of(verdict: Verdict) -> list[str]:
     return [*verdict.missing, *(sight.name for sight in verdict.unsure)] or ["something"]
+
+
+def _missed(verdict: Verdict) -> list[str]:
+    """Likewise without what is not to be there."""
+    return [*verdict.missing, *(sight.name for sight in verdict.unsure if not sight.unwanted)] or [
+        "something"
+    ]
 
 
 def _faults(verdict: Verdict) -> int:

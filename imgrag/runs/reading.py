@@ -91,6 +91,10 @@ class Reading:
         return next((thing for thing in self.things if thing.name.casefold() == name.casefold()), None)
 
 
+SEEN = "the judge sees it"
+"""Why it is not sure that something is absent which is not to be there."""
+
+
 @dataclass(frozen=True)
 class Sight:
     """What a judge makes of one thing.
@@ -105,3 +109,8 @@ class Sight:
     outcome: Outcome
     sureness: float | None = None
     reason: str = ""
+
+    @property
+    def unwanted(self) -> str:
+        """What is not to be there, and seen all the same; "" of a thing that is asked for."""
+        return self.name.removeprefix("no ") if self.reason == SEEN else ""

@@ -80,7 +80,7 @@ def _found(reference: Reference) -> str:
 
 def _in_words(verdict: Verdict) -> str:
     seen = f"it shows {listed(verdict.seen)}" if verdict.seen else ""
-    verdict_words = "everything is there" if verdict.matches else f"it lacks {lacking(verdict)}"
+    verdict_words = "everything is there" if verdict.matches else f"it {lacking(verdict)}"
     return "; ".join(filter(None, (seen, verdict_words)))
 
 

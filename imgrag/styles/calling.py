@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from imgrag.library.search.words import is_unspaced
 from imgrag.styles.style import Style
 
+Names = Callable[[str], bool]
+"""Whether words name a thing."""
 _MADE = r"(?:(?:drawn|painted|made|done|rendered|shown)\s{1,3})?"
-_AS = r"(?:\b(?:in|as|with|like)\s{1,3}(?:(?:an?|the)\s{1,3})?(?:style\s{1,3}of\s{1,3})?)?"
-_PICTURE = r"(?:[\s-]{1,3}(?:style|styled|picture|image|drawing|painting|version|rendering|icon|print))?"
+_AS = r"\b(?:in|as|with|like)\s{1,3}(?:(?:an?|the)\s{1,3})?(?:style\s{1,3}of\s{1,3})?"
+_AS_SUCH = r"\b(?:in|as)\s{1,3}(?:the\s{1,3}style\s{1,3}of\s{1,3})?"
+_PICTURE = r"[\s-]{1,3}(?:style|styled|picture|image|drawing|painting|sketch|version|rendering|icon|print)"
+_LOOK = r"[\s-]{1,3}(?:style|styled|look)\b"
 
 
 @dataclass(frozen=True)
@@ -23,15 +27,18 @@ class Called:
     words: str
 
 
-def called_in(prompt: str, styles: Sequence[Style]) -> tuple[str, list[Called]]:
+def called_in(
+    prompt: str, styles: Sequence[Style], named: Names = lambda words: False
+) -> tuple[str, list[Called]]:
     """The prompt without the words that call styles, and those, the longest words first; each style once.
 
-    Where nothing else is left, the prompt stays as it is.
+    Words that name a thing too call a style only where they are said to be one: "in pencil", not "a pencil". Where
+    nothing else is left, the prompt stays as it is.
     """
     found: dict[str, Called] = {}
     pairs = [(words, style) for style in styles for words in style.words]
     for words, style in sorted(pairs, key=lambda pair: -len(pair[0])):
-        matched = _pattern(words).search(prompt)
+        matched = _pattern(words, named(words)).search(prompt)
         if matched is not None:
             found.setdefault(style.name, Called(style, matched.group().strip(" ,;，、")))
             prompt = _without(matched) or prompt
@@ -45,10 +52,15 @@ def _without(matched: re.Match[str]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _pattern(words: str) -> re.Pattern[str]:
+def _pattern(words: str, thing: bool) -> re.Pattern[str]:
+    """What finds the words; of those that are a thing's too only where they are a style."""
     spelt = r"[\s-]{1,3}".join(map(re.escape, re.split(r"[\s-]+", words)))
     if any(map(is_unspaced, words)):
-        return re.compile(rf"[,，、;\s]*[用以]?{spelt}(?:风格|風格)?的?", re.IGNORECASE)
-    picture_of = rf"(?:\b(?:an?|the)\s{{1,3}})?(?<!\w){spelt}(?!\w){_PICTURE}\s{{1,3}}of\b"
-    beside = rf"[,;]?\s{{0,3}}{_MADE}{_AS}(?<!\w){spelt}(?!\w)(?:[\s-]{{1,3}}(?:style|styled|look)\b)?"
-    return re.compile(f"{picture_of}|{beside}", re.IGNORECASE)
+        said = rf"(?:[用以]{spelt}画?|{spelt}画)" if thing else rf"[用以]?{spelt}"
+        manner = "(?:风格|風格)"
+        return re.compile(rf"[,，、;\s]*(?:{said}{manner}?|{spelt}{manner})的?", re.IGNORECASE)
+    spelt = rf"(?<!\w){spelt}(?!\w)"
+    picture_of = rf"(?:\b(?:an?|the)\s{{1,3}})?{spelt}(?:{_PICTURE}){'' if thing else '?'}\s{{1,3}}of\b"
+    in_it = rf"{_AS_SUCH}{spelt}(?:{_LOOK})?" if thing else rf"(?:{_AS})?{spelt}(?:{_LOOK})?"
+    looking = rf"(?:{_AS})?{spelt}{_LOOK}"
+    return re.compile(rf"{picture_of}|[,;]?\s{{0,3}}{_MADE}(?:{looking}|{in_it})", re.IGNORECASE)

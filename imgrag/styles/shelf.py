@@ -24,7 +24,7 @@ from imgrag.models import Embedder, Lora
 from imgrag.models.checkpoints import PROJECT
 from imgrag.models.lora import lora_bytes, trigger_words
 from imgrag.runs.styles import Styling
-from imgrag.styles.calling import Called, called_in
+from imgrag.styles.calling import Called, Names, called_in
 from imgrag.styles.style import FILE, Style, read_style, style_toml
 from imgrag.styles.taking import about_lora, files_of, taken
 from imgrag.texts import clean_line
@@ -124,9 +124,9 @@ class StyleShelf:
             (self._own / name).rename(doomed)
             shutil.rmtree(doomed)
 
-    def called_in(self, prompt: str) -> tuple[str, list[Called]]:
+    def called_in(self, prompt: str, named: Names = lambda words: False) -> tuple[str, list[Called]]:
         """See `calling.called_in`."""
-        return called_in(prompt, self.styles())
+        return called_in(prompt, self.styles(), named)
 
     def styling(self, style: Style, weight: float = 1.0, words: str = "") -> Styling:
         """A style as a run draws in it, what has to be said for its LoRA to show among its words.

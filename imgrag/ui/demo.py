@@ -41,7 +41,7 @@ from imgrag.ui.server import connections, health, imports
 from imgrag.ui.server.door import stood_before
 from imgrag.ui.server.guard import Guard, file_arguments
 from imgrag.ui.server.hosts import Hosts, bracketed, served
-from imgrag.ui.server.nulls import take_nulls
+from imgrag.ui.server.inputs import take_inputs
 from imgrag.ui.server.skips import spare_skipped
 from imgrag.ui.server.streams import Streams
 from imgrag.ui.server.unforeseen import tell_unforeseen
@@ -107,6 +107,7 @@ def build_demo(
         title="ImageRAG", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as demo:
         gr.HTML(both(markup.elsewhere), elem_id="ir-elsewhere")
+        gr.HTML(markup.languages(), elem_id="ir-languages")
         with gr.Tabs(elem_id="ir-tabs") as tabs:
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
@@ -150,7 +151,7 @@ def build_demo(
         demo.load(knowledge.arrive, tab.knowledge.name, tab.knowledge.name, **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
-    take_nulls(demo)
+    take_inputs(demo)
     spare_skipped(demo)
     tell_unforeseen(demo)
     demo.queue(api_open=False, max_size=MAX_WAITING)
@@ -180,7 +181,7 @@ def launch(
         theme=build_theme(),
         css_paths=HERE / "page.css",
         head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
-        footer_links=["api", "settings"],
+        footer_links=["api"],  # the language is chosen above; "Settings" are the page's own
         i18n=words(),
         max_file_size=MAX_UPLOAD.replace(" ", "").lower(),
         # An optional package. Gradio asks nobody who talks to its MCP server to log in.

@@ -1,4 +1,4 @@
-// What Gradio leaves undone: a name for every image, spoken progress, a clock that counts down.
+// What Gradio leaves undone: a name for every image, spoken progress, a clock that counts down, a choice of language.
 (() => {
   const container = () => document.querySelector(".gradio-container");
 
@@ -82,22 +82,64 @@
     if (prompt?.trim() && !isAtWork(strip()?.phase)) keep({ run: "", prompt, stage: "" });
   };
 
-  const tidy = () => { nameImages(); announce(); tellTimes(); lock(); remember(); };
+  // The language is chosen at the top, and kept. Gradio has it in a store of one of its modules, the only one there
+  // with a text in it that can be set; who finds none leaves the page in the browser's language.
+  const LANGUAGE = "imgrag-language";
+  const chosen = () => { try { return localStorage.getItem(LANGUAGE); } catch { return null; } };
+  const textIn = (store) => {
+    let value = null;
+    if (typeof store?.set === "function" && typeof store.subscribe === "function") store.subscribe((now) => { value = now; })();
+    return typeof value === "string";
+  };
+  const speakIn = async (language) => {
+    const urls = performance.getEntriesByType("resource").map((entry) => entry.name).filter((url) => /\/assets\/runtime-[^/]+\.js$/.test(url));
+    for (const url of new Set(urls)) {
+      const store = Object.values(await import(url).catch(() => ({}))).find(textIn);
+      if (store) return void store.set(language);
+    }
+  };
+  const choose = (language) => {
+    try { localStorage.setItem(LANGUAGE, language); } catch { /* it holds until the page is left */ }
+    speakIn(language);
+  };
+
+  // Which one it is, and the names of the tabs in it: Gradio leaves those as they were first drawn.
+  const showLanguage = () => {
+    const spoken = document.documentElement.lang.startsWith("zh") ? "zh" : "en";
+    document.querySelectorAll("[data-language]").forEach((button) => {
+      const pressed = String(spoken === button.lang);
+      if (button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
+    });
+    const names = JSON.parse(document.querySelector("#ir-languages nav")?.dataset.tabs ?? "[]");
+    document.querySelectorAll("#ir-tabs [role=tab]").forEach((tab) => {
+      const text = [...tab.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+      const name = names.find((pair) => pair.includes(text?.data.trim()))?.[spoken === "zh" ? 1 : 0];
+      if (name && text.data.trim() !== name) text.data = name;
+    });
+  };
+
+  const tidy = () => { showLanguage(); nameImages(); announce(); tellTimes(); lock(); remember(); };
 
   // The server says its texts in the language that Gradio shows its own in.
   const speak = () => {
     const site = location.protocol === "https:" ? "None; Secure; Partitioned" : "Lax";
+    showLanguage();
     document.cookie = `imgrag-language=${document.documentElement.lang}; path=/; SameSite=${site}`;
   };
 
   const start = () => {
     speak();
+    if (chosen()) speakIn(chosen());
     new MutationObserver(speak).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
     new MutationObserver(tidy).observe(document.body, {
       childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt", "data-phase", "data-run", "data-stage"],
     });
     tidy();
     document.addEventListener("click", (event) => { if (event.target.closest("#ir-run")) rememberPressed(); }, true);
+    document.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-language]");
+      if (button) choose(button.dataset.language);
+    });
     document.addEventListener("click", (event) => {
       if (event.target.closest(".ir-again")) document.querySelector("#ir-run").click();
     });

@@ -20,8 +20,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from imgrag.archive import history, records
 from imgrag.archive.history import PINNED, SETTLED, History, Room
+from imgrag.archive.restoring import taken_in
 from imgrag.errors import RecordError
-from imgrag.runs.values import Request, Round, Run, StageReport, Verdict, new_id
+from imgrag.runs.values import Correction, Request, Round, Run, StageReport, Verdict, new_id
 from imgrag.ui.history.events import _picture
 from imgrag.ui.history.layout import cards
 from tests.fakes import Cast, make_pipeline
@@ -80,14 +81,34 @@ def test_a_history_is_its_owners_newest_first(tmp_path: Path) -> None:
     assert [entry.id for entry in history.entries(ME, 2)] == [mine[2].id, mine[0].id]
     assert history.entries(ME, 0) == [] and len(history.entries(YOU)) == 1
     first = entries[0]
-    assert (first.seed, first.state, first.kept, first.library, first.parent) == (
+    assert (first.seed, first.state, first.kept, first.library, first.corrected) == (
         3,
         "finished",
         0,
         "mine",
-        "",
+        False,
     )
+    assert first.verdict == Verdict(True)
     assert first.picture == tmp_path / first.id / "result.png" and first.picture.is_file()
+
+
+def test_a_run_that_came_back_from_its_file_is_known_again_and_still_corrected(tmp_path: Path) -> None:
+    overruled = Correction("verdict", "verdict", "lacks owl", "matches", 1)
+    run, history = keep(tmp_path, 1, corrections=(overruled,)), History(tmp_path)
+    brought = taken_in(run, YOU)
+    assert history.twin(brought, YOU) == "" and history.twin(taken_in(run, ME), ME) == run.id
+    records.save(brought, tmp_path)
+    assert history.twin(taken_in(run, YOU), YOU) == brought.id
+    assert history.twin(replace(taken_in(run, YOU), why="another"), YOU) == ""
+    (entry,) = history.entries(YOU)
+    assert entry.corrected and "Corrected" in cards([entry], [None])
+
+
+def test_a_card_says_what_the_judge_says(tmp_path: Path) -> None:
+    keep(tmp_path, 1)
+    keep(tmp_path, 2, rounds=(Round(verdict=Verdict(False, ("owl",))),))
+    lacking, matching = History(tmp_path).entries(ME)
+    assert "Missing: owl" in cards([lacking], [None]) and "Matches the prompt" in cards([matching], [None])
 
 
 @pytest.mark.parametrize("owner", ["", "c" * 64, "a", ME[:-1], ME.upper(), "\u00e9", "*", " "])

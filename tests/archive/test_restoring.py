@@ -131,7 +131,7 @@ OWN: list[Make] = [own_picture, own_initial]
 
 def asked_in_full(run: Run) -> Run:
     """As a record tells of it: the request with what the profile had filled in."""
-    named = {key: value for key, value in run.settings.items() if key not in ("weights", "size")}
+    named = {key: value for key, value in run.settings.items() if key not in ("weights", "styles", "size")}
     return replace(run, request=replace(run.request, library=run.library, **named))
 
 

@@ -17,7 +17,7 @@ from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import LibraryError, RequestError
 from imgrag.runs import corrections
 from imgrag.runs.events import Finished
-from imgrag.runs.knowledge import Fact
+from imgrag.runs.knowledge import Augmentation, Fact
 from imgrag.runs.reading import Reading, Thing
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Request, Run
@@ -49,6 +49,8 @@ def bracketed(prompt: str, always: bool = False) -> str:
     [
         (FRIEND.prompt, "an owl and [man's best friend] [at the sea]"),
         ("please draw at the sea, an owl and two dogs!", "an owl and a dog [at the sea]"),
+        ("two dogs in winter", "two dogs [in winter]"),
+        ("a dog and a dog in winter", "a dog and a dog [in winter]"),
         ("the wild king of all beasts down by the sea", "[the wild king of all beasts] [down by the sea]"),
         ("a dog and the ship of the desert", "a dog and [the ship of the desert]"),
         ("the farmer's alarm clock on a red background", "[the farmer's alarm clock] on a red background"),
@@ -302,7 +304,8 @@ class TestAfterwards:
         edited = by_hand(run, Reading(WRITTEN, (Thing("owl", "owl"), Thing("dog", "dog"))))
         back = corrections.reread(run, edited)
         assert told_of(back) == (WRITTEN, "") and back.prompt == WRITTEN
-        assert by_hand(replace(run, reading=None), edited) is edited
+        nothing = replace(edited, augmentation=Augmentation("a dog", reason=NOT_FOUND))
+        assert by_hand(replace(run, reading=nothing), edited) is edited
 
     def test_when_is_one_of_three(self) -> None:
         with pytest.raises(RequestError, match="Knowledge is maybe; it must be off, on or unknown"):

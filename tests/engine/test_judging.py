@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from imgrag.engine.judging import times_seen
-from imgrag.runs.reading import Sight
-from imgrag.runs.values import Request, Run
+from imgrag.runs.decisions import lacking
+from imgrag.runs.reading import SEEN, Sight
+from imgrag.runs.values import Request, Run, Verdict
 from tests.fakes import (
     SAME,
     SURE_NO,
@@ -95,6 +96,15 @@ def test_two_of_a_thing_have_to_be_named_twice(tmp_path: Path) -> None:
         times_seen("Seen: a dog, three dogs and 2 cats.", "dogs") == 4
         and times_seen("Seen: dogs", "dog") == 2
     )
+    assert times_seen("Seen: 2x dogs", "dog") == 2 and times_seen("Seen: 0 dogs, zero dogs", "dog") == 0
+
+
+def test_what_is_not_to_be_there_and_may_be_is_worded_as_that() -> None:
+    unwanted, unsure = Sight("no dog", "not sure", None, SEEN), Sight("owl", "not sure", 0.5)
+    assert lacking(Verdict(False, sights=(unwanted,))) == "perhaps still shows dog"
+    both = Verdict(False, ("cat",), sights=(unwanted, unsure))
+    assert lacking(both, "lacked") == "lacked cat and perhaps owl and perhaps still showed dog"
+    assert lacking(Verdict(False)) == "lacks something that the judge did not name"
 
 
 def test_where_things_have_places_each_place_is_looked_at(tmp_path: Path) -> None:

@@ -293,3 +293,89 @@ def test_what_a_vocabulary_of_another_language_lacks_stays_as_it_was_typed() -> 
     assert reader.read("\u6ca1\u6709\u732b\u7684\u57ce\u5821", guess).prompt == "a castle"
     french = reader.read("un chien et un oiseau", guess)
     assert any("French" in left.reason for left in french.left_out)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "known", "unknown"),
+    [
+        ("苹果手机和一只狗", ["dog"], ["苹果手机"]),
+        ("熊猫馆旁边的牛肉面", [], ["熊猫馆", "牛肉面"]),
+        ("一台洗衣机，一隻貓", ["cat"], ["洗衣机"]),
+        ("貓和電冰箱", ["cat"], ["電冰箱"]),
+        ("無線耳機", [], ["無線耳機"]),
+        ("飞船和飞碟", ["flying saucer"], ["飞船"]),
+        ("一碗面条和一把玻璃花瓶", ["noodle bowl", "vase"], []),
+        ("红苹果、黑猫", ["apple", "cat"], []),
+        ("男孩踢足球", ["soccer ball"], ["男孩"]),
+        ("番茄炒蛋", [], ["番茄炒蛋"]),
+        ("哆啦A梦和猫", ["cat"], ["哆啦a梦"]),
+        ("un coche de bomberos", [], ["coche de bomberos"]),
+        ("un pez espada y un perro", ["dog"], ["pez espada"]),
+        ("un ramo de rosas y una silla de madera", ["rose", "chair"], []),
+        ("una tarta de queso", [], ["tarta de queso"]),
+        ("un mono en bicicleta", ["monkey", "bicycle"], []),
+        ("a key ring and a dog", ["dog"], ["key ring"]),
+        ("a horse shoe", [], ["horse shoe"]),
+        ("two guinea pigs", [], ["guinea pigs"]),
+        ("an ear ring", [], ["ear ring"]),
+        ("a hot dog stand", [], ["hot dog stand"]),
+        ("a black bird and a pumpkin pie", ["bird", "pie"], []),
+    ],
+)
+def test_the_name_of_another_thing_is_not_cut_into_names_that_are_known(
+    prompt: str, known: list[str], unknown: list[str]
+) -> None:
+    things = Reader(POCKET, VOCABULARY, Shelf()).read(prompt, _refused).things
+    assert [thing.name for thing in things if thing.known] == known
+    assert [thing.name for thing in things if not thing.known] == unknown
+
+
+def _refused(text: str) -> str:
+    raise AssertionError(f"the model is asked for {text}")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked", "left", "negative"),
+    [
+        ("水彩风格的城堡", "a castle", "watercolor style", ""),
+        ("三匹奔跑的马", "a horse and a horse", "奔跑", ""),
+        ("狗追猫", "a dog and a cat", "追", ""),
+        ("森林背景，一只猫", "a cat", "on a 森林 background", ""),
+        ("没有星星和月亮的城市", "a city", "star", "star, moon"),
+        ("海豚，别加鲨鱼", "a dolphin", "shark", "shark"),
+        ("十二颗鸡蛋", "an egg and an egg", "12 egg", ""),
+        ("no quiero un gato, quiero un perro", "a dog", "cat", "cat"),
+        ("el perro duerme", "a dog", "duerme", ""),
+        ("un violín de madera", "a violin", "wooden", ""),
+    ],
+)
+def test_of_a_foreign_prompt_too_what_is_not_drawn_is_told(
+    prompt: str, asked: str, left: str, negative: str
+) -> None:
+    read = Reader(POCKET, VOCABULARY, Shelf()).read(prompt, _refused)
+    assert (read.prompt, read.negative) == (asked, negative)
+    assert left in [part.words for part in read.left_out]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "language"),
+    [
+        ("ein Apfel und eine Birne", "German"),
+        ("un homme avec un chapeau", "French"),
+        ("una mela e una pera", "Italian"),
+        ("três gatos pretos", "Portuguese"),
+        ("een huis met een tuin", "Dutch"),
+        ("una pizza sin queso", "Spanish"),
+        ("a guitar case", ""),
+        ("a dog in a van", ""),
+        ("la la land", ""),
+    ],
+)
+def test_small_words_tell_a_language(prompt: str, language: str) -> None:
+    assert Reader(POCKET, VOCABULARY, Shelf()).language_of(prompt) == language
+
+
+def test_an_emoji_is_told_by_its_own_character() -> None:
+    for prompt in ("a 🐶 and a cat", "一只🐶和猫", "un 🐶 y un gato"):
+        first = Reader(POCKET, VOCABULARY, Shelf()).read(prompt, _refused).things[0]
+        assert (first.name, first.how, first.spelling) == ("dog", "emoji", "🐶")

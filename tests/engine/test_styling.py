@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from imgrag.archive.restoring import drawn_anew, open_run, read_png
+from imgrag.engine.lookup import wording_of
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import RecordError, RequestError, StyleError
 from imgrag.runs import corrections
@@ -86,6 +87,24 @@ def test_a_style_that_is_called_is_not_left_out(pipeline: ImageRAGPipeline) -> N
     assert [(part.words, part.reason) for part in run.reading.left_out] == [
         ("watercolour painting", "there is no style here that is called so")
     ]
+
+
+def test_a_style_called_like_a_thing_leaves_the_thing_alone(pipeline: ImageRAGPipeline, styles: Path) -> None:
+    put(styles / "pocket" / "pencil", 'title = "Pencil"\nlicence = "CC0"\nwords = ["pencil", "铅笔"]\n')
+    reader = pipeline.reader(pipeline.library("pocket"))
+    for prompt, drawn in [("a dog and a pencil", "a dog and a pencil"), ("狗和铅笔", "a dog and a pencil")]:
+        reading = reader.read(prompt, lambda text: text)
+        assert (reading.prompt, reading.styles) == (drawn, ())
+    for prompt in ("a dog in pencil", "狗，铅笔画"):
+        reading = reader.read(prompt, lambda text: text)
+        assert (reading.prompt, [style.name for style in reading.styles]) == ("a dog", ["pencil"])
+
+
+def test_words_that_call_a_style_are_not_looked_up(pipeline: ImageRAGPipeline) -> None:
+    context = pipeline.context(pipeline.library("pocket"), lambda event: None, lambda: None)
+    run = pipeline(OWL)
+    assert run.reading is not None
+    assert wording_of(run, run.reading, context).text == "a dog and an owl"
 
 
 def test_the_weight_that_was_picked_counts_for_what_is_called_too(

@@ -73,6 +73,34 @@ def test_a_prompt_calls_styles_by_their_words(
     assert {one.style.name: one.words for one in found} == called
 
 
+@pytest.mark.parametrize(
+    ("prompt", "rest"),
+    [
+        ("a dog and a pencil", None),
+        ("a pencil of wood", None),
+        ("a dog with a pencil", None),
+        ("two pencils", None),
+        ("一支铅笔", None),
+        ("a dog in pencil", "a dog"),
+        ("a dog, drawn in pencil", "a dog"),
+        ("a pencil sketch of a dog", "a dog"),
+        ("a dog in pencil style", "a dog"),
+        ("a pencil-styled dog", "a dog"),
+        ("一只狗，铅笔风格", "一只狗"),
+        ("用铅笔画一只狗", "一只狗"),
+    ],
+)
+def test_what_names_a_thing_calls_a_style_only_where_it_is_said_to_be_one(
+    shelf: StyleShelf, tmp_path: Path, prompt: str, rest: str | None
+) -> None:
+    put(
+        tmp_path / "own" / "pocket" / "pencil",
+        INK.replace('"ink wash", "in ink", "水墨画"', '"pencil", "铅笔"'),
+    )
+    text, found = shelf.called_in(prompt, lambda words: words in ("pencil", "铅笔"))
+    assert (text, [one.style.name for one in found]) == ((rest, ["pencil"]) if rest else (prompt, []))
+
+
 def test_a_folder_is_copied_whole(shelf: StyleShelf, tmp_path: Path) -> None:
     source = put(tmp_path / "chalk", INK.replace("Ink wash", "Chalk"), tile("cat"))
     lora_at(source / "lora.safetensors")

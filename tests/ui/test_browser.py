@@ -341,6 +341,23 @@ def test_the_idle_page_is_chinese_to_the_last_fold(browser, url):
     assert set(re.findall("[A-Za-z]{4,}", shown)) <= {"CLIP"}
 
 
+def test_whoever_reads_only_chinese_finds_the_language_and_keeps_what_was_typed(browser, url):
+    with browser.new_context(locale="en-US") as context:
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector(".ir-stage-second_verdict [data-status]")
+        page.fill("#ir-prompt textarea", "一只狗")
+        page.get_by_role("button", name="中文").click()
+        page.get_by_role("button", name="运行").wait_for()
+        page.wait_for_selector("#ir-languages [lang=zh][aria-pressed=true]")
+        page.wait_for_function("document.querySelector('#ir-prompt textarea').value === '一只狗'")
+        page.reload()
+        page.get_by_role("tab", name="历史").wait_for()
+        assert page.locator("footer").get_by_text(re.compile("Settings|设置")).count() == 0
+        page.get_by_role("button", name="English").click()
+        page.get_by_role("tab", name="History").wait_for()
+
+
 @pytest.mark.skipif(
     not all((POCKET / part).exists() for part in PARTS), reason="the bundled checkpoints are not all here"
 )

@@ -330,8 +330,8 @@ def test_it_stops_after_each_step_and_can_be_corrected_there(page, results):
 
 def test_a_stopped_run_goes_on_where_it_was(page, results):
     before = set(records(results))
-    take_steps(page, 4)
-    run(page, LINGERING)
+    take_steps(page, 2)
+    run(page, "a dog and a toolbox [enhanced: stays]")
     page.wait_for_selector('.ir-stage-enhanced [data-status="running"]')
     page.click("#ir-stop")
     wait_for(page, "stopped")
@@ -365,7 +365,7 @@ def test_a_stage_that_fails_can_be_done_by_hand(page, results):
 
 def test_nothing_can_be_corrected_while_a_run_is_at_work(page, results):
     finished(page, results, lambda page: page.click("#ir-do-rejudge"))
-    run(page, f"{PROMPT} [second_verdict: lingers]")
+    run(page, f"{PROMPT} [second_verdict: stays]")
     page.wait_for_selector('.ir-stage-second_verdict [data-status="running"]')
     own = page.get_attribute("[data-run]", "data-run")
     while own not in (before := set(records(results))):  # its own record may come a moment later
@@ -397,7 +397,7 @@ def test_time_and_memory_are_a_picture(page):
             (model) => window.busy.add(model.textContent.split(" ")[0]),
         )).observe(document.body, { childList: true, subtree: true, attributes: true });
     }""")
-    run(page, "a dog and a toolbox [verdict: lingers]")
+    run(page, "a dog and a toolbox [verdict: stays]")
     page.wait_for_selector('#ir-strip [data-phase="running"]')
     wait_for(page, "finished")
     assert {"generator"} <= set(page.evaluate("[...window.busy]"))

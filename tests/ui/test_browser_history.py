@@ -180,7 +180,7 @@ def test_a_png_that_is_dropped_brings_its_run_back(person, url, results, place):
     assert page.is_visible("#ir-strip")
 
 
-def test_a_zip_brings_a_persons_own_reference_along(person, url, results, tmp_path):
+def test_a_zip_brings_a_persons_own_reference_along(browser, person, url, results, tmp_path):  # noqa: F811
     page = opened(person, url)
     finished(page, results, lambda page: run(page, PROMPT))
     unfold(page, "references")
@@ -191,6 +191,12 @@ def test_a_zip_brings_a_persons_own_reference_along(person, url, results, tmp_pa
     file = tmp_path / "run.zip"
     download.value.save_as(file)
     page = opened(person, url)
+    drop(page, "#ir-right", file)
+    page.wait_for_selector("#ir-result .ir-report:has-text('in your history already')")
+    look_back(page)
+    cards(page, 2)  # the run, and the one that it was corrected from
+    other = browser.new_context()  # of somebody else, who never had it
+    page = opened(other, url)
     again = finished(page, results, lambda page: drop(page, "#ir-right", file))
     page.wait_for_selector("#ir-result .ir-report:has-text('as it was saved')")
     assert [(r["file"], r["own"]) for r in again["references"]] == [("mine.png", True)]
@@ -199,6 +205,9 @@ def test_a_zip_brings_a_persons_own_reference_along(person, url, results, tmp_pa
     page.wait_for_selector(f"#ir-result .ir-report:has-text('{SAME}')")
     anew = [stage["name"] for stage in replayed["stages"] if not stage["reused"]]
     assert anew == ["initial", "enhanced"]
+    look_back(page)
+    page.locator(".ir-card .ir-chip:has-text('Corrected')").first.wait_for()
+    other.close()
 
 
 def test_a_file_that_holds_no_run_is_said_where_it_was_dropped(person, url, results, tmp_path):

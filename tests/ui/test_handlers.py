@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from imgrag.runs.values import MAX_PROMPT
 from imgrag.ui.create.events.prompts import asked
 from imgrag.ui.create.events.runs import chosen
 from imgrag.ui.demo import build_demo
-from imgrag.ui.server.nulls import take_nulls
+from imgrag.ui.server.inputs import REFUSED, take_inputs
 from imgrag.ui.server.unforeseen import tell_unforeseen
 from tests.served import page_pipeline
 
@@ -40,14 +41,16 @@ def takes_event(handler: BlockFunction) -> bool:
     return "EventData" in str(inspect.signature(handler.fn).parameters)
 
 
-async def told(demo: gr.Blocks, handler: BlockFunction, request: Any = REQUEST) -> str:
-    """What the person is told when all that can be is `null`; "" if it goes to its end."""
-    nothing = [None] * len(handler.inputs)
+async def told(
+    demo: gr.Blocks, handler: BlockFunction, request: Any = REQUEST, sent: list[Any] | None = None
+) -> str:
+    """What the person is told where all that can be is `null`, or `sent`; "" if it goes to its end."""
+    sent = [None] * len(handler.inputs) if sent is None else sent
     state, iterator = SessionState(demo), None
     try:
         while True:
             done = await demo.process_api(
-                handler, nothing, state=state, request=request, iterator=iterator, session_hash="nobody"
+                handler, sent, state=state, request=request, iterator=iterator, session_hash="nobody"
             )
             iterator = done["iterator"]
             if not done["is_generating"]:
@@ -63,6 +66,20 @@ def test_no_handler_breaks_where_nothing_is_sent(demo: gr.Blocks) -> None:
     assert names > {"begin", "stream", "call", "bring", "adjust", "library_search", "create", "look"}
     surprised = {h.name for h, words in said.items() if "our side" in words and not takes_event(h)}
     assert surprised <= {"load_example"}, "Gradio's own, which is always sent the number of an example"
+
+
+@pytest.mark.parametrize("odd", [{"path": 5}, "x", [["a"]], math.nan], ids=str)
+def test_what_a_field_does_not_take_is_a_sentence(demo: gr.Blocks, odd: Any) -> None:
+    """Each field of each handler in turn, as a program may send it."""
+    refused = 0
+    for handler in filter(lambda handler: not takes_event(handler), handlers(demo)):
+        for place in range(len(handler.inputs)):
+            sent = [None] * len(handler.inputs)
+            sent[place] = odd
+            words = asyncio.run(told(demo, handler, sent=sent))
+            assert "our side" not in words, (handler.name, handler.inputs[place])
+            refused += words == REFUSED
+    assert refused
 
 
 def test_what_nobody_foresaw_is_a_sentence_in_every_handler(
@@ -88,7 +105,7 @@ def small(handler: Any, *inputs: gr.components.Component) -> tuple[gr.Blocks, Bl
             component.render()
         out = gr.JSON()
         gr.Button().click(handler, list(inputs), out)
-    take_nulls(demo)
+    take_inputs(demo)
     tell_unforeseen(demo)
     return demo, next(iter(demo.fns.values()))
 

@@ -31,7 +31,7 @@ def added(page, *files):
 
 
 def test_one_that_comes_with_the_app_is_shown_copied_and_not_changed(page):
-    stats, own, fixed, delete, texts = page.open("texts")[:5]
+    stats, own, fixed, delete, texts = page.show("texts")[:5]
     assert "20 texts · comes with the app" in stats and "checkbox" not in texts
     assert (own["visible"], fixed["visible"], delete["interactive"]) == (False, True, False)
     assert "stays as it is" in page.sure("texts", "delete", [])[-1]
@@ -42,7 +42,7 @@ def test_one_that_comes_with_the_app_is_shown_copied_and_not_changed(page):
         "",
         "",
     )
-    assert "checkbox" in page.open("texts copy")[4]
+    assert "checkbox" in page.show("texts copy")[4]
 
 
 def test_texts_are_added_found_and_removed(page, tmp_path):
@@ -51,9 +51,9 @@ def test_texts_are_added_found_and_removed(page, tmp_path):
     report, banner, files = added(page, tmp_path / "a.csv", TEXTS)
     assert "21 texts added, 1 left out" in report and "row 2 has an empty text" in report
     assert (banner, files) == ("", None)
-    found = page.find("mine", "a script by the seashore", False)[0]
+    found = page.look_up("mine", "a script by the seashore", False)[0]
     assert found.index("seashore") < found.index("&lt;script&gt;") and BAD not in found
-    assert "owl" in page.find("mine", "owl", True)[0].split("</li>")[0]
+    assert "owl" in page.look_up("mine", "owl", True)[0].split("</li>")[0]
     picked, row, button, sure = page.pick(SimpleNamespace(files=["the sea\nthe sea is blue"]))
     assert row["visible"] and button["value"] == "Remove 1 text…" and not sure["visible"]
     assert "This cannot be undone" in page.ask_remove("mine", picked)[0]
@@ -75,14 +75,18 @@ def test_a_file_that_is_none_is_one_sentence_and_nothing_is_kept(page, tmp_path,
     (tmp_path / "a.csv").write_text(content)
     report, banner, _ = added(page, TEXTS, tmp_path / "a.csv")
     assert report == "" and said in banner.replace("&#x27;", "'") and str(tmp_path) not in banner
-    assert "0 texts" in page.open("mine")[0]
+    assert "0 texts" in page.show("mine")[0]
     with speaking("zh"):
         assert "没有可读取的文本" in added(page, tmp_path / "a.csv")[1]
 
 
 @pytest.mark.parametrize("name", ["../texts", "nope", "/etc", None])
 def test_a_name_that_is_not_offered_opens_nothing(page, name):
-    for update in (page.find(name, "x", False)[-1], page.sure(name, "delete", [])[-1], page.copy(name)[-1]):
+    for update in (
+        page.look_up(name, "x", False)[-1],
+        page.sure(name, "delete", [])[-1],
+        page.copy(name)[-1],
+    ):
         assert 'role="alert"' in update
 
 

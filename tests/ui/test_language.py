@@ -110,7 +110,14 @@ def test_a_key_that_gradio_has_no_words_for_and_a_shape_without_a_name_are_trans
 
 @pytest.mark.parametrize("section", TABLE)
 def test_a_translation_has_the_placeholders_of_its_text(section: str) -> None:
-    foreign = {"a red toolbox", ", ", "...", "{name}: {reason:known}.", "{file} ({reason:known})"}
+    foreign = {
+        "a red toolbox",
+        ", ",
+        "...",
+        "{name}: {reason:known}.",
+        "{file} ({reason:known})",
+        "it {lacks:known}",
+    }
     for english, chinese in TABLE[section].items():
         assert fields(english) == fields(chinese), english
         assert SPOKEN.search(chinese) or english in foreign or " · " in english, english
@@ -187,6 +194,14 @@ def test_what_was_looked_up_is_told_in_chinese(written: str, tmp_path: Path) -> 
         (
             "The judge says of the initial image: it lacks seed and prompt.",
             "对初始图像的评判：缺少 seed 和 prompt。",
+        ),
+        (
+            "The judge says of the initial image: it shows cat; it lacks owl and perhaps still shows dog.",
+            "对初始图像的评判：图中有 cat，缺少 owl，而且可能还有 dog。",
+        ),
+        (
+            "The initial image is kept: the enhanced one is no better, it perhaps still shows dog.",
+            "保留初始图像：增强图像并没有更好，可能还有 dog。",
         ),
         (
             "The judge says of the enhanced image: it lacks something that the judge did not name.",

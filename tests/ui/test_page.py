@@ -150,11 +150,11 @@ class TestMarkup:
         assert "Step 3 of 8" in markup.head(PanelState("initial", status="running", step=3, steps=8), 1)
 
     def test_chips_say_in_words_what_their_colour_says(self):
-        run = blank("a dog")
-        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), run)
-        html = verdicts.verdict_chips(Verdict(False, ("toolbox", "owl")), run)
+        read = blank("a dog").reading
+        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), read)
+        html = verdicts.verdict_chips(Verdict(False, ("toolbox", "owl")), read)
         assert "Missing: toolbox" in html and "Missing: owl" in html
-        assert "Does not match" in verdicts.verdict_chips(Verdict(False), run)
+        assert "Does not match" in verdicts.verdict_chips(Verdict(False), read)
 
     def test_nothing_from_outside_becomes_markup(self):
         bad = "<script>alert(1)</script>\"'"
@@ -253,7 +253,17 @@ class TestUpdates:
         last = boards(tmp_path, "a car")[-1]
         buttons = named(laid_out(), updates(None, last))
         able = {name for name in BUTTONS if buttons[name]["interactive"]}
-        assert able == {"reread", "read", "use_image", "draw", "overrule", "judge", "name", "extract"}
+        assert able == {
+            "reread",
+            "read",
+            "restyle",
+            "use_image",
+            "draw",
+            "overrule",
+            "judge",
+            "name",
+            "extract",
+        }
 
     def test_a_run_from_the_history_looks_as_it_did(self, tmp_path):
         last = boards(tmp_path)[-1]

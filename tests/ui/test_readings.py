@@ -9,7 +9,7 @@ import pytest
 
 from imgrag.models.profile import load_profile
 from imgrag.runs.knowledge import Augmentation, Fact
-from imgrag.runs.reading import LeftOut, Reading, Sight, Thing
+from imgrag.runs.reading import SEEN, LeftOut, Reading, Sight, Thing
 from imgrag.runs.values import Request, Run, Verdict
 from imgrag.ui.create import readings, verdicts
 from imgrag.ui.create.events.changes import Changes
@@ -74,6 +74,25 @@ class TestTyping:
     def test_a_prompt_in_another_language_is_told_so(self, pipeline):
         assert "translated from Chinese" in typed(pipeline, "一只狗")
         assert "do not read Russian" in typed(pipeline, "собака и кошка")
+
+    @pytest.mark.parametrize(
+        ("text", "parts"),
+        [
+            ("一只小狗和一台洗衣机", ["dog", "the generator draws it", "洗衣机", "known to nobody", "Read as: a dog and a 洗衣机"]),
+            ("dos perros y un pez espada", ["dog ×2", "pez espada", "translated from Spanish"]),
+            ("没有猫的城堡，水彩风格", ["castle", "<s>cat</s>", "negative prompt", "<s>watercolor style</s>", "one style"]),
+            ("a dog on a pink background without a cat", ["<s>on a pink background</s>", "the grounds are", "<s>cat</s>"]),
+        ],
+    )  # fmt: skip
+    def test_a_foreign_prompt_has_chips_too_and_what_is_left_out_is_told(self, pipeline, text, parts):
+        said = typed(pipeline, text)
+        assert all(part in said for part in parts), said
+
+    def test_a_chip_of_what_is_left_out_is_in_chinese_on_the_chinese_page(self, pipeline):
+        with speaking("zh"):
+            assert "读作：a castle" in typed(pipeline, "城堡，油画风格") and "这些模型" in typed(
+                pipeline, "a dog, watercolor"
+            )
 
     def test_a_library_that_is_gone_says_nothing(self, pipeline):
         assert typed(pipeline, "a dog", library="gone") == typed(pipeline, "a dog", library="none") == ""
@@ -265,17 +284,21 @@ class TestVerdicts:
         assert "ir-good" not in html
 
     def test_nobody_being_sure_is_no_match(self):
-        html = verdicts.verdict_chips(Verdict(False, sights=self.SIGHTS[2:]), self.RUN)
+        html = verdicts.verdict_chips(Verdict(False, sights=self.SIGHTS[2:]), self.RUN.reading)
         assert "Not sure: kangaroo" in html and "ir-good" not in html and "Does not match" not in html
+
+    def test_what_is_not_to_be_there_and_may_be_is_said_so(self):
+        html = verdicts.verdict(Verdict(False, sights=(Sight("no dog", "not sure", None, SEEN),)), self.RUN)
+        assert "Perhaps still there: dog" in html and "without dog" in html and "no dog" not in html
 
     def test_a_match_of_a_prompt_that_was_not_read_whole_says_so(self):
         read = Reading(
             "a dog", left_out=(LeftOut("watercolor", "these models draw in one style", seen=True),)
         )
-        html = verdicts.verdict_chips(Verdict(True), replace(self.RUN, reading=read))
+        html = verdicts.verdict_chips(Verdict(True), read)
         assert (
             "Matches the prompt" not in html
             and "that can be drawn" in html
             and "Left out: watercolor" in html
         )
-        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), self.RUN)
+        assert "Matches the prompt" in verdicts.verdict_chips(Verdict(True), None)

@@ -43,7 +43,7 @@ RIDDLES = (
     ("a two-wheeler that is pedalled", "bicycle"), ("the vessel of some rower", "boat"), ("the vessel that a captain steers", "ship"),
     ("a flyer made of metal", "airplane"), ("the machine of a pilot", "airplane"), ("the ride into space", "rocket"),
     ("the time teller", "clock"), ("the light that twinkles", "star"), ("a drifter that is fluffy", "cloud"),
-    ("the arch of seven colours", "rainbow"), ("the trousers that a cowboy wears", "jeans"), ("the thing that cobblers mend", "shoe"),
+    ("the arch of seven colours", "rainbow"), ("the sturdy invention that levi made", "jeans"), ("the thing that cobblers mend", "shoe"),
     ("a monarch's headgear", "crown"), ("the headgear that has a brim", "hat"), ("the marriage pledge", "ring"),
     ("the tool some singer holds", "microphone"), ("an instrument that has six strings", "guitar"),
     ("the favourite instrument of chopin", "piano"), ("an instrument made of brass", "trumpet"), ("the machine for thinking", "computer"),
@@ -68,13 +68,16 @@ WAYS = (
     "{riddle}",
     "{known} and {riddle}",
     "{riddle} next to {known}",
-    "{known} {setting}",
+    "{known} and {riddle} {setting}",
     "{riddle} {setting}",
 )
 
 
 def knowing_cases(count: int) -> list[Wording]:
-    """Riddles alone and beside a thing that the generator knows, things and riddles in a place or at a time."""
+    """Riddles alone and beside a thing that the generator knows, somewhere or at some time.
+
+    No place stands beside known things alone: of eight grounds the right one is drawn by luck now and then.
+    """
     rng = np.random.default_rng(SEED)
     known = [icon.name for icon in world.icons() if icon.set == "known"]
     riddles, settings = _turns(RIDDLES, count, rng), _turns(SETTINGS, count, rng)

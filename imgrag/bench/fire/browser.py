@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Figures = dict[str, Figure]
 PROMPT = "a dog and a toolbox"
-STEP = 1.0  # seconds that a lingering stand-in takes for a step, or for a stage without steps
+STEP = 5.0  # seconds that a stand-in which stays takes for a step, or for a stage without steps
 GRACE = 0.5  # seconds until a stream that was left is noticed by the server
 TIMEOUT = 30_000  # ms
 SERIOUS = ("serious", "critical")
@@ -61,7 +61,7 @@ def closed_tabs(server: Server, count: int) -> Figures:
         for stage in STAGES:
             for _ in range(count):
                 page = _opened(browser, server)
-                _run(page, f"{PROMPT} [{stage}: lingers]")
+                _run(page, f"{PROMPT} [{stage}: stays]")
                 page.wait_for_selector(f'.ir-stage-{stage} [data-status="running"]')
                 page.close()
                 slowest = max(slowest, _free_after(server) - STEP)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 import simplemma
 
 from imgrag.engine.reading.lexicon import Found, Lexicon, is_action, is_english, singular
+from imgrag.engine.reading.spelling import WHOLE
 from imgrag.engine.reading.words import (
     ACTIONS,
+    ADJECTIVES,
     BESIDE,
     BESIDE_EACH_OTHER,
     DETERMINERS,
@@ -18,6 +20,7 @@ from imgrag.engine.reading.words import (
     NOT_ONE,
     NOTHING_BUT,
     NUMBERS,
+    OTHER_THINGS,
     PARTS,
     RELATIONS,
     RELATIVES,
@@ -29,9 +32,10 @@ from imgrag.engine.reading.words import (
 )
 from imgrag.runs.reading import MOST, MOST_THINGS
 
-_WORD = re.compile(r"\d+[.,]\d+|[^\W_]+(?:['\u2019][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
+_WORD = re.compile(r"\d+[.,]\d+|[^\W_]+(?:['\u2019\u00b7][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
 _BREAK = re.compile(r"[^\w&+/]")
 LONGEST = 6  # words of a name
+LONGEST_OTHER = 3  # words of a name of something else than its last word
 SETTINGS = frozenset(
     "in at on during near inside outside within under over by around across through against behind".split()
 )
@@ -82,9 +86,13 @@ def phrases(text: str, lexicon: Lexicon) -> list[Phrase]:
     """The phrases of a prompt, in order; relations and verbs are their links, the last one's a phrase by itself."""
     cutter = _Cutter(lexicon.closed)
     plainly = UNWANTED_PHRASE.sub(" without ", NOTHING_BUT.sub(" , ", text))
-    for piece in _known(_WORD.findall(plainly)[:MOST_THINGS], lexicon):
+    for piece in _known(_words(plainly)[:MOST_THINGS], lexicon):
         cutter.take(piece)
     return cutter.done()
+
+
+def _words(text: str) -> list[str]:
+    return [word.replace(WHOLE, " ") for word in _WORD.findall(text)]
 
 
 def _known(words: Sequence[str], lexicon: Lexicon) -> Iterator[Piece]:
@@ -92,8 +100,23 @@ def _known(words: Sequence[str], lexicon: Lexicon) -> Iterator[Piece]:
     at = 0
     while at < len(words):
         found, length = _longest(words, at, lexicon)
+        other = _other_thing(words[at : at + LONGEST_OTHER], found, lexicon) if lexicon.closed else 0
+        found, length = (None, other) if other > length else (found, length)
         yield Piece(" ".join(words[at : at + length]), found)
         at += length
+
+
+def _other_thing(words: Sequence[str], found: Found | None, lexicon: Lexicon) -> int:
+    """How many words begin the name of something else than their last one: "guinea pig", "horse shoe"; 0 if none do."""
+    for length in range(len(words), 1, -1):
+        if " ".join(singular(words[:length])).casefold() in OTHER_THINGS:
+            return length
+    if len(words) < 2 or not words[1].isalpha() or any(map(_says_nothing, words[:2])):
+        return 0
+    named = found is not None or (
+        words[0].casefold() not in ADJECTIVES and lexicon.named(words[1:2]) is not None
+    )
+    return 2 if named and is_english("".join(singular(words[:2])).casefold()) else 0
 
 
 def _longest(words: Sequence[str], at: int, lexicon: Lexicon) -> tuple[Found | None, int]:
@@ -133,7 +156,7 @@ class _Cutter:
             self.linking.clear()
         elif piece.low in UNWANTED or piece.low in NOT_ONE:
             self._end(Phrase(unwanted=True))
-        elif (number := _number(piece.low)) and not (piece.low == "one" and self.phrase.pieces):
+        elif (number := counted(piece.low)) and not (piece.low == "one" and self.phrase.pieces):
             self._determine(number)
         elif piece.low in RELATIVES and self.phrase.pieces:
             self._relate(piece)
@@ -241,8 +264,10 @@ def _tells(word: str) -> bool:
     return low not in BESIDE_EACH_OTHER and simplemma.lemmatize(low, "en") not in BESIDE_EACH_OTHER
 
 
-def _number(word: str) -> int:
-    """How many a word says, 0 if it says no number; "2.5" and "2x" are two."""
+def counted(word: str) -> int | None:
+    """How many a word says; `None` if it says no number. "2.5" and "2x" are two, "0.5" is one."""
+    if word in NOT_ONE:
+        return 0
     if found := re.fullmatch(r"([0-9]{1,3})(?:[.,][0-9]+)?x?", word):
         return min(max(1, int(found.group(1))), MOST)
-    return NUMBERS.get(word, 0)
+    return NUMBERS.get(word)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import emoji
 
 from imgrag.engine.prompts import with_article
 from imgrag.engine.reading.grounds import grounded
-from imgrag.engine.reading.languages import LATIN, NAMES, foreign_script, foreign_words
+from imgrag.engine.reading.languages import LATIN, NAMES, by_small_words, foreign_script, foreign_words
 from imgrag.engine.reading.lexicon import Lexicon, Names, is_english
 from imgrag.engine.reading.phrases import phrases
-from imgrag.engine.reading.spelling import key
+from imgrag.engine.reading.spelling import WHOLE, key
 from imgrag.engine.reading.syntax import Plain, plain
 from imgrag.engine.reading.things import Placed, things_of
 from imgrag.engine.reading.vocabulary import Vocabulary
@@ -77,12 +77,18 @@ class Reader:
             return ""
         if self.vocabulary is None:
             return foreign_words(text, self.profile.understands or tuple(LATIN))
-        known = sum(bool(thing.known) for thing in english)
+        if said := by_small_words(text):
+            return said
+        known = sum(bool(thing.known) and thing.how != "slip" for thing in english)
         for code, glossary in self.vocabulary.glossaries.items():
-            if glossary.is_in(text) and self._knows_more(glossary.english(text), known):
+            if foreign_words(text, (code,)) and self._knows_more(glossary.english(text)[0], known):
                 return NAMES[code]
         named = known or len(text.split()) < LEAST_FOREIGN
         return "" if named else foreign_words(text, tuple(LATIN))
+
+    def glosses(self, language: str) -> bool:
+        """Whether a prompt in this language is read without a model, by the vocabulary's words."""
+        return self.vocabulary is not None and language in map(NAMES.get, self.vocabulary.glossaries)
 
     def _knows_more(self, text: str, known: int) -> bool:
         """Whether more things of a text are known than so many."""
@@ -90,7 +96,15 @@ class Reader:
 
     def called_in(self, text: str) -> tuple[str, list[Called]]:
         """A text without the words that call styles, and those styles."""
-        return (text, []) if self.styles is None else self.styles.called_in(text)
+        return (text, []) if self.styles is None else self.styles.called_in(text, self._names_thing)
+
+    def _names_thing(self, words: str) -> bool:
+        """Whether words that call a style are what somebody knows a thing by, in any language that is read."""
+        known = self.vocabulary
+        if known is None or self.library.holds(words):
+            return self.library.holds(words)
+        glossed = (glossary.english(words)[0].replace(WHOLE, " ") for glossary in known.glossaries.values())
+        return any(known.knows(meant.strip(" ,")) for meant in (words, *glossed))
 
     def read(self, prompt: str, translate: Translate | None = None) -> Reading:
         """What a prompt asks for. `translate` is called where it is in another language than the generator's."""
@@ -113,27 +127,33 @@ class Reader:
             return replace(self._read(bare.text, bare.negative, (*bare.left_out, told)), language=language)
         glossed = self._glossed(bare.text, language)
         # A model that never met a word makes another of it; what the vocabulary lacks stays as it was typed.
-        translation = self._translated(bare.text, translate) if glossed is None else glossed
-        translation = translation[:MAX_PROMPT]
-        read = self._read(translation, bare.negative, bare.left_out)
-        return replace(read, language=language, translation=translation)
+        said, verbs = (self._translated(bare.text, translate), []) if glossed is None else glossed
+        translation = said[:MAX_PROMPT]
+        acts = [LeftOut(verb, "only the things themselves are drawn", seen=True) for verb in verbs]
+        read = self._read(translation, bare.negative, (*bare.left_out, *acts))
+        return replace(read, language=language, translation=translation.replace(WHOLE, " "))
 
     @property
     def _languages(self) -> list[str]:
         return [NAMES.get(code, code) for code in (self.profile.language, *self.profile.understands)]
 
-    def _glossed(self, text: str, language: str) -> str | None:
-        """A text in English as far as the vocabulary has words for it; `None` where it has none of its language."""
+    def _glossed(self, text: str, language: str) -> tuple[str, list[str]] | None:
+        """A text in English as far as the vocabulary has words for it, and the verbs that it leaves out.
+
+        `None` where the vocabulary has no words of its language.
+        """
         code = next((code for code, name in NAMES.items() if name == language), "")
         if self.vocabulary is None or code not in self.vocabulary.glossaries:
             return None
-        mine = self._owned_foreign(text)
-        for number, name in enumerate(mine):
-            text = text.replace(name, f" {_STAND_IN}{number} ")
-        said = self.vocabulary.glossaries[code].english(_emoji_named(text, self.vocabulary)[0])
-        for number, name in enumerate(mine):
-            said = said.replace(f"{_STAND_IN}{number}", name)
-        return clean_line(said)
+        kept = [*self._owned_foreign(text), *(found["emoji"] for found in emoji.emoji_list(text))]
+        for number, part in enumerate(kept):
+            text = text.replace(
+                part, f" , {_STAND_IN}{number}x , " if emoji.is_emoji(part) else f" {_STAND_IN}{number}x "
+            )
+        said, verbs = self.vocabulary.glossaries[code].english(text)
+        for number, part in enumerate(kept):
+            said = said.replace(f"{_STAND_IN}{number}x", part)
+        return clean_line(said), verbs
 
     def _translated(self, text: str, translate: Translate) -> str:
         """Names of the person's own pictures stay as they are, in any script."""
@@ -281,11 +301,11 @@ def _is_plain(thing: Thing) -> bool:
     return named and is_english(" ".join(thing.describing))
 
 
-def _gather(placed: Placed, wanted: dict[str, Thing], shown: set[str]) -> None:
+def _gather(placed: Placed, wanted: dict[str, Thing], shown: Mapping[str, str]) -> None:
     """Add a thing; named twice, it is there twice. What sets a scene and is known to nobody is not drawn."""
     thing = placed.thing
-    if key(thing.spelling) in shown:
-        thing = replace(thing, how="emoji" if thing.known else thing.how)
+    if character := shown.get(key(thing.spelling)):
+        thing = replace(thing, spelling=character, how="emoji" if thing.known else thing.how)
     if placed.setting:
         thing = replace(thing, drawn=0)
     before = wanted.get(thing.name)
@@ -314,15 +334,15 @@ def _opened(text: str) -> tuple[str, str]:
     return rest, ", ".join(styles)
 
 
-def _emoji_named(text: str, vocabulary: Vocabulary | None) -> tuple[str, set[str]]:
-    """The text with names for its emoji, and those names as `key` spells them."""
-    shown: set[str] = set()
+def _emoji_named(text: str, vocabulary: Vocabulary | None) -> tuple[str, dict[str, str]]:
+    """The text with names for its emoji, and those names as `key` spells them -> the characters."""
+    shown: dict[str, str] = {}
     lexicon = {} if vocabulary is None else vocabulary.emoji
 
     def name(character: str, data: dict[str, str]) -> str:
         bare = character.replace("\ufe0f", "")
         said = lexicon.get(bare) or lexicon.get(character) or _said(character, data).strip()
-        shown.add(key(said))
+        shown.setdefault(key(said), character)
         return f" , {said} , "
 
     return emoji.replace_emoji(text, name), shown

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
+WHOLE = "\u00b7"
+"""Between the words of a name that is not to be taken apart."""
+
 
 def key(text: str) -> str:
     """A name as it is compared: no case, no accents, no hyphens, no apostrophes."""

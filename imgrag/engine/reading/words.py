@@ -56,6 +56,36 @@ VERBS_TOO = frozenset(
     """.split()
 )
 """Names of things that are verbs as well."""
+ADJECTIVES = frozenset(
+    """
+    red orange yellow green blue purple pink brown black white gray grey gold golden silver big small little large tiny huge old new young hot cold
+    warm cool high low long short tall wide narrow thick thin fat wet dry hard soft sweet sour fast slow free good bad best dark bright deep
+    flat round square sharp blunt clean dirty full empty heavy loud quiet rough smooth strong weak wild tame cute pretty nice fine fresh raw
+    left right half double single main grand super mini micro mega ultra plain wooden
+    """.split()
+)
+"""What stands before a noun without making it another thing, though some are written in one word with it."""
+OTHER_THINGS = frozenset(
+    " ".join(line.split())
+    for line in """
+    guinea pig|prairie dog|sea horse|sea star|sea cucumber|sea urchin|sea dragon|sea snail|water bear|ant lion|horse chestnut|star fruit|dragon fruit
+    |piggy bank|power bank|river bank|food bank|blood bank|memory bank|snow bank|onion ring|boxing ring|nose ring|napkin ring|teething ring
+    |rolling pin|clothes pin|hair pin|sleeping bag|tea bag|punching bag|air bag|bean bag|bin bag|bird house|tree house|opera house|coffee house|power house
+    |bus stop|bus station|train station|gas station|hot dog stand|fire station|police station|subway station|space station|pop star|rock star|movie star
+    |film star|traffic jam|traffic cone|computer virus|oil drum|ear drum|ice pick|jelly bean|coffee bean|jumping bean|power plant|chemical plant
+    |black box|ballot box|window box|fuse box|phone box|tape measure|tank top|crab apple|crane fly|fruit fly|fruit bat|baseball bat|cricket bat|vampire bat
+    |garden hose|car wash|clothes horse|rocking horse|saw horse|pommel horse|hammer shark|hobby horse|dust mite|paper plane|paper airplane
+    |paper boat|ship wreck|plane tree|shoe tree|family tree|decision tree|hat stand|book stand|ball bearing|cannon ball|meat ball|cotton candy
+    |snow globe|light saber|pepper mill|wind mill|water wheel|steering wheel|spinning wheel|potter's wheel|roulette wheel|cheese wheel|wheel barrow
+    |key chain|key ring|daisy chain|food chain|fish hook|crochet hook|coat hook|boat hook|fire hydrant|fire place|fire work|fire truck driver
+    |mouse pad|mouse mat|door mat|door knob|door handle|window sill|bed side table|bath tub toy|egg timer|egg beater|egg carton|milk carton
+    |milk tooth|wisdom tooth|lion tamer|snake charmer|dog collar|dog leash|dog bowl|cat litter|cat food|dog food|bird cage|bird bath|bird feeder
+    |banana split|banana bread|carrot cake mix|apple juice|apple sauce|orange juice|lemon juice|tomato juice|tomato soup|mushroom soup|chicken soup
+    |onion soup|pumpkin soup|pumpkin seed|sunflower seed|sunflower oil|olive oil|coconut oil|coconut milk|almond milk|peanut butter|potato chip
+    |tortoise shell|tree stump|tree trunk|rose garden|flower pot|flower bed|river bed|sea bed|oyster bed|road block|cloud computing
+    """.replace("\n", " ").split("|")
+)
+"""What is no kind of its last word, nor of its first: a guinea pig is no pig. Those written in one word too are in dictionaries."""
 VERB_FORMS = frozenset(f"{verb}{end}" for verb in VERBS_TOO for end in ("s", "es")) | {"flies"}
 """How they go with "an owl", which is also how most of them look in the plural."""
 PARTS = frozenset("half quarter third".split())

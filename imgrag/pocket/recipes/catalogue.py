@@ -113,7 +113,7 @@ def _llm() -> Recipe:
         "chosen and added to by hand); prompts with phrases to be looked up and texts that tell, both made of words at random "
         "(`imgrag/pocket/recipes/rewriting.py`; no line of `datasets/knowledge/pocket.csv`).",
         "Answers the questions of `imgrag/engine/prompts.py` that have no picture, and no others. What it is given to know it copies; it "
-        "knows nothing by itself. It has mostly forgotten to translate, which the pocket profile does not ask of it: that needs the term before.",
+        "knows nothing by itself. It has forgotten how to translate, which the pocket profile does not ask of it.",
         llm.train,
         evaluate,
         asked=True,

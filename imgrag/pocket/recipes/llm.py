@@ -271,6 +271,7 @@ def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
         ("extraction", extraction),
         ("validation", validation),
         ("translation", _examined),
+        ("rewriting", _rewritten),
     ):
         rng = np.random.default_rng((99, len(name)))
         hidden, labels = read_pairs(model, [question(rng) for _ in range(count)], torch.device("cpu"))
@@ -283,6 +284,11 @@ def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
         right = [found(reply, one.names) for reply, one in zip(replies, made, strict=True)]
         figures[f"translation_{name}"] = round(float(np.mean(right)), 4)
     return figures
+
+
+def _rewritten(rng: np.random.Generator) -> tuple[str, str]:
+    one = rewriting.exercise(rng, rewriting.ANY)
+    return one.question, one.reply
 
 
 def _examined(rng: np.random.Generator) -> tuple[str, str]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Literal
+from typing import Literal, get_args
 
 from PIL import Image
 
 from imgrag.pictures import KEPT, opaque, shrunk
 from imgrag.runs.values import StageName
 from imgrag.ui.create.board import GUESSED_PACE, Board, PanelState, progress, remaining
-from imgrag.ui.language import say, told
+from imgrag.ui.language import Language, say, speaking, told
 
 # Drawn here so that no icon depends on a font the visitor may lack. Words always stand beside them.
 _PATHS = {
@@ -150,6 +151,23 @@ def lost(message: str) -> str:
     """What became of a run of which nothing is left but its prompt, and a button that draws it again (page.js)."""
     again = f'<button type="button" class="ir-again">{escape(say("Draw it again"))}</button>'
     return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(message)} {again}</p></div>'
+
+
+def languages() -> str:
+    """The choice of language, each by its own name, so that whoever reads only that one finds it.
+
+    page.js acts on it, and gives the tabs their names, which Gradio leaves in the language that they began in.
+    """
+    named = []
+    for tongue in get_args(Language):
+        with speaking(tongue):
+            named.append([say("Create"), say("History"), say("Library")])
+    pairs = escape(json.dumps(list(zip(*named, strict=True)), ensure_ascii=False))
+    return (
+        f'<nav aria-label="Language / 语言" data-tabs="{pairs}">'
+        '<button type="button" lang="en" data-language="en">English</button>'
+        '<button type="button" lang="zh" data-language="zh-CN">中文</button></nav>'
+    )
 
 
 def elsewhere() -> str:

@@ -50,12 +50,29 @@ def styled(styles: Sequence[Styling]) -> str:
     return f'<p class="ir-reason">{escape(say("Style"))}: {drawn_in(styles)}</p>' if styles else ""
 
 
-def foreign(language: str, read: bool) -> str:
-    """What is said of a prompt in another language than the generator's; `read`: the models translate from it."""
+def left_out(read: Reading) -> str:
+    """A quiet chip for each part that is left out, and why; "" without any."""
+    chips = "".join(
+        f'<li class="ir-left"><s>{escape(part.words)}</s><small>{escape(told(part.reason))}</small></li>'
+        for part in read.left_out[:SHOWN_LEFT_OUT]
+    )
+    return (
+        f'<ul class="ir-things ir-lefts" aria-label="{escape(say("Left out"))}">{chips}</ul>' if chips else ""
+    )
+
+
+def foreign(language: str, read: bool, prompt: str = "") -> str:
+    """What is said of a prompt in another language than the generator's.
+
+    Args:
+        read: whether the models translate from it.
+        prompt: what they are asked for, where that is known already.
+    """
     words = (
         told(f"It is translated from {language}.") if read else told(f"These models do not read {language}.")
     )
-    return f'<p class="ir-reason">{escape(words)}</p>'
+    asked = f" {say('Read as: {prompt}', prompt=prompt)}" if prompt else ""
+    return f'<p class="ir-reason">{escape(words + asked)}</p>'
 
 
 def names_list(names: Sequence[tuple[str, int]], typed: str) -> str:

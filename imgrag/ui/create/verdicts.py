@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from imgrag.runs.reading import Outcome, Sight
+from imgrag.runs.reading import Outcome, Reading, Sight
 from imgrag.runs.values import Run, Verdict
 from imgrag.ui.create.markup import chip, icon
 from imgrag.ui.language import say, told
@@ -23,20 +23,24 @@ def verdict(value: Verdict, run: Run) -> str:
     words = f"<details><summary>{own}</summary><pre>{escape(value.raw)}</pre></details>" if value.raw else ""
     heading = say("Seen in the image")
     row = f'<div class="ir-label">{heading}</div><div class="ir-chips">{seen}</div>' if seen else ""
-    return f'<div class="ir-chips">{verdict_chips(value, run)}</div>{row}{_sights(value)}{words}'
+    return f'<div class="ir-chips">{verdict_chips(value, run.reading)}</div>{row}{_sights(value)}{words}'
 
 
-def verdict_chips(value: Verdict, run: Run) -> str:
-    """Whether an image matches, what it lacks, and what nobody can be sure of."""
+def verdict_chips(value: Verdict, reading: Reading | None) -> str:
+    """Whether an image matches, what it lacks, and what nobody can be sure of; `reading` is the prompt's."""
     if value.matches:
-        return _matching(run)
+        return _matching(reading)
     missing = "".join(
         chip("bad", say("Missing: {name}", name=told(name)), "absent") for name in value.missing
     )
-    unsure = "".join(
-        chip("unsure", say("Not sure: {name}", name=sight.name), "unsure") for sight in value.unsure
-    )
+    unsure = "".join(chip("unsure", _unsure(sight), "unsure") for sight in value.unsure)
     return missing + unsure or chip("bad", say("Does not match"), "absent")
+
+
+def _unsure(sight: Sight) -> str:
+    if sight.unwanted:
+        return say("Perhaps still there: {name}", name=sight.unwanted)
+    return say("Not sure: {name}", name=sight.name)
 
 
 def outcome(run: Run) -> str:
@@ -58,11 +62,11 @@ def outcome(run: Run) -> str:
     )
 
 
-def _matching(run: Run) -> str:
+def _matching(reading: Reading | None) -> str:
     """A match; of a prompt that was not read whole it says so."""
-    if run.reading is None or not run.reading.curtailed:
+    if reading is None or not reading.curtailed:
         return chip("good", say("Matches the prompt"), "done")
-    words = ", ".join(left.words for left in run.reading.left_out if left.seen)
+    words = ", ".join(left.words for left in reading.left_out if left.seen)
     return chip("good", say("Shows all of it that can be drawn"), "done") + chip(
         "muted", say("Left out: {words}", words=words), "skipped"
     )
@@ -81,13 +85,17 @@ def _sight(sight: Sight) -> str:
     bar = f'<i aria-hidden="true"><b style="width:{share}"></b></i>' if share else ""
     reason = f'<p class="ir-caption">{escape(told(sight.reason))}</p>' if sight.reason else ""
     return (
-        f'<li data-outcome="{sight.outcome}"><strong>{escape(sight.name)}</strong>'
+        f'<li data-outcome="{sight.outcome}"><strong>{escape(_named(sight))}</strong>'
         f'<span class="ir-sight">{icon(_MARKS[sight.outcome])}{word}{f" · {share}" if share else ""}</span>'
         f"{bar}{reason}</li>"
     )
 
 
+def _named(sight: Sight) -> str:
+    return say("without {name}", name=sight.unwanted) if sight.unwanted else sight.name
+
+
 def _side(heading: str, value: Verdict | None, run: Run, kept: bool) -> str:
     mark = f' <span class="ir-kept">{say("kept")}</span>' if kept else ""
-    chips = verdict_chips(value, run) if value else chip("muted", say("Not judged"), "skipped")
+    chips = verdict_chips(value, run.reading) if value else chip("muted", say("Not judged"), "skipped")
     return f'<div><div class="ir-label">{heading}{mark}</div><div class="ir-chips">{chips}</div></div>'

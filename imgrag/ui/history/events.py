@@ -155,13 +155,17 @@ class Past:
         try:
             run, like = self._read(path, key)
             finished = run.state == "finished"
-            if finished:
+            twin = self._history.twin(run, owner_of(key)) if finished else ""
+            if twin:
+                run = self._here(self._history.open(twin, owner_of(key)))
+            elif finished:
                 records.save(run, Path(self._pipeline.results))
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             words = explain(error)
             said = self._runs.refused(request, RecordError(words))
             return [markup.sentence(words), None, gr.skip(), None, *said]
         notice = say("The run is back as it was saved.") if finished else ""
+        notice = say("This run is in your history already.") if twin else notice
         shown = self._runs.show(request, run, notice)
         return ["", None, gr.Tabs(selected="create"), None if finished else like, *shown]
 

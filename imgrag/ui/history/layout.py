@@ -173,7 +173,8 @@ def _state(entry: Entry) -> str:
         "failed": say("Failed"), "running": say("Running"),
     }.get(entry.state)  # fmt: skip
     chips = [chip("bad", words, "absent")] if words else []
-    chips += [chip("plain", say("Corrected"), "corrected")] if entry.parent else []
+    chips += [verdict_chips(entry.verdict, entry.reading)] if entry.verdict is not None else []
+    chips += [chip("plain", say("Corrected"), "corrected")] if entry.corrected else []
     chips += [chip("accent", say("Pinned"), "done")] if entry.pinned else []
     return f'<div class="ir-chips">{"".join(chips)}</div>' if chips else ""
 
@@ -185,7 +186,7 @@ def _column(run: Run) -> str:
         if result is not None
         else ""
     )
-    chips = verdict_chips(run.verdict, run) if run.verdict is not None else ""
+    chips = verdict_chips(run.verdict, run.reading) if run.verdict is not None else ""
     lines = "".join(f"<li>{escape(told(line))}</li>" for line in trace(run))
     return (
         f'<div><strong>{escape(run.request.prompt)}</strong>{picture}<div class="ir-chips">{chips}</div>'

@@ -48,7 +48,7 @@ class Knowledge:
         new = cards.copy_name(name or "", self._shelf.names())
         return self._managed(lambda: self._shelf.copy(self._base(name).name, new), new)
 
-    def open(self, name: str | None) -> Updates:
+    def show(self, name: str | None) -> Updates:
         """Another one is chosen: updates of `KnowledgeFold.whole`."""
         return [*self.refresh(name, "", False), "", "", ""]
 
@@ -64,7 +64,7 @@ class Knowledge:
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             return [markup.sentence(explain(error)), *_kind(fixed=False), *_listed("")]
 
-    def find(self, name: str | None, words: str, meaning: bool) -> Updates:
+    def look_up(self, name: str | None, words: str, meaning: bool) -> Updates:
         """Updates of `KnowledgeFold.found`."""
         try:
             return [*_listed(self._texts(self._base(name), words, meaning)), ""]

@@ -65,12 +65,12 @@ class KnowledgeFold:
 
     @property
     def whole(self) -> list[Any]:
-        """The order of `Knowledge.open`."""
+        """The order of `Knowledge.show`."""
         return [*self.inside, self.report, self.banner, self.told]
 
     @property
     def found(self) -> list[Any]:
-        """The order of `Knowledge.find`."""
+        """The order of `Knowledge.look_up`."""
         return [self.texts, self.picked, self.row, self.sure, self.banner]
 
 
@@ -91,8 +91,8 @@ def build_knowledge(names: list[str], max_upload: str) -> KnowledgeFold:
 def wire_knowledge(fold: KnowledgeFold, knowledge: Knowledge, tab: gr.Tab) -> None:
     """The events."""
     asked = [fold.name, fold.words, fold.meaning]
-    gr.on([fold.name.change, tab.select], knowledge.open, fold.name, fold.whole, **READ)
-    gr.on([fold.search.click, fold.words.submit], knowledge.find, asked, fold.found, **READ)
+    gr.on([fold.name.change, tab.select], knowledge.show, fold.name, fold.whole, **READ)
+    gr.on([fold.search.click, fold.words.submit], knowledge.look_up, asked, fold.found, **READ)
     fold.copy.click(knowledge.copy, fold.name, [*fold.choosing[:-1], fold.banner], **READ)
     gr.on([fold.create.click, fold.new.submit], knowledge.create, fold.new, fold.choosing, **READ)
     given, said = [fold.name, fold.files], [fold.report, fold.banner, fold.files]

@@ -22,7 +22,7 @@ from imgrag.runs.values import MAX_PROMPT
 from imgrag.texts import clean
 from imgrag.ui.create.events.runs import chosen
 from imgrag.ui.create.layout.prompts import CHANGED, PromptField
-from imgrag.ui.create.readings import foreign, names_list, styled, things
+from imgrag.ui.create.readings import foreign, left_out, names_list, styled, things
 from imgrag.ui.create.thumbnails import pictures_of
 
 if TYPE_CHECKING:
@@ -92,15 +92,19 @@ def asked(event: gr.EventData) -> tuple[str, str, int]:
 
 
 def read_so_far(text: str, reader: Reader, shelf: ImageLibrary) -> str:
-    """Chips of the things, or which language it is; "" while there is neither."""
+    """Chips of the things and of what is left out, or which language it is; "" while there is neither."""
     if not text.strip():
         return ""
-    if language := reader.language_of(text):
+    language = reader.language_of(text)
+    if language and not reader.glosses(language):
         known = reader.profile.understands
         return foreign(language, not known or language in [NAMES[code] for code in known])
-    read = reader.read(text)
-    shown = things(read.things, pictures_of(shelf, read.things)) if read.things else ""
-    return shown + styled(read.styles)
+    read = reader.read(text, lambda text: text)  # no model is needed for these
+    found = things(read.things, pictures_of(shelf, read.things)) if read.things else ""
+    found += styled(read.styles)
+    if language:
+        return found + left_out(read) + foreign(language, True, read.prompt)
+    return found + left_out(read)
 
 
 def completions(before: str, vocabulary: Vocabulary | None, library: ImageLibrary) -> list[tuple[str, int]]:

@@ -33,7 +33,7 @@ def build_prompt(draws: str, vocabulary: Vocabulary | None) -> PromptField:
     gr.HTML(both(partial(drawable, draws, vocabulary)), elem_id="ir-draws")
     prompt = gr.Textbox(
         label=label("Prompt"),
-        placeholder="a dog and a toolbox",
+        placeholder=label("a dog and a toolbox"),
         lines=1,
         max_lines=5,
         autofocus=True,

@@ -195,7 +195,7 @@ def _build_styles(shelf: StyleShelf) -> tuple[gr.Textbox, gr.HTML]:
     """The names of styles with their weights, and a gallery to press them in; nothing where there are none."""
     styles = shelf.styles()
     names = gr.Textbox(
-        label=label("Styles"), info=label("What to draw in, such as pencil:0.8"), lines=1, max_lines=2,
+        "", label=label("Styles"), info=label("What to draw in, such as pencil:0.8"), lines=1, max_lines=2,
         visible=bool(styles), elem_id="ir-styles",
     )  # fmt: skip
     return names, gr.HTML(
