@@ -133,6 +133,7 @@ def train(
     template: Annotated[
         str, typer.Option(help='The generator\'s prompt, such as "{prompt}, ink wash".')
     ] = "{prompt}",
+    scale: Annotated[float, typer.Option(min=0, max=2, help="Of the LoRA when it draws.")] = 1.0,
     origin: Annotated[str, typer.Option("--source", help="Where the pictures were taken from.")] = "",
     profile: ProfileName = "pocket",
     rank: Annotated[int, typer.Option(help="Of the LoRA; its size grows with it.")] = 8,
@@ -161,7 +162,7 @@ def train(
         folder = out or _shelf(profile).place_for(name)
         style = Style(
             name, typed(title) or name, typed(licence) or _asked_licence(), _called(words) or (name,), typed(template),
-            base=cast.generator.checkpoint.label, source=typed(origin),
+            scale=scale, base=cast.generator.checkpoint.label, source=typed(origin),
         )  # fmt: skip
         train_style(style, read_examples(pictures, style.words[0]), folder, cast, lesson, device, say)
         say(f"The style {name!r} is there. Draw in it with: python -m imgrag run PROMPT --style {name!r}")
