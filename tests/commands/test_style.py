@@ -98,6 +98,6 @@ def test_a_style_that_is_not_there_is_told_before_anything_is_drawn(tmp_path):
      ("chalk", ("--licence", "CC0", "--rank", 0), "rank"), ("chalk", ("--licence", "CC0"), "no picture")],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_said_in_a_sentence(tmp_path, name, options, said):
-    refused = style("train", name, tmp_path, *options)
+    refused = style("train", name, tmp_path / "nowhere", *options)
     assert refused.exit_code == 2
     assert said in refused.stderr
