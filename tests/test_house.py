@@ -153,7 +153,7 @@ ARROWS = {
     "models": {"runs", "errors", "pictures", "texts"},
     "library": {"models", "runs", "errors", "pictures", "texts"},
     "knowledge": {"library", "models", "runs", "errors", "pictures", "texts"},
-    "styles": {"library", "models", "runs", "errors", "pictures", "texts"},
+    "styles": {"library", "models", "pocket", "runs", "errors", "pictures", "texts"},
     "archive": {"library", "models", "runs", "errors", "pictures", "texts"},
     "engine": {
         "archive",

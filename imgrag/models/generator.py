@@ -42,23 +42,31 @@ def load_generator(
     Raises:
         UnsoundFile: a folder does not hold such a pipeline or such an adapter, or not all of it.
     """
+    pipe = open_pipeline(profile, folder, device)
+    refuse_adapter(*adapter_files(adapter, adapter_folder), pipe.unet)
+    offload = profile.offload and device != "cpu"
+    return DiffusionGenerator(pipe, profile, adapter, adapter_folder, device, offload)
+
+
+def open_pipeline(profile: GeneratorProfile, folder: Path, device: str) -> Any:
+    """A diffusers folder as a pipeline, not yet on the device; without a progress bar of its own.
+
+    Raises:
+        UnsoundFile: the folder does not hold such a pipeline, or not all of it.
+    """
     import torch
     from diffusers import AutoPipelineForText2Image
     from diffusers.utils import logging as diffusers_logging
 
     diffusers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()  # it warns each time an adapter comes; `cut` tells what it truncates
-    on_cpu = device == "cpu"
-    dtype = torch.float32 if on_cpu else getattr(torch, profile.dtype)
+    dtype = torch.float32 if device == "cpu" else getattr(torch, profile.dtype)
     parts = open_parts(folder, profile.checkpoint.variant, dtype)
     with blaming(folder / "model_index.json", "describes no pipeline that can be opened here"):
         pipe = AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype, local_files_only=True, **parts)
         refuse_strangers(folder, pipe)
-    refuse_adapter(*adapter_files(adapter, adapter_folder), pipe.unet)
     pipe.set_progress_bar_config(disable=True)
-    return DiffusionGenerator(
-        pipe, profile, adapter, adapter_folder, device, offload=profile.offload and not on_cpu
-    )
+    return pipe
 
 
 class DiffusionGenerator:

@@ -99,6 +99,18 @@ class StyleShelf:
             shutil.rmtree(partial, ignore_errors=True)
         return self.get(name)
 
+    def place_for(self, name: str) -> Path:
+        """The folder of a person's own style that is to be trained, there already or not.
+
+        Raises:
+            StyleError: a style of that name comes with the app.
+            LibraryError: the name cannot be one.
+        """
+        name = possible_name(name, "style")
+        if name in self.names():
+            self.require_own(name)
+        return self._own / name
+
     def require_own(self, name: str) -> None:
         """See that one may be removed, broken or not. Raises StyleError: there is none, or it comes with the app."""
         if self._folder(name).parent == self._bundled:

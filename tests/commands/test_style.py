@@ -90,3 +90,14 @@ def test_a_style_that_is_not_there_is_told_before_anything_is_drawn(tmp_path):
     )
     assert drawing.exit_code == 2
     assert "no style 'gone' here" in " ".join(drawing.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [("chalk", (), "--licence"), ("ink", ("--licence", "CC0"), "comes with the app"),
+     ("chalk", ("--licence", "CC0", "--rank", 0), "rank"), ("chalk", ("--licence", "CC0"), "no picture")],
+)  # fmt: skip
+def test_what_cannot_be_trained_is_said_in_a_sentence(tmp_path, name, options, said):
+    refused = style("train", name, tmp_path / "nowhere", *options)
+    assert refused.exit_code == 2
+    assert said in refused.stderr

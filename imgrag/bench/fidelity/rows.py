@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Figure, Meter, count, machine, print_bars, print_document
-from imgrag.bench.fidelity import honesty
+from imgrag.bench.fidelity import honesty, styling
 from imgrag.bench.fidelity.cases import (
     Case,
     missing_cases,
@@ -95,8 +95,8 @@ KNOWLEDGE = (
 )
 
 UNTOLD = "no case of these prompts tells"
-ALL = (*BARS, *KNOWLEDGE, *honesty.BARS)
-GROUPS: Mapping[str, tuple[Bar, ...]] = {**honesty.GROUPS, "knowledge": KNOWLEDGE}
+ALL = (*BARS, *KNOWLEDGE, *styling.BARS, *honesty.BARS)
+GROUPS: Mapping[str, tuple[Bar, ...]] = {**honesty.GROUPS, "knowledge": KNOWLEDGE, "style": styling.BARS}
 Figures = dict[str, Figure]
 
 
@@ -323,6 +323,7 @@ EXPERIMENTS = (
     *(Experiment((f"two_shown_{way}", f"seconds_{way}"), partial(measure_two, "shown", way)) for way in WAYS),
     *(Experiment((f"two_unseen_{way}",), partial(measure_two, "unseen", way)) for way in WAYS),
     Experiment(("knowledge_without", "knowledge_with", "knowledge_unchanged"), measure_knowledge),
+    Experiment(tuple(bar.key for bar in styling.BARS), styling.measure_styles),
     Experiment(("first_run", "second_run"), measure_seconds),
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from PIL import Image
@@ -25,7 +25,9 @@ from imgrag.library import open_library
 from imgrag.models.profile import Profile, load_profile
 from imgrag.pocket.judge import Judge, ground
 from imgrag.pocket.world import twemoji, world
+from imgrag.pocket.world.renderings import RENDERINGS, rendered_pictures
 from imgrag.runs.knowledge import When
+from imgrag.runs.styles import Styled
 from imgrag.runs.values import WHOLE, Box, Candidate, Reference, Request, Round, Run
 
 LEFT, RIGHT = Box(right=0.5), Box(left=0.5)
@@ -154,7 +156,12 @@ class Workbench:
             return Answer(case, None)
         if run.result is None:
             return Answer(case, run)
-        return Answer(case, run, self.judge.shown(run.result), ground(run.result))
+        return Answer(case, run, self._judge_of(run).shown(run.result), ground(run.result))
+
+    def _judge_of(self, run: Run) -> Judge:
+        """Knows the pictures as the run draws them: a prompt may call a style."""
+        drawn = [style.name for style in run.reading.styles] if run.reading else []
+        return next((style_judge(name) for name in drawn if name in RENDERINGS), self.judge)
 
     def beginnings(self, what: str, cases: Sequence[Wording], knowledge: When) -> list[Answer]:
         """Runs as far as the initial image, which stands for the result."""
@@ -175,8 +182,32 @@ class Workbench:
                 for text in steps
             ]
 
-    def _read(self, prompt: str, seed: int, knowledge: When, context: Context) -> Run:
-        request, profile = Request(prompt, seed=seed, knowledge=knowledge), self.pipeline.profile
+    def styled(self, what: str, cases: Sequence[Case], style: str) -> list[Image.Image]:
+        """The initial image of each case in a style."""
+        context, images = self._context("pocket"), []
+        with self._meter.over(what, cases) as steps:
+            for case in steps:
+                run = draw(self._read(case.prompt, case.seed, "off", context, style), context)
+                assert run.initial is not None  # it is what the stage is for
+                images.append(run.initial)
+        return images
+
+    def styled_by_reference(self, what: str, cases: Sequence[Case], style: str) -> list[Image.Image]:
+        """The enhanced image of each case in a style, given the right plain picture of its second object."""
+        context, images = self._context("pocket"), []
+        with self._meter.over(what, cases) as steps:
+            for case in steps:
+                reference = _right(case.objects[1], self.pictures[case.source])
+                begun = self._read(case.prompt, case.seed, "off", context, style)
+                run = enhance(replace(begun, rounds=(Round(references=(reference,)),)), context)
+                assert run.round.enhanced is not None  # it is what the stage is for
+                images.append(run.round.enhanced)
+        return images
+
+    def _read(self, prompt: str, seed: int, knowledge: When, context: Context, style: str = "") -> Run:
+        styles = (Styled(style),) if style else ()
+        request = Request(prompt, seed=seed, knowledge=knowledge, styles=styles)
+        profile = self.pipeline.profile
         return read(Run("bench", request, profile.name, "pocket", "", settings(request, profile)), context)
 
     def own_runs(
@@ -304,6 +335,12 @@ class Workbench:
     def _context(self, library: str) -> Context:
         opened = open_library(library, self.pipeline.libraries, self._folder / "cache")
         return self.pipeline.context(opened, lambda event: None, lambda: None)
+
+
+@cache
+def style_judge(style: str) -> Judge:
+    """Knows the icons as one of pocket's styles renders them."""
+    return Judge(rendered_pictures(style), world.names())
 
 
 def _right(name: str, picture: Image.Image) -> Reference:

@@ -102,6 +102,7 @@ def fit(
     schedule: Schedule,
     device: torch.device,
     clock: Callable[[], float] = time.perf_counter,
+    watch: Callable[[int, float], None] = lambda done, loss: None,
 ) -> Fitted:
     """Train `modules` in place; at the end they hold the averaged weights.
 
@@ -111,6 +112,7 @@ def fit(
         name: names the checkpoint; a finished one is not trained again.
         loss: `(step, rng) -> scalar tensor`, its products within `precision.autocast`.
         clock: seconds.
+        watch: told after each step how many are done, and its loss.
 
     Returns:
         The cost of the whole training, earlier sittings counted in.
@@ -150,6 +152,7 @@ def fit(
             smooth = value.item() if step == 0 else 0.98 * smooth + 0.02 * value.item()
             bar.update(task, completed=step + 1, loss=smooth)
             done = step + 1
+            watch(done, value.item())
             if done % LOG_EVERY == 0:
                 elapsed = spent + clock() - began
                 bar.console.print(f"{name} step {done} loss {smooth:.4f} seconds {elapsed:.0f}")
