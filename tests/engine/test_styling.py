@@ -18,6 +18,7 @@ from imgrag.runs.events import Finished
 from imgrag.runs.styles import Styled
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Request, Run
+from imgrag.styles import StyleShelf
 from tests.fakes import Cast, make_pipeline
 
 INK = """
@@ -56,7 +57,10 @@ def cast() -> Cast:
 
 @pytest.fixture
 def pipeline(tmp_path: Path, styles: Path, cast: Cast) -> ImageRAGPipeline:
-    return make_pipeline(tmp_path, cast, styles=styles)
+    """With these two styles alone, without those that come with the app."""
+    made = make_pipeline(tmp_path, cast, styles=styles)
+    made.styles = StyleShelf("pocket", styles, tmp_path / "none")
+    return made
 
 
 def ended(pipeline: ImageRAGPipeline, run: Run) -> Run:

@@ -109,7 +109,7 @@ RENDERINGS: dict[str, Rendering] = {
         "Pixel art", ("pixel art", "pixelated", "8-bit", "像素", "像素画"), _pixel_art, tint=1.0
     ),
     "watercolour": Rendering(
-        "Watercolour", ("watercolour", "watercolor", "水彩", "水彩画"), _watercolour, tint=0.3
+        "Watercolour", ("watercolour", "watercolor", "watercolour painting", "watercolor painting", "水彩", "水彩画"), _watercolour, tint=0.3
     ),
     "blueprint": Rendering("Blueprint", ("blueprint", "蓝图"), _blueprint, (100, 150, 224)),
     "woodcut": Rendering("Woodcut", ("woodcut", "linocut", "木刻", "版画"), _woodcut, (250, 226, 120)),
