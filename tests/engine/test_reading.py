@@ -379,3 +379,19 @@ def test_an_emoji_is_told_by_its_own_character() -> None:
     for prompt in ("a 🐶 and a cat", "一只🐶和猫", "un 🐶 y un gato"):
         first = Reader(POCKET, VOCABULARY, Shelf()).read(prompt, _refused).things[0]
         assert (first.name, first.how, first.spelling) == ("dog", "emoji", "🐶")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked", "left"),
+    [
+        ("a horse riding a bicycle", "a horse and a bicycle", "riding"),
+        ("the cat sat on the chair", "a cat and a chair", "sat on"),
+        ("a horse riding", "a horse", "riding"),
+        ("a dog barked at a cat", "a dog and a cat", "barked"),
+        ("a horse riding astronaut", "a horse riding astronaut", ""),
+    ],
+)
+def test_what_a_thing_does_is_no_part_of_its_name(prompt: str, asked: str, left: str) -> None:
+    reading = read(prompt)
+    assert reading.prompt == asked
+    assert left in ["", *(part.words for part in reading.left_out)]

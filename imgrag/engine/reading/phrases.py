@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import simplemma
 
-from imgrag.engine.reading.lexicon import Found, Lexicon, is_action, is_english, singular
+from imgrag.engine.reading.lexicon import Found, Lexicon, is_action, is_english, is_inflected, singular
 from imgrag.engine.reading.spelling import WHOLE
 from imgrag.engine.reading.words import (
     ACTIONS,
@@ -116,7 +116,17 @@ def _other_thing(words: Sequence[str], found: Found | None, lexicon: Lexicon) ->
     named = found is not None or (
         words[0].casefold() not in ADJECTIVES and lexicon.named(words[1:2]) is not None
     )
-    return 2 if named and is_english("".join(singular(words[:2])).casefold()) else 0
+    if not named or (found is not None and _is_verb(words)):
+        return 0
+    return 2 if is_english("".join(singular(words[:2])).casefold()) else 0
+
+
+def _is_verb(words: Sequence[str]) -> bool:
+    """Whether the second word says what the first one does: "horse riding an astronaut", "cat sat on"."""
+    verb = is_action(words[1], ACTIONS) and is_inflected(words[1])
+    if not verb or len(words) == 2:
+        return verb
+    return bool(_BREAK.fullmatch(words[2])) or _says_nothing(words[2]) or words[2].casefold() in UNWANTED
 
 
 def _longest(words: Sequence[str], at: int, lexicon: Lexicon) -> tuple[Found | None, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from imgrag.engine.reading.lexicon import Found, Lexicon, is_english, is_plural
+from imgrag.engine.reading.lexicon import Found, Lexicon, is_english, is_inflected, is_plural
 from imgrag.engine.reading.phrases import SETTINGS, Phrase, Piece
 from imgrag.runs.reading import LeftOut, Thing
 
@@ -33,17 +33,26 @@ def things_of(phrase: Phrase, lexicon: Lexicon, told: list[LeftOut]) -> Iterator
     if len(pieces) > 1 and (owned := lexicon.owned([piece.text for piece in pieces])):
         yield Placed(_thing(owned, pieces, (), phrase))
     elif any(piece.found for piece in pieces):
-        yield from _around_names(pieces, phrase, lexicon)
+        yield from _around_names(pieces, phrase, lexicon, told)
     else:
         yield from _without_name(pieces, phrase, lexicon, told)
 
 
-def _around_names(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Iterator[Placed]:
+def _around_names(
+    pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon, told: list[LeftOut]
+) -> Iterator[Placed]:
     """Known names and the words around them."""
     last = max(at for at, piece in enumerate(pieces) if piece.found)
     behind = [
         piece for piece in pieces[last + 1 :] if piece.low not in AFTER and not piece.low.endswith("ly")
     ]
+    if (
+        lexicon.closed
+        and behind
+        and all(piece.low.endswith("ed") and is_inflected(piece.low) for piece in behind)
+    ):
+        told.append(LeftOut(_said(behind), "only the things themselves are drawn", seen=True))
+        pieces, behind = pieces[: last + 1], []
     if behind and is_english(_said(behind)):  # "a dog house" is no dog: the last noun says what it is
         yield from _unknown(pieces[: last + 1 + len(behind)], phrase, lexicon)
         return
