@@ -344,8 +344,8 @@ class _Walk:
         materials = [self.dialect.materials.get(token.text, "") for token in rest]
         if last.kind == "thing" and all(materials):
             return " ".join((*materials, last.said))
-        if [len(token.text) for token in group] == [1, 1] and all(token.kind == "thing" for token in group):
-            return f"{rest[0].said} , {last.said}"  # 猫狗
+        if len(group) > 1 and "".join(token.text for token in group) in self.dialect.pairs:
+            return f"{rest[0].said} , {last.said}"  # 猫狗, but 龙猫 is no dragon and a cat
         if last.text in _GROUND and rest:
             return f", on a {''.join(token.text for token in rest)} background"
         return last.said if not rest and last.said else "".join(token.text for token in group)
