@@ -311,6 +311,7 @@ def test_what_a_vocabulary_of_another_language_lacks_stays_as_it_was_typed() -> 
         ("一只龙猫", [], ["龙猫"]),
         ("龙、猫", ["dragon", "cat"], []),
         ("猫狗", ["cat", "dog"], []),
+        ("牛羊", ["cow", "sheep"], []),
         ("哆啦A梦和猫", ["cat"], ["哆啦a梦"]),
         ("un coche de bomberos", [], ["coche de bomberos"]),
         ("un pez espada y un perro", ["dog"], ["pez espada"]),
@@ -398,3 +399,22 @@ def test_what_a_thing_does_is_no_part_of_its_name(prompt: str, asked: str, left:
     reading = read(prompt)
     assert reading.prompt == asked
     assert left in ["", *(part.words for part in reading.left_out)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("一只洗衣机", "one 洗衣机"),
+        ("人类最好的朋友在海边", "人类, 朋友 at the sea"),
+        ("海边的猫", "at the sea, cat"),
+        ("，，狗和，猫、", "dog, and cat"),
+        ("un perro y , un gato y", "a dog, a cat"),
+    ],
+)
+def test_a_translation_joins_what_is_there_alone(prompt: str, said: str) -> None:
+    assert Reader(POCKET, VOCABULARY, Shelf()).read(prompt, _refused).translation == said
+
+
+def test_a_scene_of_another_language_is_one() -> None:
+    dog, sea = Reader(POCKET, VOCABULARY, Shelf()).read("狗在海边", _refused).things
+    assert dog.drawn == 1 and (sea.name, sea.drawn) == ("sea", 0)

@@ -33,7 +33,9 @@ _COOKING = frozenset("炒烧烤炖蒸煮煎炸焖卤拌燒燉滷")
 _THIS = frozenset("这 這 那 每 哪 某".split())
 _GROUND = ("背景", "背景上", "底色")
 
-Kind = Literal["thing", "word", "quality", "number", "measure", "of", "verb", "not", "join", "silent", "gap"]
+Kind = Literal[
+    "thing", "word", "quality", "number", "measure", "of", "verb", "not", "join", "scene", "silent", "gap"
+]
 CONTENT = ("thing", "word", "quality")
 
 
@@ -130,7 +132,9 @@ class Cutter:
         )
 
     def _known(self, word: str) -> list[Token]:
-        """A name or a word of a closed class as a list of one; empty if it is neither."""
+        """A name or a word of a closed class as a list of one, a pair as two; empty if it is none of these."""
+        if word in self._dialect.pairs:
+            return [token for character in word for token in self._known(character)]
         if word in self._dialect.others:
             return [Token(word, "word")]
         if name := self._words.get(key(word)):
@@ -141,7 +145,7 @@ class Cutter:
     def _closed(self, word: str) -> Token | None:
         dialect = self._dialect
         kinds: tuple[tuple[Kind, Mapping[str, str]], ...] = (
-            ("number", dialect.numbers), ("join", dialect.joins), ("quality", dialect.colours), ("quality", dialect.qualities),
+            ("number", dialect.numbers), ("join", dialect.joins), ("scene", dialect.scenes), ("quality", dialect.colours), ("quality", dialect.qualities),
         )  # fmt: skip
         for kind, known in kinds:
             if word in known:
@@ -275,9 +279,22 @@ class _Walk:
         elif token.kind == "number":
             self._release()
             self._say(token.said)
+        elif token.kind == "scene":
+            self._place(token)
         elif token.kind == "join":
             self._join("or" if self.unwanted else "and")
             self.subject &= token.text not in _PUNCTUATION | _OR
+
+    def _place(self, token: Token) -> None:
+        """Where it is: 在海边 is at the sea, and no "and" stands before it."""
+        self._release()
+        if self.unwanted:
+            self._say(token.said.split()[-1])
+            self.named = True
+            return
+        while self.said and self.said[-1] in ("and", ","):
+            self.said.pop()
+        self.said += [token.said, ","]
 
     def _act(self, token: Token, following: Token) -> None:
         """A verb: 三只戴帽子的狗 are three dogs."""
