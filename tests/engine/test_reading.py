@@ -91,6 +91,8 @@ def read_openly(prompt: str) -> Reading:
         ("nothing but a dog", "a dog"),
         ("a dog. Don't draw a cat", "a dog"),
         ("zero dogs", "a white background"),
+        ("0 drendles", "a white background"),
+        ("1,000 dogs", "a dog and a dog"),
         ("a dog with no tail and a cat", "a dog and a cat"),
         ("a dog without a cat and a horse", "a dog"),
         ("a dog that chases a cat", "a dog and a cat"),
@@ -126,6 +128,9 @@ def test_what_people_type_becomes_what_the_models_are_asked_for(prompt: str, ask
         ("a \U0001f436", "dog", "emoji", 1),
         ("3 owls", "owl", "name", 3),
         ("a pikachu", "pikachu", "nobody", 1),
+        ("one hundred cats", "cat", "name", 99),  # the most that are counted
+        ("twenty-one cats", "cat", "name", 21),
+        ("2.0 cats", "cat", "name", 2),
         ("Godzilla", "godzilla", "nobody", 1),  # no gorilla, in the library neither
         ("a beech", "beech", "nobody", 1),  # an English word is no slip, however near a name is
     ],
@@ -154,6 +159,8 @@ def test_a_thing_says_how_it_was_found(prompt: str, name: str, how: str, number:
         ("a dog <lora:x:0.8>", "<lora:x:0.8>", "LoRAs"),
         ("a dog or a cat", "cat", "of several choices"),
         ("a dog, 8k", "8k", "nothing to draw"),
+        ("1.5 cats", "1.5", "not a whole number"),
+        ("0 cats", "cat", "not to be there"),
         ("a dog without a hat", "hat", "negative prompt"),
     ],
 )

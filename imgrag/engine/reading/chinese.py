@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST = 8  # characters of a name
 MOST = 99  # of a number
-_PART = re.compile(r"\d*[a-zA-Z\u00c0-\u024f][\w'-]*|\d+|[^\x00-\u024f\s]+|\s+|\S")
+_PART = re.compile(r"\d*[a-zA-Z\u00c0-\u024f][\w'-]*|\d+(?:\.\d+)?|[^\x00-\u024f\s]+|\s+|\S")
 _LATIN = re.compile(r"[\x00-\u024f]+")
 _NUMERAL = re.compile(r"([二两三四五六七八九])?十([一二三四五六七八九])?")
 _PUNCTUATION = frozenset("，,。.;；：:!！?？")
@@ -93,7 +93,8 @@ class Cutter:
     def _latin(self, part: str) -> Token:
         if part.isdecimal():
             return Token(part, "number", str(min(int(part[:4]), MOST)))
-        return self._closed(part) or Token(part, "word", part)
+        kind: Kind = "number" if part.replace(".", "", 1).isdecimal() else "word"  # 1.5只猫
+        return self._closed(part) or Token(part, kind, part)
 
     def _cut(self, run: str) -> Iterator[Token]:
         """Characters without a space between them, cut anew behind a number that jieba takes for a part of a word."""

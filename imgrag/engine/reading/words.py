@@ -14,7 +14,8 @@ DETERMINERS = frozenset(
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
 NUMBERS = {word: number for number, word in enumerate(_ONES.split()) if number} | {
     "dozen": 12, "both": 2, "couple": 2, "several": 3, "few": 3, "many": 3, "multiple": 3, "various": 3,
-    "numerous": 3, "lots": 3,
+    "numerous": 3, "lots": 3, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+    "hundred": 100, "hundreds": 100, "thousand": 1000, "thousands": 1000,
 }  # fmt: skip
 RELATIONS = frozenset(
     """
