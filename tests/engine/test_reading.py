@@ -69,6 +69,7 @@ def read_openly(prompt: str) -> Reading:
         ("a book sitting on a mushroom", "a book and a mushroom"),
         ("a sleeping cat and a dog barking", "a cat and a dog"),
         ("a hot dog and a dog", "a hot dog and a dog"),
+        ("could u pls draw a robot", "a robot"),
         ("can you draw me a dog and a guitar, please?", "a dog and a guitar"),
         ("Hello! I would like a picture of a piano. Thanks", "a piano"),
         ("masterpiece, best quality, a dog, 4k, trending on artstation", "a dog"),
@@ -425,3 +426,17 @@ def test_a_translation_joins_what_is_there_alone(prompt: str, said: str) -> None
 def test_a_scene_of_another_language_is_one() -> None:
     dog, sea = Reader(POCKET, VOCABULARY, Shelf()).read("狗在海边", _refused).things
     assert dog.drawn == 1 and (sea.name, sea.drawn) == ("sea", 0)
+
+
+@pytest.mark.parametrize("prompt", ["my dog Rex", "a dog named Rex"])
+def test_what_a_thing_is_called_is_told_and_not_drawn(prompt: str) -> None:
+    reading = read(prompt)
+    things = {thing.name: (thing.drawn, bool(thing.known)) for thing in reading.things}
+    assert things == {"dog": (1, True), "rex": (0, False)} and reading.prompt == "a dog"
+
+
+def test_a_proper_name_that_nobody_knows_stays_whole() -> None:
+    assert [(thing.spelling, thing.describing) for thing in read("Santa Claus").things] == [
+        ("Santa Claus", ())
+    ]
+    assert [thing.spelling for thing in read("a shiny drendle").things] == ["drendle"]
