@@ -69,6 +69,7 @@ def read_openly(prompt: str) -> Reading:
         ("a book sitting on a mushroom", "a book and a mushroom"),
         ("a sleeping cat and a dog barking", "a cat and a dog"),
         ("a hot dog and a dog", "a hot dog and a dog"),
+        ("could u pls draw a robot", "a robot"),
         ("can you draw me a dog and a guitar, please?", "a dog and a guitar"),
         ("Hello! I would like a picture of a piano. Thanks", "a piano"),
         ("masterpiece, best quality, a dog, 4k, trending on artstation", "a dog"),
@@ -91,6 +92,8 @@ def read_openly(prompt: str) -> Reading:
         ("nothing but a dog", "a dog"),
         ("a dog. Don't draw a cat", "a dog"),
         ("zero dogs", "a white background"),
+        ("0 drendles", "a white background"),
+        ("1,000 dogs", "a dog and a dog"),
         ("a dog with no tail and a cat", "a dog and a cat"),
         ("a dog without a cat and a horse", "a dog"),
         ("a dog that chases a cat", "a dog and a cat"),
@@ -126,6 +129,9 @@ def test_what_people_type_becomes_what_the_models_are_asked_for(prompt: str, ask
         ("a \U0001f436", "dog", "emoji", 1),
         ("3 owls", "owl", "name", 3),
         ("a pikachu", "pikachu", "nobody", 1),
+        ("one hundred cats", "cat", "name", 99),  # the most that are counted
+        ("twenty-one cats", "cat", "name", 21),
+        ("2.0 cats", "cat", "name", 2),
         ("Godzilla", "godzilla", "nobody", 1),  # no gorilla, in the library neither
         ("a beech", "beech", "nobody", 1),  # an English word is no slip, however near a name is
     ],
@@ -154,6 +160,8 @@ def test_a_thing_says_how_it_was_found(prompt: str, name: str, how: str, number:
         ("a dog <lora:x:0.8>", "<lora:x:0.8>", "LoRAs"),
         ("a dog or a cat", "cat", "of several choices"),
         ("a dog, 8k", "8k", "nothing to draw"),
+        ("1.5 cats", "1.5", "not a whole number"),
+        ("0 cats", "cat", "not to be there"),
         ("a dog without a hat", "hat", "negative prompt"),
     ],
 )
@@ -308,6 +316,10 @@ def test_what_a_vocabulary_of_another_language_lacks_stays_as_it_was_typed() -> 
         ("红苹果、黑猫", ["apple", "cat"], []),
         ("男孩踢足球", ["soccer ball"], ["男孩"]),
         ("番茄炒蛋", [], ["番茄炒蛋"]),
+        ("一只龙猫", [], ["龙猫"]),
+        ("龙、猫", ["dragon", "cat"], []),
+        ("猫狗", ["cat", "dog"], []),
+        ("牛羊", ["cow", "sheep"], []),
         ("哆啦A梦和猫", ["cat"], ["哆啦a梦"]),
         ("un coche de bomberos", [], ["coche de bomberos"]),
         ("un pez espada y un perro", ["dog"], ["pez espada"]),
@@ -379,3 +391,52 @@ def test_an_emoji_is_told_by_its_own_character() -> None:
     for prompt in ("a 🐶 and a cat", "一只🐶和猫", "un 🐶 y un gato"):
         first = Reader(POCKET, VOCABULARY, Shelf()).read(prompt, _refused).things[0]
         assert (first.name, first.how, first.spelling) == ("dog", "emoji", "🐶")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked", "left"),
+    [
+        ("a horse riding a bicycle", "a horse and a bicycle", "riding"),
+        ("the cat sat on the chair", "a cat and a chair", "sat on"),
+        ("a horse riding", "a horse", "riding"),
+        ("a dog barked at a cat", "a dog and a cat", "barked"),
+        ("a horse riding astronaut", "a horse riding astronaut", ""),
+    ],
+)
+def test_what_a_thing_does_is_no_part_of_its_name(prompt: str, asked: str, left: str) -> None:
+    reading = read(prompt)
+    assert reading.prompt == asked
+    assert left in ["", *(part.words for part in reading.left_out)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("一只洗衣机", "one 洗衣机"),
+        ("人类最好的朋友在海边", "人类, 朋友 at the sea"),
+        ("海边的猫", "at the sea, cat"),
+        ("，，狗和，猫、", "dog, and cat"),
+        ("un perro y , un gato y", "a dog, a cat"),
+    ],
+)
+def test_a_translation_joins_what_is_there_alone(prompt: str, said: str) -> None:
+    assert Reader(POCKET, VOCABULARY, Shelf()).read(prompt, _refused).translation == said
+
+
+def test_a_scene_of_another_language_is_one() -> None:
+    dog, sea = Reader(POCKET, VOCABULARY, Shelf()).read("狗在海边", _refused).things
+    assert dog.drawn == 1 and (sea.name, sea.drawn) == ("sea", 0)
+
+
+@pytest.mark.parametrize("prompt", ["my dog Rex", "a dog named Rex"])
+def test_what_a_thing_is_called_is_told_and_not_drawn(prompt: str) -> None:
+    reading = read(prompt)
+    things = {thing.name: (thing.drawn, bool(thing.known)) for thing in reading.things}
+    assert things == {"dog": (1, True), "rex": (0, False)} and reading.prompt == "a dog"
+
+
+def test_a_proper_name_that_nobody_knows_stays_whole() -> None:
+    assert [(thing.spelling, thing.describing) for thing in read("Santa Claus").things] == [
+        ("Santa Claus", ())
+    ]
+    assert [thing.spelling for thing in read("a shiny drendle").things] == ["drendle"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST = 8  # characters of a name
 MOST = 99  # of a number
-_PART = re.compile(r"\d*[a-zA-Z\u00c0-\u024f][\w'-]*|\d+|[^\x00-\u024f\s]+|\s+|\S")
+_PART = re.compile(r"\d*[a-zA-Z\u00c0-\u024f][\w'-]*|\d+(?:\.\d+)?|[^\x00-\u024f\s]+|\s+|\S")
 _LATIN = re.compile(r"[\x00-\u024f]+")
 _NUMERAL = re.compile(r"([二两三四五六七八九])?十([一二三四五六七八九])?")
 _PUNCTUATION = frozenset("，,。.;；：:!！?？")
@@ -33,7 +33,9 @@ _COOKING = frozenset("炒烧烤炖蒸煮煎炸焖卤拌燒燉滷")
 _THIS = frozenset("这 這 那 每 哪 某".split())
 _GROUND = ("背景", "背景上", "底色")
 
-Kind = Literal["thing", "word", "quality", "number", "measure", "of", "verb", "not", "join", "silent", "gap"]
+Kind = Literal[
+    "thing", "word", "quality", "number", "measure", "of", "verb", "not", "join", "scene", "silent", "gap"
+]
 CONTENT = ("thing", "word", "quality")
 
 
@@ -91,7 +93,8 @@ class Cutter:
     def _latin(self, part: str) -> Token:
         if part.isdecimal():
             return Token(part, "number", str(min(int(part[:4]), MOST)))
-        return self._closed(part) or Token(part, "word", part)
+        kind: Kind = "number" if part.replace(".", "", 1).isdecimal() else "word"  # 1.5只猫
+        return self._closed(part) or Token(part, kind, part)
 
     def _cut(self, run: str) -> Iterator[Token]:
         """Characters without a space between them, cut anew behind a number that jieba takes for a part of a word."""
@@ -130,7 +133,9 @@ class Cutter:
         )
 
     def _known(self, word: str) -> list[Token]:
-        """A name or a word of a closed class as a list of one; empty if it is neither."""
+        """A name or a word of a closed class as a list of one, a pair as two; empty if it is none of these."""
+        if word in self._dialect.pairs:
+            return [token for character in word for token in self._known(character)]
         if word in self._dialect.others:
             return [Token(word, "word")]
         if name := self._words.get(key(word)):
@@ -141,7 +146,7 @@ class Cutter:
     def _closed(self, word: str) -> Token | None:
         dialect = self._dialect
         kinds: tuple[tuple[Kind, Mapping[str, str]], ...] = (
-            ("number", dialect.numbers), ("join", dialect.joins), ("quality", dialect.colours), ("quality", dialect.qualities),
+            ("number", dialect.numbers), ("join", dialect.joins), ("scene", dialect.scenes), ("quality", dialect.colours), ("quality", dialect.qualities),
         )  # fmt: skip
         for kind, known in kinds:
             if word in known:
@@ -275,9 +280,22 @@ class _Walk:
         elif token.kind == "number":
             self._release()
             self._say(token.said)
+        elif token.kind == "scene":
+            self._place(token)
         elif token.kind == "join":
             self._join("or" if self.unwanted else "and")
             self.subject &= token.text not in _PUNCTUATION | _OR
+
+    def _place(self, token: Token) -> None:
+        """Where it is: 在海边 is at the sea, and no "and" stands before it."""
+        self._release()
+        if self.unwanted:
+            self._say(token.said.split()[-1])
+            self.named = True
+            return
+        while self.said and self.said[-1] in ("and", ","):
+            self.said.pop()
+        self.said += [token.said, ","]
 
     def _act(self, token: Token, following: Token) -> None:
         """A verb: 三只戴帽子的狗 are three dogs."""
@@ -344,8 +362,8 @@ class _Walk:
         materials = [self.dialect.materials.get(token.text, "") for token in rest]
         if last.kind == "thing" and all(materials):
             return " ".join((*materials, last.said))
-        if [len(token.text) for token in group] == [1, 1] and all(token.kind == "thing" for token in group):
-            return f"{rest[0].said} , {last.said}"  # 猫狗
+        if len(group) > 1 and "".join(token.text for token in group) in self.dialect.pairs:
+            return f"{rest[0].said} , {last.said}"  # 猫狗, but 龙猫 is no dragon and a cat
         if last.text in _GROUND and rest:
             return f", on a {''.join(token.text for token in rest)} background"
         return last.said if not rest and last.said else "".join(token.text for token in group)

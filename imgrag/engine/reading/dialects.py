@@ -27,6 +27,8 @@ class Dialect:
         manners: styles -> those in English, as `words.STYLE` finds them.
         style: what says that a style is one.
         others: names of something else than their last word, or than their parts.
+        scenes: where something is -> that in English, with its relation.
+        pairs: two things side by side that are no name of a third.
     """
 
     numbers: Mapping[str, str]
@@ -42,6 +44,8 @@ class Dialect:
     manners: Mapping[str, str]
     style: re.Pattern[str]
     others: frozenset[str] = field(default_factory=frozenset)
+    scenes: Mapping[str, str] = field(default_factory=dict)
+    pairs: frozenset[str] = field(default_factory=frozenset)
 
 
 _MANNERS_ZH = {
@@ -134,6 +138,11 @@ CHINESE = Dialect(
         骑墙 看门 黑桃 红桃 紅桃 红新月 红火 紅火 黑鬼 圆白菜 圓白菜 长枪 長槍 青花 黑枪 白票 黑票 青豆 长短 大书 大票 大线 小派 老花 老派 老火 老包
         """.split()
     ),
+    scenes={
+        "海边": "at the sea", "海邊": "at the sea", "湖边": "at the lake", "湖邊": "at the lake", "河边": "at the river", "河邊": "at the river",
+        "路边": "at the road", "路邊": "at the road", "水边": "at the water", "水邊": "at the water",
+    },
+    pairs=frozenset("猫狗 貓狗 狗猫 狗貓 鸡鸭 雞鴨 鸭鹅 鴨鵝 鸡狗 雞狗 牛羊 马牛 馬牛 牛马 牛馬 猪羊 豬羊 猪牛 豬牛 虎豹 龙虎 龍虎 鱼虾 魚蝦 虾蟹 蝦蟹 车船 車船 刀剑 刀劍".split()),
 )  # fmt: skip
 _ADJECTIVES_ES = (
     "grande=big pequeno=small lindo=cute bonito=pretty hermoso=beautiful viejo=old nuevo=new feliz=happy dorado=golden gigante=huge "

@@ -17,6 +17,8 @@ from imgrag.engine.reading.spelling import key
 
 __all__ = ["DIALECTS", "Glossary", "glossary"]
 
+_JOINING = frozenset("and or".split())
+
 
 @dataclass(frozen=True)
 class Glossary:
@@ -41,7 +43,7 @@ class Glossary:
         text = self.dialect.style.sub(lambda found: self._style(found, behind), text)
         walk = chinese.english if self.dialect is CHINESE else spanish.english
         said, verbs = walk(text, self.dialect, self.words, self.several)
-        return " ".join((*said, *behind)), verbs
+        return _tidy(" ".join((*said, *behind)).split()), verbs
 
     def _ground(self, found: re.Match[str], behind: list[str]) -> str:
         said = next(filter(None, found.groups()))
@@ -53,6 +55,21 @@ class Glossary:
         manner = self.dialect.manners.get(key(said)) or self.dialect.manners.get(said)
         behind.insert(0, f", {manner or f'in the style of {said}'} ,")
         return " , "
+
+
+def _tidy(words: Sequence[str]) -> str:
+    """The words without what joins nothing: at the ends, twice over, or before a comma."""
+    kept: list[str] = []
+    for word in words:
+        while word == "," and kept and kept[-1] in _JOINING:
+            kept.pop()
+        before = kept[-1] if kept else ","
+        doubled = word in _JOINING and (before in _JOINING or not kept)
+        if not doubled and (word, before) != (",", ","):
+            kept.append(word)
+    while kept and kept[-1] in (",", *_JOINING):
+        kept.pop()
+    return " ".join(kept).replace(" ,", ",")
 
 
 def glossary(code: str, things: Sequence[Mapping[str, list[str]]]) -> Glossary | None:

@@ -173,6 +173,12 @@ def is_plural(word: str) -> bool:
     return singular([word])[-1] != word.casefold()
 
 
+def is_inflected(word: str) -> bool:
+    """Whether a verb is in the past or an -ing form, as far as its form tells."""
+    low = word.casefold()
+    return not low.endswith("s") and simplemma.lemmatize(low, "en") != low
+
+
 def is_action(word: str, actions: frozenset[str]) -> bool:
     """Whether a word is a form of one of these verbs, or the -ing form of any."""
     low = word.casefold()

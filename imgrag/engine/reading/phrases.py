@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import simplemma
 
-from imgrag.engine.reading.lexicon import Found, Lexicon, is_action, is_english, singular
+from imgrag.engine.reading.lexicon import Found, Lexicon, is_action, is_english, is_inflected, singular
 from imgrag.engine.reading.spelling import WHOLE
 from imgrag.engine.reading.words import (
     ACTIONS,
@@ -33,6 +33,8 @@ from imgrag.engine.reading.words import (
 from imgrag.runs.reading import MOST, MOST_THINGS
 
 _WORD = re.compile(r"\d+[.,]\d+|[^\W_]+(?:['\u2019\u00b7][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
+_THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}")
+_FRACTION = re.compile(r"\d+(?:\.|,(?!\d{3}$))0*[1-9]\d*x?")
 _BREAK = re.compile(r"[^\w&+/]")
 LONGEST = 6  # words of a name
 LONGEST_OTHER = 3  # words of a name of something else than its last word
@@ -61,6 +63,7 @@ class Phrase:
     Attributes:
         relation: the word before it, "" at the beginning and behind punctuation.
         number: how many are asked for; 0 where nothing says it.
+        fraction: that number as it was said, where it is not a whole one.
         determined: whether an article or a number stands before it.
         unwanted: whether it says what shall not be there.
         acted: whether a verb stands right before it.
@@ -71,6 +74,7 @@ class Phrase:
     pieces: tuple[Piece, ...] = ()
     relation: str = ""
     number: int = 0
+    fraction: str = ""
     determined: bool = False
     unwanted: bool = False
     acted: bool = False
@@ -116,7 +120,17 @@ def _other_thing(words: Sequence[str], found: Found | None, lexicon: Lexicon) ->
     named = found is not None or (
         words[0].casefold() not in ADJECTIVES and lexicon.named(words[1:2]) is not None
     )
-    return 2 if named and is_english("".join(singular(words[:2])).casefold()) else 0
+    if not named or (found is not None and _is_verb(words)):
+        return 0
+    return 2 if is_english("".join(singular(words[:2])).casefold()) else 0
+
+
+def _is_verb(words: Sequence[str]) -> bool:
+    """Whether the second word says what the first one does: "horse riding an astronaut", "cat sat on"."""
+    verb = is_action(words[1], ACTIONS) and is_inflected(words[1])
+    if not verb or len(words) == 2:
+        return verb
+    return bool(_BREAK.fullmatch(words[2])) or _says_nothing(words[2]) or words[2].casefold() in UNWANTED
 
 
 def _longest(words: Sequence[str], at: int, lexicon: Lexicon) -> tuple[Found | None, int]:
@@ -158,6 +172,9 @@ class _Cutter:
             self._end(Phrase(unwanted=True))
         elif (number := counted(piece.low)) and not (piece.low == "one" and self.phrase.pieces):
             self._determine(number)
+            self.phrase = replace(self.phrase, fraction=piece.text if _FRACTION.fullmatch(piece.low) else "")
+        elif piece.low == "and" and self.phrase.number and not self.phrase.pieces:
+            return  # "a hundred and one"
         elif piece.low in RELATIVES and self.phrase.pieces:
             self._relate(piece)
             self.behind_subject = True
@@ -208,7 +225,7 @@ class _Cutter:
             self._end(Phrase())
         unwanted = self.phrase.unwanted and not self.lapses
         self.phrase = replace(
-            self.phrase, number=number or self.phrase.number, determined=True, unwanted=unwanted
+            self.phrase, number=_together(self.phrase.number, number), determined=True, unwanted=unwanted
         )
 
     def _is_measure(self) -> bool:
@@ -264,10 +281,19 @@ def _tells(word: str) -> bool:
     return low not in BESIDE_EACH_OTHER and simplemma.lemmatize(low, "en") not in BESIDE_EACH_OTHER
 
 
+def _together(before: int, number: int) -> int:
+    """What two numbers in a row say: "two hundred", "twenty-one"; of others the last counts."""
+    if before and number >= 100:
+        return min(before * number, MOST)
+    return min(before + number if before >= 20 and number < 10 else number or before, MOST)
+
+
 def counted(word: str) -> int | None:
     """How many a word says; `None` if it says no number. "2.5" and "2x" are two, "0.5" is one."""
     if word in NOT_ONE:
         return 0
+    if _THOUSANDS.fullmatch(word):
+        return MOST
     if found := re.fullmatch(r"([0-9]{1,3})(?:[.,][0-9]+)?x?", word):
         return min(max(1, int(found.group(1))), MOST)
     return NUMBERS.get(word)

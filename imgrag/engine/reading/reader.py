@@ -178,7 +178,7 @@ class Reader:
         things = [next(drawn) if thing.drawn else thing for thing in things]
         self._tell(things, style, told)
         prompt = worded(things, background) if any(thing.known for thing in things) else text
-        if unwanted and not things:
+        if not things and (unwanted or any(left.reason == _UNKNOWN_UNWANTED for left in told)):
             prompt = f"{with_article(background or self.profile.backgrounds[0])} background"
         return Reading(prompt, tuple(things), background, style, negative, tuple(told))
 
@@ -229,6 +229,8 @@ class Reader:
         for phrase in phrases(words, lexicon):
             if phrase.link and lexicon.closed:
                 told.append(LeftOut(" ".join(phrase.link), "only the things themselves are drawn", seen=True))
+            if phrase.fraction and lexicon.closed:
+                told.append(LeftOut(phrase.fraction, "it is not a whole number"))
             if PICTURE.fullmatch(" ".join(phrase.words)) and not any(piece.found for piece in phrase.pieces):
                 continue
             for placed in things_of(phrase, lexicon, told):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
-from imgrag.engine.reading.lexicon import Found, Lexicon, is_english, is_plural
+from imgrag.engine.reading.lexicon import Found, Lexicon, is_english, is_inflected, is_plural
 from imgrag.engine.reading.phrases import SETTINGS, Phrase, Piece
+from imgrag.engine.reading.words import ADJECTIVES
 from imgrag.runs.reading import LeftOut, Thing
 
 PLURAL = 2  # how many a plural without a number is taken for
@@ -33,17 +35,29 @@ def things_of(phrase: Phrase, lexicon: Lexicon, told: list[LeftOut]) -> Iterator
     if len(pieces) > 1 and (owned := lexicon.owned([piece.text for piece in pieces])):
         yield Placed(_thing(owned, pieces, (), phrase))
     elif any(piece.found for piece in pieces):
-        yield from _around_names(pieces, phrase, lexicon)
+        yield from _around_names(pieces, phrase, lexicon, told)
     else:
         yield from _without_name(pieces, phrase, lexicon, told)
 
 
-def _around_names(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Iterator[Placed]:
+def _around_names(
+    pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon, told: list[LeftOut]
+) -> Iterator[Placed]:
     """Known names and the words around them."""
     last = max(at for at, piece in enumerate(pieces) if piece.found)
     behind = [
         piece for piece in pieces[last + 1 :] if piece.low not in AFTER and not piece.low.endswith("ly")
     ]
+    verbs, names = _told_behind(pieces[last], behind) if lexicon.closed else ([], [])
+    if verbs:
+        told.append(LeftOut(_said(verbs), "only the things themselves are drawn", seen=True))
+    if names:
+        for one in _without_name(names, replace(phrase, number=0), lexicon, told):
+            yield replace(
+                one, setting=not one.thing.known
+            )  # it is the dog that is drawn, not "Rex" beside it
+    if verbs or names:
+        pieces, behind = pieces[: last + 1], []
     if behind and is_english(_said(behind)):  # "a dog house" is no dog: the last noun says what it is
         yield from _unknown(pieces[: last + 1 + len(behind)], phrase, lexicon)
         return
@@ -68,10 +82,25 @@ def _around_names(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> 
 
 def _is_somebody(pieces: Sequence[Piece]) -> bool:
     """Whether it is a proper name that ends with a thing's: "Mickey Mouse"."""
-    capitals = len(pieces) > 1 and all(
-        piece.text[0].isupper() and not piece.text.isupper() for piece in pieces
-    )
+    capitals = len(pieces) > 1 and _are_capital(pieces)
     return capitals and any(not piece.found and not is_english(piece.low) for piece in pieces[:-1])
+
+
+def _told_behind(head: Piece, behind: Sequence[Piece]) -> tuple[Sequence[Piece], Sequence[Piece]]:
+    """What a thing did, and what it is called: "a dog barked", "a dog named Rex", "my dog Rex"; empty for other words."""
+    verbs = list(takewhile(_is_past, behind))
+    names = behind[len(verbs) :]
+    if names and not (_are_capital(names) and (verbs or head.text.islower())):
+        return [], []
+    return verbs, names
+
+
+def _is_past(piece: Piece) -> bool:
+    return piece.low.endswith("ed") and is_inflected(piece.low)
+
+
+def _are_capital(pieces: Sequence[Piece]) -> bool:
+    return all(piece.text[0].isupper() and not piece.text.isupper() for piece in pieces)
 
 
 def _without_name(
@@ -96,16 +125,20 @@ def _without_name(
 
 
 def _unknown(pieces: Sequence[Piece], phrase: Phrase, lexicon: Lexicon) -> Iterator[Placed]:
-    """What nobody knows. Of "a shiny drendle" it is the drendle."""
+    """What nobody knows. Of "a shiny drendle" it is the drendle; Santa Claus is one name."""
     words = [piece.text for piece in pieces]
     start = 0
     if lexicon.closed and not is_english(words[-1]):
-        while start < len(words) - 1 and is_english(words[start]):
+        while start < len(words) - 1 and is_english(words[start]) and not _is_name(pieces[start:]):
             start += 1
     name = " ".join(words[start:])[:LONGEST_UNKNOWN].strip()
     setting = lexicon.closed and phrase.relation in SETTINGS
     found = lexicon.unknown(name.casefold() if lexicon.closed else name)
     yield Placed(_thing(found, pieces[start:], tuple(words[:start]), phrase), setting)
+
+
+def _is_name(pieces: Sequence[Piece]) -> bool:
+    return _are_capital(pieces) and pieces[0].low not in ADJECTIVES
 
 
 def _thing(found: Found, pieces: Sequence[Piece], describing: tuple[str, ...], phrase: Phrase) -> Thing:

@@ -14,7 +14,8 @@ DETERMINERS = frozenset(
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
 NUMBERS = {word: number for number, word in enumerate(_ONES.split()) if number} | {
     "dozen": 12, "both": 2, "couple": 2, "several": 3, "few": 3, "many": 3, "multiple": 3, "various": 3,
-    "numerous": 3, "lots": 3,
+    "numerous": 3, "lots": 3, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+    "hundred": 100, "hundreds": 100, "thousand": 1000, "thousands": 1000,
 }  # fmt: skip
 RELATIONS = frozenset(
     """
@@ -121,8 +122,8 @@ KINDS_OF_PICTURE = (
 OPENING = re.compile(
     rf"""^\W*(?:
     (?:hi|hello|hey|ok|okay|so|well|dear\s+\w+|good\s+(?:morning|day|evening))\b(?=\W+\w)\W+
-    |(?:please|pls|kindly|just|now)\b\W*
-    |(?:(?:can|could|would|will|may)\s+(?:you|we|i)\s+(?:please\s+|kindly\s+)?(?:try\s+to\s+|help\s+me\s+(?:to\s+)?)?)
+    |(?:please|pls|plz|kindly|just|now)\b\W*
+    |(?:(?:can|could|would|will|may)\s+(?:you|u|ya|we|i)\s+(?:(?:please|pls|plz|kindly)\s+)?(?:try\s+to\s+|help\s+me\s+(?:to\s+)?)?)
     |(?:i(?:\s*['\u2019]?d|\s+would|\s+just|\s+really)?\s+(?:want|need|wish|like|love|prefer|wanna)
         (?:\s+(?:you|for\s+you))?(?:\s+to)?)\b\s*
     |(?:let(?:['\u2019]?s|\s+us|\s+me)\s+(?=\w))
@@ -134,7 +135,7 @@ OPENING = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 CLOSING = re.compile(
-    r"\b(?:please|pls|thanks(?:\s+a\s+lot)?|thank\s+you(?:\s+(?:so|very)\s+much)?|for\s+me|if\s+you\s+can|cheers)$",
+    r"\b(?:please|pls|plz|thanks(?:\s+a\s+lot)?|thank\s+you(?:\s+(?:so|very)\s+much)?|for\s+me|if\s+you\s+can|cheers)$",
     re.IGNORECASE,
 )
 LONGEST_CLOSING = 40  # characters of one
