@@ -89,6 +89,19 @@ def test_before_the_first_heading_the_file_s_name_is_the_term(tmp_path):
     )
 
 
+def test_reading_markdown_is_stopped_within_a_file_and_marks_that_nothing_ends_are_characters(tmp_path):
+    looks = [LibraryError("Enough.")] + [None] * 100
+
+    def check():
+        if found := looks.pop():
+            raise found
+
+    with pytest.raises(LibraryError, match="Enough"):
+        read_facts(written(tmp_path / "a.md", "[\n\n" * 1000), check)
+    facts = read_facts(written(tmp_path / "b.md", "[" * 300_000)).facts
+    assert facts == (Fact("b", "[" * 2000, "en"),)
+
+
 def test_folder_and_zip_are_read_file_by_file(tmp_path):
     folder = tmp_path / "texts"
     (folder / "deep").mkdir(parents=True)
