@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from imgrag.errors import LibraryError
-from imgrag.knowledge.base import WORDS, KnowledgeBase
+from imgrag.knowledge.base import WORDS, DeletedMeanwhile, KnowledgeBase
 from imgrag.knowledge.reading import read_facts
 from imgrag.library.engines.sqlite import EmbeddedStore
 from imgrag.library.engines.sqlite_file import FILE
@@ -96,7 +96,7 @@ class KnowledgeShelf:
     def delete(self, name: str) -> None:
         """Delete one with its texts. Raises LibraryError: it comes with the app, is not there, or is in use."""
         self.open(name).require_own()
-        self._open.close(name, f"The knowledge base {name!r} was deleted meanwhile.")
+        self._open.close(name, str(DeletedMeanwhile(name)))
         doomed = self._partial()
         with told(name, "knowledge base"):
             (self._root / name).rename(doomed)
@@ -131,8 +131,16 @@ class KnowledgeShelf:
     def _own(self, folder: Path) -> KnowledgeBase:
         here = _state(folder)
         writable = is_writable(folder)
-        store = partial(EmbeddedStore, folder, writable)
-        return KnowledgeBase(folder.name, store, lambda: _state(folder) == here, writable=writable)
+
+        def is_there() -> bool:
+            return here is not None and _state(folder) == here
+
+        def opened() -> EmbeddedStore:
+            if not is_there():
+                raise DeletedMeanwhile(folder.name)
+            return EmbeddedStore(folder, writable, make=False)
+
+        return KnowledgeBase(folder.name, opened, is_there, writable=writable)
 
     def _indexed(self, file: Path) -> KnowledgeBase:
         """One that comes with the app; its texts are put into the index when that is new."""

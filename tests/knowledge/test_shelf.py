@@ -9,6 +9,7 @@ import pytest
 from imgrag.errors import LibraryError
 from imgrag.knowledge import KnowledgeShelf
 from imgrag.runs.knowledge import Fact
+from tests.fakes import FakeEmbedder
 
 BUNDLED = Path(__file__).parent
 KING = Fact("the king of the beasts", "the king of the beasts is a lion", "en", "our own", "CC0-1.0", "texts")
@@ -66,6 +67,22 @@ def test_what_is_deleted_is_gone(shelf):
         base.count()
     with pytest.raises(LibraryError, match=r"There is no knowledge base 'mine'\. Known are: texts."):
         shelf.open("mine")
+
+
+def test_what_another_process_deletes_does_not_come_back(shelf, tmp_path):
+    shelf.create("mine")
+    unread, read = KnowledgeShelf(tmp_path / "own").open("mine"), shelf.open("mine")
+    assert read.add(BUNDLED / "texts.csv").added == 20
+    KnowledgeShelf(tmp_path / "own").delete("mine")
+    for ask in (
+        lambda: unread.add(BUNDLED / "texts.csv"),
+        lambda: unread.search("the sea", 1),
+        lambda: read.remove("the sea"),
+        lambda: read.search("the sea", 1, FakeEmbedder()),
+    ):
+        with pytest.raises(LibraryError, match="The knowledge base 'mine' was deleted meanwhile"):
+            ask()
+    assert list((tmp_path / "own").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["Texts", "../up", "", "con", "a/b", "\ud800"])
