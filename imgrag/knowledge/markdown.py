@@ -16,10 +16,12 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
 from imgrag.library.intake.described import MAX_TEXT, Row
-from imgrag.library.intake.plain_text import bounded_lines, open_text
+from imgrag.library.intake.plain_text import open_text
 
 MAX_BYTES = 2**20  # of a file; a book has as much
 _LOOKED_AT = 2 * MAX_TEXT  # characters of a paragraph with its marks: unpaired ones cost their square
+MOST_BROKEN = 0.05  # of a text's characters: of bytes that are none a tenth is control characters
+_NO_TEXT = re.compile(r"[\x01-\x08\x0e-\x1f\ufffd]")
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _LABEL = re.compile(r"(source|licen[cs]e|language)[ \t]*:[ \t]*(\S.*)", re.IGNORECASE)
 
@@ -28,12 +30,14 @@ def markdown_rows(path: Path, check: Callable[[], None]) -> Iterator[Row]:
     """The paragraphs of a file with the heading that they stand under; before the first it is the file's name.
 
     Raises:
-        ValueError, OSError: it cannot be read, or is too large.
+        ValueError, OSError: it cannot be read, is too large or no text.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MB")
     with open_text(path, check) as file:
-        text = "".join(bounded_lines(file, check)).replace("\r\n", "\n")
+        text = file.read().replace("\r\n", "\n")
+    if "\0" in text or len(_NO_TEXT.findall(text)) > MOST_BROKEN * len(text):
+        raise ValueError("it is no text")
     front = _FRONT.match(text)
     whole = dict(_labels(front[1].splitlines())) if front else {}
     term, section, inside = path.stem.replace("_", " ").replace("-", " "), dict(whole), ""

@@ -155,6 +155,8 @@ def test_what_is_no_character_is_marked_and_a_long_text_is_cut(tmp_path):
         ("a.json", "[" * 100_000, "it is nested too deeply"),
         ("a.parquet", b"PAR1", "it is no Parquet file or broken"),
         ("a.md", "x" * (2**20 + 1), "it is larger than 1 MB"),
+        ("a.md", bytes(range(256)) * 20, "it is no text"),
+        ("a.md", bytes(range(1, 256)) * 20, "it is no text"),
         ("a.md", "", "there is no text in it"),
         ("a.xlsx", "PK", "'a.xlsx' cannot be added: it is no CSV, TSV"),
         ("a.zip", "PK", "The file is no zip, or a broken one"),
