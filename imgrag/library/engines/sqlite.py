@@ -76,7 +76,7 @@ class EmbeddedStore:
             self._connection = (open_database if writable else open_unwritable)(folder / FILE)
         except (OSError, sqlite3.Error) as error:
             raise LibraryError(
-                f"The store of this library cannot be opened ({error}). Check that its folder can be written."
+                f"The store cannot be opened ({error}). Check that its folder can be written."
             ) from error
         self._base.create_function("is_like", 2, like, deterministic=True)
         self._model, self._dimensions, self._model_id = self._fullest()
