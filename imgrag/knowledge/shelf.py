@@ -26,6 +26,7 @@ from imgrag.models.checkpoints import PROJECT
 BUNDLED = PROJECT / "datasets" / "knowledge"
 CACHE = PROJECT / ".cache" / "knowledge"
 KNOWLEDGE_VARIABLE = "IMGRAG_KNOWLEDGE"
+SHOWN = 10  # names in a sentence
 
 
 def knowledge_folder() -> Path:
@@ -103,7 +104,11 @@ class KnowledgeShelf:
             shutil.rmtree(doomed)
 
     def _folders(self) -> dict[str, Path]:
-        own = self._root.iterdir() if self._root.is_dir() else ()
+        """Where the operator names no folder there are none, and what comes with the app is there still."""
+        try:
+            own = list(self._root.iterdir())
+        except OSError:
+            return {}
         return {folder.name: folder for folder in own if is_name(folder.name) and (folder / FILE).is_file()}
 
     def _files(self) -> dict[str, Path]:
@@ -125,7 +130,8 @@ class KnowledgeShelf:
             return self._own(folder)
         if file := self._files().get(name):
             return self._indexed(file)
-        known = ", ".join(self.names()) or "none yet"
+        names = self.names()
+        known = ", ".join((*names[:SHOWN], "…") if len(names) > SHOWN else names) or "none yet"
         raise LibraryError(f"There is no knowledge base {name[:100]!r}. Known are: {known}.")
 
     def _own(self, folder: Path) -> KnowledgeBase:

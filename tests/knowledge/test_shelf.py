@@ -92,6 +92,20 @@ def test_a_name_that_is_taken_or_none_is_refused(shelf, name, tmp_path):
     assert not (tmp_path / "own").exists()
 
 
+def test_a_folder_that_cannot_be_hides_nothing_that_comes_with_the_app(tmp_path):
+    shelf = KnowledgeShelf(tmp_path / ("x" * 300), tmp_path / "cache", BUNDLED)
+    assert shelf.names() == ["texts"] and shelf.open("texts").count() == 20
+    with pytest.raises(LibraryError, match="its folder cannot be written"):
+        shelf.create("mine")
+
+
+def test_of_many_names_ten_are_said(shelf):
+    for number in range(11):
+        shelf.create(f"m{number:02}")
+    with pytest.raises(LibraryError, match=r"Known are: m00, .*, m09, …\."):
+        shelf.open("nope")
+
+
 def test_a_damaged_one_is_kept_and_told(shelf, tmp_path):
     shelf.create("mine")
     (tmp_path / "own" / "mine" / "library.sqlite").write_bytes(b"no database" * 1000)
