@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Knowledge: short texts that prompts are looked up in. Add, search, list.",
 )  # fmt: skip
 
-Name = Annotated[str, typer.Argument(help="The knowledge base's name.")]
+Name = Annotated[str, typer.Argument(help="The knowledge base's name.", parser=typed, metavar="name")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results to stdout as JSON.")]
 
 
@@ -50,7 +50,9 @@ def create(name: Name) -> None:
 
 
 @app.command()
-def copy(name: Name, new: Annotated[str, typer.Argument(help="The copy's name.")]) -> None:
+def copy(
+    name: Name, new: Annotated[str, typer.Argument(help="The copy's name.", parser=typed, metavar="new")]
+) -> None:
     """Make a knowledge base with the texts of another one, to change it."""
     with plain_errors():
         _shelf().copy(name, new)

@@ -148,7 +148,7 @@ def _in_words(error: OSError) -> str:
 
 def _usage_in_words(error: typer.TyperException) -> str:
     """ "" where the help was printed instead, since there were no arguments at all."""
-    said = error.format_message().rstrip(".")
+    said = error.format_message().rstrip(".").replace(": Value error, ", ": ", 1)  # typer's own name for it
     context = getattr(error, "ctx", None)
     where = f" See {context.command_path} --help." if context else ""
     return said and f"{shortened(clean_line(said))}.{where}"

@@ -43,6 +43,13 @@ class ComesWithTheApp(LibraryError):
         )
 
 
+class DeletedMeanwhile(LibraryError):
+    """A knowledge base is not there any more, or another one of its name is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The knowledge base {name!r} was deleted meanwhile.")
+
+
 @dataclass(frozen=True)
 class _Worded:
     """An entry that words found.
@@ -198,6 +205,8 @@ class KnowledgeBase:
                 "make room there and start again, or copy it to another disk."
             )
         with self._lock:
+            if not self.is_there():
+                raise DeletedMeanwhile(self.name)
             yield
 
     def close(self, why: str = CLOSED) -> None:
@@ -218,7 +227,7 @@ class KnowledgeBase:
     def _embedded(self, embedder: Embedder, check: Callable[[], None]) -> Store:
         """The column of a model, with every text in it."""
         column = self._columns.of(embedder.model_id, embedder.dimensions).store
-        with self._lock:
+        with self._changing():
             if column.count() < self.count():
                 for block in _missing(self._store, column):
                     check()

@@ -29,6 +29,7 @@ from imgrag.texts import clean_line, shortened
 MOST_TEXTS = 100_000  # of a knowledge base
 LONGEST_TERM = 200  # characters
 LONGEST_LABEL = 300  # characters of a source or licence
+LOOK = 1000  # rows between two looks at the stop
 EXAMPLES = 3  # rows that are named of those left out
 MAX_ZIP = 512 * 2**20  # bytes that a zip may unpack to
 NO_TEXTS = "it is no file of texts"
@@ -126,9 +127,12 @@ class _Findings:
 
     def read(self, path: Path, shown: str, check: Callable[[], None]) -> None:
         """One file; what is wrong with it is noted."""
+        check()
         try:
             for number, row in enumerate(_READERS[path.suffix.casefold()](path, check), 1):
                 self._take(row, f"{shown}, row {number}" if self._several else f"row {number}")
+                if number % LOOK == 0:
+                    check()
         except OSError:
             self.problems.append(Skipped(shown, "it cannot be opened"))
         except (ValueError, RecursionError) as error:

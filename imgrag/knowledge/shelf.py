@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from imgrag.errors import LibraryError
-from imgrag.knowledge.base import WORDS, KnowledgeBase
+from imgrag.knowledge.base import WORDS, DeletedMeanwhile, KnowledgeBase
 from imgrag.knowledge.reading import read_facts
 from imgrag.library.engines.sqlite import EmbeddedStore
 from imgrag.library.engines.sqlite_file import FILE
@@ -26,6 +26,7 @@ from imgrag.models.checkpoints import PROJECT
 BUNDLED = PROJECT / "datasets" / "knowledge"
 CACHE = PROJECT / ".cache" / "knowledge"
 KNOWLEDGE_VARIABLE = "IMGRAG_KNOWLEDGE"
+SHOWN = 10  # names in a sentence
 
 
 def knowledge_folder() -> Path:
@@ -96,14 +97,18 @@ class KnowledgeShelf:
     def delete(self, name: str) -> None:
         """Delete one with its texts. Raises LibraryError: it comes with the app, is not there, or is in use."""
         self.open(name).require_own()
-        self._open.close(name, f"The knowledge base {name!r} was deleted meanwhile.")
+        self._open.close(name, str(DeletedMeanwhile(name)))
         doomed = self._partial()
         with told(name, "knowledge base"):
             (self._root / name).rename(doomed)
             shutil.rmtree(doomed)
 
     def _folders(self) -> dict[str, Path]:
-        own = self._root.iterdir() if self._root.is_dir() else ()
+        """Where the operator names no folder there are none, and what comes with the app is there still."""
+        try:
+            own = list(self._root.iterdir())
+        except OSError:
+            return {}
         return {folder.name: folder for folder in own if is_name(folder.name) and (folder / FILE).is_file()}
 
     def _files(self) -> dict[str, Path]:
@@ -125,14 +130,23 @@ class KnowledgeShelf:
             return self._own(folder)
         if file := self._files().get(name):
             return self._indexed(file)
-        known = ", ".join(self.names()) or "none yet"
+        names = self.names()
+        known = ", ".join((*names[:SHOWN], "…") if len(names) > SHOWN else names) or "none yet"
         raise LibraryError(f"There is no knowledge base {name[:100]!r}. Known are: {known}.")
 
     def _own(self, folder: Path) -> KnowledgeBase:
         here = _state(folder)
         writable = is_writable(folder)
-        store = partial(EmbeddedStore, folder, writable)
-        return KnowledgeBase(folder.name, store, lambda: _state(folder) == here, writable=writable)
+
+        def is_there() -> bool:
+            return here is not None and _state(folder) == here
+
+        def opened() -> EmbeddedStore:
+            if not is_there():
+                raise DeletedMeanwhile(folder.name)
+            return EmbeddedStore(folder, writable, make=False)
+
+        return KnowledgeBase(folder.name, opened, is_there, writable=writable)
 
     def _indexed(self, file: Path) -> KnowledgeBase:
         """One that comes with the app; its texts are put into the index when that is new."""

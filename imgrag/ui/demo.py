@@ -151,6 +151,7 @@ def build_demo(
         demo.load(knowledge.arrive, tab.knowledge.name, tab.knowledge.name, **quiet)
         demo.unload(runs.leave)
         demo.unload(shelves.leave)
+        demo.unload(knowledge.leave)
     take_inputs(demo)
     spare_skipped(demo)
     tell_unforeseen(demo)

@@ -93,6 +93,7 @@ COMMANDS = {
         (["run"], "Missing argument 'prompt'. See root run --help."),
         (["run", "a dog", "--seed", "many"], "Invalid value for '--seed'"),
         (["run", "a dog", "--policy", "lazy"], "Invalid value for '--policy'"),
+        (["run", "a dog", "--knowledge", "maybe"], "Invalid value for '--knowledge': 'maybe' is not one of"),
         (["run", "a dog", "--nonsense"], "No such option: --nonsense"),
         (["run", "a dog", "--seed"], "--seed"),
         (["run", "a dog", "an owl"], "an owl"),

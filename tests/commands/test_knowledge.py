@@ -69,6 +69,7 @@ def test_what_comes_with_the_app_is_copied_and_not_changed(shelf):
         (["create", "../x"], "cannot be a knowledge base's name"),
         (["create", "texts"], "already"),
         (["add", "nope", "x.csv"], "There is no knowledge base 'nope'. Known are: mine, texts."),
+        (["search", "\udcff", "owl"], "There is no knowledge base '\ufffd'."),
         (["add", "mine", "none.csv"], "'none.csv' cannot be added"),
         (["add", "mine", "/dev/null"], "'null' cannot be added"),
         (["add", "mine"], "Missing argument 'paths'"),

@@ -89,6 +89,19 @@ def test_before_the_first_heading_the_file_s_name_is_the_term(tmp_path):
     )
 
 
+def test_reading_markdown_is_stopped_within_a_file_and_marks_that_nothing_ends_are_characters(tmp_path):
+    looks = [LibraryError("Enough.")] + [None] * 100
+
+    def check():
+        if found := looks.pop():
+            raise found
+
+    with pytest.raises(LibraryError, match="Enough"):
+        read_facts(written(tmp_path / "a.md", "[\n\n" * 1000), check)
+    facts = read_facts(written(tmp_path / "b.md", "[" * 300_000)).facts
+    assert facts == (Fact("b", "[" * 2000, "en"),)
+
+
 def test_folder_and_zip_are_read_file_by_file(tmp_path):
     folder = tmp_path / "texts"
     (folder / "deep").mkdir(parents=True)
@@ -142,6 +155,8 @@ def test_what_is_no_character_is_marked_and_a_long_text_is_cut(tmp_path):
         ("a.json", "[" * 100_000, "it is nested too deeply"),
         ("a.parquet", b"PAR1", "it is no Parquet file or broken"),
         ("a.md", "x" * (2**20 + 1), "it is larger than 1 MB"),
+        ("a.md", bytes(range(256)) * 20, "it is no text"),
+        ("a.md", bytes(range(1, 256)) * 20, "it is no text"),
         ("a.md", "", "there is no text in it"),
         ("a.xlsx", "PK", "'a.xlsx' cannot be added: it is no CSV, TSV"),
         ("a.zip", "PK", "The file is no zip, or a broken one"),

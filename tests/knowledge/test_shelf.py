@@ -9,6 +9,7 @@ import pytest
 from imgrag.errors import LibraryError
 from imgrag.knowledge import KnowledgeShelf
 from imgrag.runs.knowledge import Fact
+from tests.fakes import FakeEmbedder
 
 BUNDLED = Path(__file__).parent
 KING = Fact("the king of the beasts", "the king of the beasts is a lion", "en", "our own", "CC0-1.0", "texts")
@@ -68,11 +69,41 @@ def test_what_is_deleted_is_gone(shelf):
         shelf.open("mine")
 
 
+def test_what_another_process_deletes_does_not_come_back(shelf, tmp_path):
+    shelf.create("mine")
+    unread, read = KnowledgeShelf(tmp_path / "own").open("mine"), shelf.open("mine")
+    assert read.add(BUNDLED / "texts.csv").added == 20
+    KnowledgeShelf(tmp_path / "own").delete("mine")
+    for ask in (
+        lambda: unread.add(BUNDLED / "texts.csv"),
+        lambda: unread.search("the sea", 1),
+        lambda: read.remove("the sea"),
+        lambda: read.search("the sea", 1, FakeEmbedder()),
+    ):
+        with pytest.raises(LibraryError, match="The knowledge base 'mine' was deleted meanwhile"):
+            ask()
+    assert list((tmp_path / "own").iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["Texts", "../up", "", "con", "a/b", "\ud800"])
 def test_a_name_that_is_taken_or_none_is_refused(shelf, name, tmp_path):
     with pytest.raises(LibraryError, match=r"already|cannot be a knowledge base's name"):
         shelf.create(name)
     assert not (tmp_path / "own").exists()
+
+
+def test_a_folder_that_cannot_be_hides_nothing_that_comes_with_the_app(tmp_path):
+    shelf = KnowledgeShelf(tmp_path / ("x" * 300), tmp_path / "cache", BUNDLED)
+    assert shelf.names() == ["texts"] and shelf.open("texts").count() == 20
+    with pytest.raises(LibraryError, match="its folder cannot be written"):
+        shelf.create("mine")
+
+
+def test_of_many_names_ten_are_said(shelf):
+    for number in range(11):
+        shelf.create(f"m{number:02}")
+    with pytest.raises(LibraryError, match=r"Known are: m00, .*, m09, …\."):
+        shelf.open("nope")
 
 
 def test_a_damaged_one_is_kept_and_told(shelf, tmp_path):

@@ -16,6 +16,7 @@ from tests.ui.test_browser import browser, sync_api  # noqa: F401  browser is a 
 from tests.ui.test_library_tab import library_tab
 
 TEXTS = Path(__file__).parents[1] / "knowledge" / "texts.csv"
+ME = SimpleNamespace(session_hash="me")
 BAD = "<script>alert(1)</script>"
 
 
@@ -27,7 +28,7 @@ def page(tmp_path):
 
 def added(page, *files):
     """The last update of the report, the banner and the files."""
-    return list(page.add("mine", [str(file) for file in files]))[-1]
+    return list(page.add(ME, "mine", [str(file) for file in files]))[-1]
 
 
 def test_one_that_comes_with_the_app_is_shown_copied_and_not_changed(page):
@@ -78,6 +79,19 @@ def test_a_file_that_is_none_is_one_sentence_and_nothing_is_kept(page, tmp_path,
     assert "0 texts" in page.show("mine")[0]
     with speaking("zh"):
         assert "没有可读取的文本" in added(page, tmp_path / "a.csv")[1]
+
+
+def test_what_takes_too_long_is_one_sentence_and_a_closed_page_adds_nothing(page, monkeypatch):
+    page.create("mine")
+    adding = page.add(ME, "mine", [str(TEXTS)])
+    next(adding)
+    page.leave(ME)
+    assert "Adding was stopped" in next(adding)[1] and list(adding) == []
+    monkeypatch.setattr("imgrag.ui.library.knowledge_events.READING_SECONDS", -1)
+    assert "Reading took longer than -1 seconds" in added(page, TEXTS)[1]
+    with speaking("zh"):
+        assert "读取超过" in added(page, TEXTS)[1]
+    assert "0 texts" in page.show("mine")[0]
 
 
 @pytest.mark.parametrize("name", ["../texts", "nope", "/etc", None])

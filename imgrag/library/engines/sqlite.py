@@ -59,23 +59,24 @@ class EmbeddedStore:
 
     Args:
         writable: whether the folder can be written. Where it cannot, what is there is found and read.
+        make: whether the folder is made where there is none.
 
     Raises:
         LibraryError: the folder cannot be written, or its file is no such store.
     """
 
-    def __init__(self, folder: Path, writable: bool = True) -> None:
+    def __init__(self, folder: Path, writable: bool = True, make: bool = True) -> None:
         self._folder = folder
         self._writable = writable
         self._lock = threading.RLock()
         self._closed = ""  # why it is
         try:
-            if writable:
+            if writable and make:
                 folder.mkdir(parents=True, exist_ok=True)
             self._connection = (open_database if writable else open_unwritable)(folder / FILE)
         except (OSError, sqlite3.Error) as error:
             raise LibraryError(
-                f"The store of this library cannot be opened ({error}). Check that its folder can be written."
+                f"The store cannot be opened ({error}). Check that its folder can be written."
             ) from error
         self._base.create_function("is_like", 2, like, deterministic=True)
         self._model, self._dimensions, self._model_id = self._fullest()

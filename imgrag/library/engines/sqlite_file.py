@@ -83,7 +83,7 @@ def explained() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise LibraryError(
-            f"The store of this library does not work: {error}. What was there is whole: check its disk, make "
+            f"The store does not work: {error}. What was there is whole: check its disk, make "
             "room on it if it is full, then try again."
         ) from error
 

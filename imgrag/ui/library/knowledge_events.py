@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from imgrag.errors import LibraryError
+from imgrag.errors import Cancelled, LibraryError
 from imgrag.texts import clean_line
 from imgrag.ui.create import markup
 from imgrag.ui.create.events.runs import explain
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from imgrag.models import Embedder
 
 SHOWN = 50  # texts at a time
+READING_SECONDS = 60  # that one visitor's files may be read for
 
 
 class Knowledge:
@@ -34,6 +37,7 @@ class Knowledge:
     def __init__(self, shelf: KnowledgeShelf, embedder: Callable[[], Embedder]) -> None:
         self._shelf = shelf
         self._embedder = embedder
+        self._adding: dict[str, threading.Event] = {}  # by session hash: what stops it
 
     def arrive(self, name: str | None) -> Any:
         """The page was opened: which knowledge bases there are by now."""
@@ -71,17 +75,25 @@ class Knowledge:
         except Exception as error:  # noqa: BLE001
             return [*_listed(""), markup.sentence(explain(error))]
 
-    def add(self, name: str | None, files: list[str] | None) -> Iterator[Updates]:
+    def add(self, request: gr.Request, name: str | None, files: list[str] | None) -> Iterator[Updates]:
         """Take in uploaded files: updates of the report, the banner and the files."""
-        yield [cards.working(say("Reading the texts…")), "", gr.skip()]
+        key = request.session_hash or ""
+        stop = self._adding.setdefault(key, threading.Event())
         try:
+            yield [cards.working(say("Reading the texts…")), "", gr.skip()]
             if not files:
                 raise LibraryError("There is nothing to add yet. Choose some files first.")
-            done = self._base(name).add(*map(Path, files))
+            done = self._base(name).add(*map(Path, files), check=_limited(stop))
+            yield [facts.report(done), "", None]
         except Exception as error:  # noqa: BLE001
             yield ["", markup.sentence(explain(error)), gr.skip()]
-            return
-        yield [facts.report(done), "", None]
+        finally:
+            self._adding.pop(key, None)
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed."""
+        if stop := self._adding.get(request.session_hash or ""):
+            stop.set()
 
     def pick(self, event: gr.EventData) -> Updates:
         """Texts were ticked: which, and updates of the row and the button that remove them, and of the question."""
@@ -139,6 +151,21 @@ class Knowledge:
         if not name:
             raise LibraryError("No knowledge base is chosen. Create one, or choose one from the list.")
         return self._shelf.open(name)
+
+
+def _limited(stop: threading.Event) -> Callable[[], None]:
+    """What raises once the page is closed, or reading goes on for too long."""
+    end = time.monotonic() + READING_SECONDS
+
+    def check() -> None:
+        if stop.is_set():
+            raise Cancelled("Adding was stopped.")
+        if time.monotonic() > end:
+            raise LibraryError(
+                f"Reading took longer than {READING_SECONDS} seconds; add fewer or smaller files."
+            )
+
+    return check
 
 
 def _kind(fixed: bool) -> Updates:

@@ -21,6 +21,8 @@ READ: dict[str, Any] = {
     "concurrency_id": "knowledge", "concurrency_limit": 2, "show_progress": "hidden", "api_visibility": "private",
 }  # fmt: skip
 """Of what reads or writes texts; a CLIP is borrowed for as long as it embeds."""
+ADD: dict[str, Any] = {**READ, "concurrency_id": "knowledge files"}
+"""Of what takes as long as somebody's files do: nobody who looks waits for it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def wire_knowledge(fold: KnowledgeFold, knowledge: Knowledge, tab: gr.Tab) -> No
     fold.copy.click(knowledge.copy, fold.name, [*fold.choosing[:-1], fold.banner], **READ)
     gr.on([fold.create.click, fold.new.submit], knowledge.create, fold.new, fold.choosing, **READ)
     given, said = [fold.name, fold.files], [fold.report, fold.banner, fold.files]
-    changed = [fold.add.click(knowledge.add, given, said, **READ), _wire_removing(fold, knowledge)]
+    changed = [fold.add.click(knowledge.add, given, said, **ADD), _wire_removing(fold, knowledge)]
     for event in changed:
         event.then(knowledge.refresh, asked, fold.inside, **READ)
 
