@@ -17,6 +17,8 @@ from PIL import Image
 from imgrag.errors import LibraryError
 from imgrag.library import create_library, open_library
 from imgrag.library.engines import sqlite_file
+from imgrag.library.engines.sqlite import EmbeddedStore
+from imgrag.library.engines.store import Entry
 from imgrag.library.images import ImageLibrary
 from imgrag.library.intake import taking
 from imgrag.library.intake.adding import finished
@@ -182,6 +184,17 @@ def test_entries_that_the_disk_does_not_take_leave_those_of_before(
             finished(mine.add(paths, Wide("wide")))
     whole(tmp_path)
     all_taken(tmp_path, paths)
+
+
+def test_the_log_of_what_a_full_disk_did_not_take_gives_its_room_back(disk: Path) -> None:
+    with closing(EmbeddedStore(disk)) as store:
+        store.select("wide", Wide.dimensions)
+    many = [Entry(str(number), str(number), 0, 0) for number in range(1000)]
+    with closing(EmbeddedStore(disk)) as store:
+        with pytest.raises(LibraryError, match="disk is full"):
+            store.write(many, np.ones((len(many), Wide.dimensions), np.float32))
+        assert (disk / "library.sqlite-wal").stat().st_size == 0
+        assert store.write(many[:1], np.ones((1, Wide.dimensions), np.float32)) == [1]
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from imgrag.library.engines.sqlite_file import (
     explained,
     open_database,
     open_unwritable,
+    transaction,
 )
 from imgrag.library.engines.sqlite_filters import as_sql
 from imgrag.library.engines.sqlite_rows import (
@@ -315,7 +316,7 @@ class EmbeddedStore:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """A transaction: all or nothing."""
-        with self._lock, explained(), self._base:
+        with self._lock, explained(), transaction(self._base):
             yield
 
     def _fullest(self) -> tuple[int, int, str]:

@@ -7,7 +7,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from imgrag.errors import LibraryError
@@ -86,6 +86,19 @@ def explained() -> Iterator[None]:
             f"The store does not work: {error}. What was there is whole: check its disk, make "
             "room on it if it is full, then try again."
         ) from error
+
+
+@contextmanager
+def transaction(base: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. The log of what a full disk did not take gives its room back, if nothing else stands in it."""
+    try:
+        with base:
+            yield
+    except sqlite3.OperationalError as error:
+        if "full" in str(error):
+            with suppress(sqlite3.Error):
+                base.execute("pragma wal_checkpoint(truncate)").fetchone()
+        raise
 
 
 def _as_it_is(file: Path, how: str) -> sqlite3.Connection:
