@@ -95,10 +95,19 @@ def end_reason(run: Run) -> str:
 
 
 def matching(run: Run) -> str:
-    """That the initial image shows what was asked for, with what of the prompt it cannot show."""
+    """That the initial image shows what was asked for, with what of the prompt it cannot show, or who says so."""
+    if is_by_person(run.round.verdict, run):
+        return "A person says that the image already matches the prompt."
     if run.reading is None or not run.reading.curtailed:
         return "The image already matches the prompt."
     return "The image already shows everything of the prompt that these models can draw."
+
+
+def is_by_person(verdict: Verdict | None, run: Run) -> bool:
+    """Whether a person gave this verdict of a run; they give it of the initial image alone."""
+    report = run.report("verdict", 1)
+    given = report is not None and report.status == "corrected"
+    return given and bool(run.rounds) and verdict is run.rounds[0].verdict
 
 
 def listed(names: Sequence[str]) -> str:

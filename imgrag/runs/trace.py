@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from imgrag.runs.decisions import lacking, listed
+from dataclasses import replace
+
+from imgrag.runs.decisions import is_by_person, lacking, listed
 from imgrag.runs.reading import Reading
 from imgrag.runs.styles import Styling
 from imgrag.runs.values import Correction, Reference, Round, Run, Verdict
@@ -47,7 +49,10 @@ def _styled(style: Styling) -> str:
 def _round_trace(now: Round, number: int, run: Run) -> list[str]:
     lines = []
     if now.verdict is not None and number == 1:
-        lines.append(f"The judge says of the initial image: {_in_words(now.verdict)}.")
+        person = is_by_person(now.verdict, run)
+        verdict = replace(now.verdict, seen=()) if person else now.verdict  # what is seen is the judge's
+        who = "A person" if person else "The judge"
+        lines.append(f"{who} says of the initial image: {_in_words(verdict)}.")
     lines += [f'"{rejection.name}" is not looked up: {rejection.reason}.' for rejection in now.rejected]
     if now.concepts:
         lines.append(f"To look up: {listed([concept.name for concept in now.concepts])}.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from imgrag.runs.decisions import is_by_person
 from imgrag.runs.reading import Outcome, Reading, Sight
 from imgrag.runs.values import Run, Verdict
 from imgrag.ui.create.markup import chip, icon
@@ -20,10 +21,17 @@ def verdict(value: Verdict, run: Run) -> str:
     """What a verdict's panel shows: the outcome, a bar a thing, and the judge's own words."""
     seen = "" if value.sights else "".join(chip("plain", told(thing), "seen") for thing in value.seen)
     own = escape(say("The model's own words"))
-    words = f"<details><summary>{own}</summary><pre>{escape(value.raw)}</pre></details>" if value.raw else ""
+    raw = "" if is_by_person(value, run) else value.raw
+    words = f"<details><summary>{own}</summary><pre>{escape(raw)}</pre></details>" if raw else ""
     heading = say("Seen in the image")
     row = f'<div class="ir-label">{heading}</div><div class="ir-chips">{seen}</div>' if seen else ""
-    return f'<div class="ir-chips">{verdict_chips(value, run.reading)}</div>{row}{_sights(value)}{words}'
+    return f'<div class="ir-chips">{given_chips(value, run)}</div>{row}{_sights(value)}{words}'
+
+
+def given_chips(value: Verdict, run: Run) -> str:
+    """What is said of an image of a run, and that a person says it where it is not the judge."""
+    person = chip("plain", say("A person's verdict"), "corrected") if is_by_person(value, run) else ""
+    return verdict_chips(value, run.reading) + person
 
 
 def verdict_chips(value: Verdict, reading: Reading | None) -> str:
@@ -97,5 +105,5 @@ def _named(sight: Sight) -> str:
 
 def _side(heading: str, value: Verdict | None, run: Run, kept: bool) -> str:
     mark = f' <span class="ir-kept">{say("kept")}</span>' if kept else ""
-    chips = verdict_chips(value, run.reading) if value else chip("muted", say("Not judged"), "skipped")
+    chips = given_chips(value, run) if value else chip("muted", say("Not judged"), "skipped")
     return f'<div><div class="ir-label">{heading}{mark}</div><div class="ir-chips">{chips}</div></div>'
