@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import simplemma
 
 from imgrag.engine.context import Context
-from imgrag.engine.judging import ask
+from imgrag.engine.judging import ask, is_asked
 from imgrag.engine.prompts import parse_yes_no, validation_question
 from imgrag.engine.reading.lexicon import Lexicon
 from imgrag.models import Chat
@@ -51,10 +51,10 @@ def feedback_of(verdict: Verdict, wanted: Sequence[str]) -> str:
 
 def is_held(name: str, wanted: Sequence[str], run: Run) -> bool:
     """Whether a name that the LLM gives is one that is wanted, or made of words of the prompt."""
-    if run.reading is None or not run.reading.things:
+    if run.reading is None or name.casefold() in folded(wanted):
         return True
-    if name.casefold() in folded(wanted):
-        return True
+    if not run.reading.things:
+        return is_asked(name, run)
     there = {simplemma.lemmatize(word, "en") for word in _words(run.prompt)}
     is_other_thing = run.reading.named(name) is not None
     return not is_other_thing and any(simplemma.lemmatize(word, "en") in there for word in _words(name))

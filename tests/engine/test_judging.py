@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from imgrag.engine.judging import times_seen
+from imgrag.engine.missing import is_held
 from imgrag.runs.decisions import lacking
 from imgrag.runs.reading import SEEN, Sight
 from imgrag.runs.values import Request, Run, Verdict
@@ -136,3 +137,16 @@ def test_the_nearest_picture_is_introduced_as_that(tmp_path: Path, found: bool) 
     second = run.round.second_verdict
     assert second is not None and second.matches == found and bool(run.kept) == found
     assert "Picture 2 is the nearest that was found for an owl" in vlm.asked[-1][0]
+
+
+def test_what_the_models_make_up_is_neither_looked_up_nor_listed(tmp_path: Path) -> None:
+    """Where no thing was found, a name has to stand in the prompt, as whole words."""
+    run = judged(tmp_path, "draw", FakeChat("Seen: something\nMatches: no\nMissing: Sw, raw"))
+    assert run.reading is not None and run.reading.things == ()
+    assert run.verdict is not None and not run.verdict.matches and run.verdict.missing == ()
+    assert run.round.concepts == () and run.round.rejected == ()
+    assert [is_held(name, (), run) for name in ("Draw", "S", "raw", "7", "draw diamond")] == [
+        True,
+        *[False] * 4,
+    ]
+    assert is_held("diamond", ["diamond"], run)
