@@ -25,20 +25,16 @@ def wanted_of(verdict: Verdict, run: Run) -> list[str]:
     if not verdict.readable and run.reading is not None:
         return [thing.name for thing in run.reading.drawn if "generator" not in thing.known]
     names = list(dict.fromkeys((*verdict.missing, *_unsure(verdict))))
-    shown = folded(
-        [s.name for s in verdict.sights if s.sureness is None or s.outcome == "there" or _is_short(s)]
-    )
+    shown = folded([s.name for s in verdict.sights if s.sureness is None or s.outcome == "there" or s.fewer])
     return [name for name in names if name.casefold() not in shown]
 
 
-def _is_short(sight: Sight) -> bool:
-    """Whether a thing is there, and only fewer of it than were asked for."""
-    return sight.outcome == "absent" and bool(sight.reason)
-
-
 def left_out_of(sights: Sequence[Sight]) -> list[Rejection]:
+    """What nobody looks up and why; of what is there, only fewer, the verdict tells already."""
     return [
-        Rejection(sight.name, sight.reason) for sight in sights if sight.outcome != "there" and sight.reason
+        Rejection(sight.name, sight.reason)
+        for sight in sights
+        if sight.outcome != "there" and sight.reason and not sight.fewer
     ]
 
 

@@ -119,7 +119,13 @@ def lacking(verdict: Verdict, form: Form = "lacks") -> str:
     """What an image lacks by its verdict, surely or perhaps, and what it may show that was not to be there."""
     unsure = [sight.name for sight in verdict.unsure if not sight.unwanted]
     unwanted = listed([sight.unwanted for sight in verdict.unsure if sight.unwanted])
-    missing = listed([*verdict.missing, *([f"perhaps {listed(unsure)}"] if unsure else [])])
+    fewer = {sight.name: sight.fewer[1] for sight in verdict.sights if sight.fewer}
+    missing = listed(
+        [
+            *(fewer.get(name, name) for name in verdict.missing),
+            *([f"perhaps {listed(unsure)}"] if unsure else []),
+        ]
+    )
     if not missing and not unwanted:
         missing = "something that the judge did not name"
     alone, shown, both = _FORMS[form]
@@ -143,8 +149,9 @@ def _same(now: Sequence[Reference], before: Sequence[Reference]) -> bool:
 
 def _gained(now: Round, new: Verdict) -> list[str]:
     """What was looked up and is not missing any more; a verdict that names nothing does not tell."""
-    missing = folded(_short_of(new)) if new.missing or new.unsure else set()
-    return [c.name for c in now.concepts or () if missing and c.name.casefold() not in missing]
+    told = bool(new.missing or new.unsure)
+    missing = folded(_short_of(new)) - folded([sight.name for sight in new.sights if sight.fewer])
+    return [c.name for c in now.concepts or () if told and c.name.casefold() not in missing]
 
 
 def _short_of(verdict: Verdict) -> list[str]:

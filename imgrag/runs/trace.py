@@ -49,10 +49,11 @@ def _styled(style: Styling) -> str:
 def _round_trace(now: Round, number: int, run: Run) -> list[str]:
     lines = []
     if now.verdict is not None and number == 1:
-        person = is_by_person(now.verdict, run)
-        verdict = replace(now.verdict, seen=()) if person else now.verdict  # what is seen is the judge's
-        who = "A person" if person else "The judge"
-        lines.append(f"{who} says of the initial image: {_in_words(verdict)}.")
+        if is_by_person(now.verdict, run):  # what is seen is the judge's
+            said = _in_words(replace(now.verdict, seen=()))
+            lines.append(f"A person says of the initial image: {said}.")
+        else:
+            lines.append(f"The judge says of the initial image: {_in_words(now.verdict)}.")
     lines += [f'"{rejection.name}" is not looked up: {rejection.reason}.' for rejection in now.rejected]
     if now.concepts:
         lines.append(f"To look up: {listed([concept.name for concept in now.concepts])}.")

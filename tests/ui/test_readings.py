@@ -296,6 +296,17 @@ class TestVerdicts:
         with speaking("zh"):
             assert "用户的评判" in verdicts.outcome(by_person)
 
+    def test_fewer_than_asked_for_are_not_called_absent(self):
+        judged = Verdict(False, ("cat",), ("cat",), sights=(Sight("cat", "absent", 0.997, "2 drawn for 3"),))
+        html = verdicts.verdict(judged, self.RUN)
+        assert html.count("2 of 3 cats") == 2 and "2 of 3 cats · 100%" in html and "ir-good" not in html
+        assert "Missing" not in html and ">absent" not in html and "drawn for" not in html
+        with speaking("zh"):
+            assert "3 个 cats 中的 2 个" in verdicts.verdict(judged, self.RUN)
+            assert told("The judge says of the initial image: it shows cat; it lacks 1 of 3 cats.") == (
+                "对初始图像的评判：图中有 cat，缺少 3 个 cats 中的 1 个。"
+            )
+
     def test_nobody_being_sure_is_no_match(self):
         html = verdicts.verdict_chips(Verdict(False, sights=self.SIGHTS[2:]), self.RUN.reading)
         assert "Not sure: kangaroo" in html and "ir-good" not in html and "Does not match" not in html

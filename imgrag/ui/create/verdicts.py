@@ -38,8 +38,10 @@ def verdict_chips(value: Verdict, reading: Reading | None) -> str:
     """Whether an image matches, what it lacks, and what nobody can be sure of; `reading` is the prompt's."""
     if value.matches:
         return _matching(reading)
+    fewer = {sight.name: told(sight.fewer[0]) for sight in value.sights if sight.fewer}
     missing = "".join(
-        chip("bad", say("Missing: {name}", name=told(name)), "absent") for name in value.missing
+        chip("bad", fewer.get(name) or say("Missing: {name}", name=told(name)), "absent")
+        for name in value.missing
     )
     unsure = "".join(chip("unsure", _unsure(sight), "unsure") for sight in value.unsure)
     return missing + unsure or chip("bad", say("Does not match"), "absent")
@@ -89,12 +91,15 @@ def _sights(value: Verdict) -> str:
 def _sight(sight: Sight) -> str:
     """One thing: its outcome in a word, how likely it is, and why it is no plain answer."""
     word = {"there": say("there"), "absent": say("absent"), "not sure": say("not sure")}[sight.outcome]
+    word = told(sight.fewer[0]) if sight.fewer else word
     share = "" if sight.sureness is None else f"{sight.sureness:.0%}"
     bar = f'<i aria-hidden="true"><b style="width:{share}"></b></i>' if share else ""
-    reason = f'<p class="ir-caption">{escape(told(sight.reason))}</p>' if sight.reason else ""
+    reason = (
+        f'<p class="ir-caption">{escape(told(sight.reason))}</p>' if sight.reason and not sight.fewer else ""
+    )
     return (
         f'<li data-outcome="{sight.outcome}"><strong>{escape(_named(sight))}</strong>'
-        f'<span class="ir-sight">{icon(_MARKS[sight.outcome])}{word}{f" · {share}" if share else ""}</span>'
+        f'<span class="ir-sight">{icon(_MARKS[sight.outcome])}{escape(word)}{f" · {share}" if share else ""}</span>'
         f"{bar}{reason}</li>"
     )
 
