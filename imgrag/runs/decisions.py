@@ -58,7 +58,7 @@ def keep_better(run: Run) -> Run:
     if compared is not None and compared.enhanced > compared.earlier:
         return _kept(
             run,
-            f"By name, both images lack {listed(_missed(new))}; the judge finds it likelier that the enhanced one shows it.",
+            f"The enhanced image {lacking(new)}; the judge finds it likelier than in the {earlier} one that all is there.",
         )
     return replace(run, why=f"The {earlier} image is kept: the enhanced one is no better, it {lacking(new)}.")
 
@@ -156,13 +156,6 @@ def _gained(now: Round, new: Verdict) -> list[str]:
 
 def _short_of(verdict: Verdict) -> list[str]:
     return [*verdict.missing, *(sight.name for sight in verdict.unsure)] or ["something"]
-
-
-def _missed(verdict: Verdict) -> list[str]:
-    """Likewise without what is not to be there."""
-    return [*verdict.missing, *(sight.name for sight in verdict.unsure if not sight.unwanted)] or [
-        "something"
-    ]
 
 
 def _faults(verdict: Verdict) -> int:

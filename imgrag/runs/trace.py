@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from imgrag.runs.decisions import is_by_person, lacking, listed
+from imgrag.runs.decisions import folded, is_by_person, lacking, listed
 from imgrag.runs.reading import Reading
 from imgrag.runs.styles import Styling
 from imgrag.runs.values import Correction, Reference, Round, Run, Verdict
@@ -85,7 +85,9 @@ def _found(reference: Reference) -> str:
 
 
 def _in_words(verdict: Verdict) -> str:
-    seen = f"it shows {listed(verdict.seen)}" if verdict.seen else ""
+    unsure = folded([sight.name for sight in verdict.unsure])
+    shown = [name for name in verdict.seen if name.casefold() not in unsure]
+    seen = f"it shows {listed(shown)}" if shown else ""
     verdict_words = "everything is there" if verdict.matches else f"it {lacking(verdict)}"
     return "; ".join(filter(None, (seen, verdict_words)))
 
