@@ -9,7 +9,7 @@ from typing import Literal
 from imgrag.runs.values import Reference, Rejection, Round, Run, Verdict
 
 Form = Literal["lacks", "lacked", "lacks only"]
-_FORMS: Mapping[Form, tuple[str, str, str]] = {
+_FORMS: Mapping[str, tuple[str, str, str]] = {
     "lacks": (
         "lacks {missing}",
         "perhaps still shows {unwanted}",
@@ -24,6 +24,21 @@ _FORMS: Mapping[Form, tuple[str, str, str]] = {
         "lacks only {missing}",
         "perhaps still shows {unwanted}",
         "lacks only {missing} and perhaps still shows {unwanted}",
+    ),
+    "perhaps lacks": (
+        "perhaps lacks {missing}",
+        "perhaps still shows {unwanted}",
+        "perhaps lacks {missing} and perhaps still shows {unwanted}",
+    ),
+    "perhaps lacked": (
+        "perhaps lacked {missing}",
+        "perhaps still showed {unwanted}",
+        "perhaps lacked {missing} and perhaps still showed {unwanted}",
+    ),
+    "perhaps lacks only": (
+        "perhaps lacks only {missing}",
+        "perhaps still shows {unwanted}",
+        "perhaps lacks only {missing} and perhaps still shows {unwanted}",
     ),
 }
 """What is missing, what is there without being wanted, and both."""
@@ -120,15 +135,11 @@ def lacking(verdict: Verdict, form: Form = "lacks") -> str:
     unsure = [sight.name for sight in verdict.unsure if not sight.unwanted]
     unwanted = listed([sight.unwanted for sight in verdict.unsure if sight.unwanted])
     fewer = {sight.name: sight.fewer[1] for sight in verdict.sights if sight.fewer}
-    missing = listed(
-        [
-            *(fewer.get(name, name) for name in verdict.missing),
-            *([f"perhaps {listed(unsure)}"] if unsure else []),
-        ]
-    )
+    sure = [fewer.get(name, name) for name in verdict.missing]
+    missing = listed([*sure, *([f"perhaps {listed(unsure)}"] if unsure else [])] if sure else unsure)
     if not missing and not unwanted:
         missing = "something that the judge did not name"
-    alone, shown, both = _FORMS[form]
+    alone, shown, both = _FORMS[f"perhaps {form}" if unsure and not sure else form]
     words = both if missing and unwanted else alone if missing else shown
     return words.format(missing=missing, unwanted=unwanted)
 

@@ -106,6 +106,7 @@ def test_what_is_not_to_be_there_and_may_be_is_worded_as_that() -> None:
     assert lacking(Verdict(False, sights=(unwanted,))) == "perhaps still shows dog"
     both = Verdict(False, ("cat",), sights=(unwanted, unsure))
     assert lacking(both, "lacked") == "lacked cat and perhaps owl and perhaps still showed dog"
+    assert lacking(Verdict(False, sights=(unsure,))) == "perhaps lacks owl"
     assert lacking(Verdict(False)) == "lacks something that the judge did not name"
 
 
