@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import simplemma
 from PIL import Image
 
 from imgrag.engine.context import Context
@@ -72,8 +73,10 @@ def verdict_on(
         return verdict, raw
     unwanted = _unwanted(vlm, images, run.reading, context)
     if not run.reading.things:
-        matches = verdict.matches and context.vocabulary is None
-        return replace(verdict, matches=matches, sights=unwanted), raw
+        closed = context.vocabulary is not None
+        missing = tuple(name for name in missing if not closed or is_asked(name, run))
+        matches = verdict.matches and not closed
+        return replace(verdict, matches=matches, missing=missing, sights=unwanted), raw
     surenesses = dict(
         zip(run.reading.drawn, sureness_of(vlm, images, run.reading.drawn, introduced), strict=True)
     )
@@ -102,6 +105,19 @@ def with_sights(verdict: Verdict, sights: Sequence[Sight], closed: bool) -> Verd
     return replace(
         verdict, matches=said and there and not others, missing=(*absent, *others), sights=tuple(sights)
     )
+
+
+def is_asked(name: str, run: Run) -> bool:
+    """Whether all words of a name are words of the prompt: as typed, translated, or written again."""
+    assert run.reading is not None
+    told = run.reading.augmentation
+    texts = (run.request.prompt, run.reading.translation, told.rewritten if told else "")
+    words = _lemmas(name)
+    return bool(words) and words <= _lemmas(" ".join(texts))
+
+
+def _lemmas(text: str) -> set[str]:
+    return {simplemma.lemmatize(word, "en") for word in re.findall(r"[^\W\d_]+", text.casefold())}
 
 
 def sureness_of(

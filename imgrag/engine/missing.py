@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import simplemma
 
 from imgrag.engine.context import Context
-from imgrag.engine.judging import ask
+from imgrag.engine.judging import ask, is_asked
 from imgrag.engine.prompts import parse_yes_no, validation_question
 from imgrag.engine.reading.lexicon import Lexicon
 from imgrag.models import Chat
@@ -25,20 +25,16 @@ def wanted_of(verdict: Verdict, run: Run) -> list[str]:
     if not verdict.readable and run.reading is not None:
         return [thing.name for thing in run.reading.drawn if "generator" not in thing.known]
     names = list(dict.fromkeys((*verdict.missing, *_unsure(verdict))))
-    shown = folded(
-        [s.name for s in verdict.sights if s.sureness is None or s.outcome == "there" or _is_short(s)]
-    )
+    shown = folded([s.name for s in verdict.sights if s.sureness is None or s.outcome == "there" or s.fewer])
     return [name for name in names if name.casefold() not in shown]
 
 
-def _is_short(sight: Sight) -> bool:
-    """Whether a thing is there, and only fewer of it than were asked for."""
-    return sight.outcome == "absent" and bool(sight.reason)
-
-
 def left_out_of(sights: Sequence[Sight]) -> list[Rejection]:
+    """What nobody looks up and why; of what is there, only fewer, the verdict tells already."""
     return [
-        Rejection(sight.name, sight.reason) for sight in sights if sight.outcome != "there" and sight.reason
+        Rejection(sight.name, sight.reason)
+        for sight in sights
+        if sight.outcome != "there" and sight.reason and not sight.fewer
     ]
 
 
@@ -51,10 +47,10 @@ def feedback_of(verdict: Verdict, wanted: Sequence[str]) -> str:
 
 def is_held(name: str, wanted: Sequence[str], run: Run) -> bool:
     """Whether a name that the LLM gives is one that is wanted, or made of words of the prompt."""
-    if run.reading is None or not run.reading.things:
+    if run.reading is None or name.casefold() in folded(wanted):
         return True
-    if name.casefold() in folded(wanted):
-        return True
+    if not run.reading.things:
+        return is_asked(name, run)
     there = {simplemma.lemmatize(word, "en") for word in _words(run.prompt)}
     is_other_thing = run.reading.named(name) is not None
     return not is_other_thing and any(simplemma.lemmatize(word, "en") in there for word in _words(name))

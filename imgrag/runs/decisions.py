@@ -9,7 +9,7 @@ from typing import Literal
 from imgrag.runs.values import Reference, Rejection, Round, Run, Verdict
 
 Form = Literal["lacks", "lacked", "lacks only"]
-_FORMS: Mapping[Form, tuple[str, str, str]] = {
+_FORMS: Mapping[str, tuple[str, str, str]] = {
     "lacks": (
         "lacks {missing}",
         "perhaps still shows {unwanted}",
@@ -24,6 +24,21 @@ _FORMS: Mapping[Form, tuple[str, str, str]] = {
         "lacks only {missing}",
         "perhaps still shows {unwanted}",
         "lacks only {missing} and perhaps still shows {unwanted}",
+    ),
+    "perhaps lacks": (
+        "perhaps lacks {missing}",
+        "perhaps still shows {unwanted}",
+        "perhaps lacks {missing} and perhaps still shows {unwanted}",
+    ),
+    "perhaps lacked": (
+        "perhaps lacked {missing}",
+        "perhaps still showed {unwanted}",
+        "perhaps lacked {missing} and perhaps still showed {unwanted}",
+    ),
+    "perhaps lacks only": (
+        "perhaps lacks only {missing}",
+        "perhaps still shows {unwanted}",
+        "perhaps lacks only {missing} and perhaps still shows {unwanted}",
     ),
 }
 """What is missing, what is there without being wanted, and both."""
@@ -58,7 +73,7 @@ def keep_better(run: Run) -> Run:
     if compared is not None and compared.enhanced > compared.earlier:
         return _kept(
             run,
-            f"By name, both images lack {listed(_missed(new))}; the judge finds it likelier that the enhanced one shows it.",
+            f"The enhanced image {lacking(new)}; the judge finds it likelier than in the {earlier} one that all is there.",
         )
     return replace(run, why=f"The {earlier} image is kept: the enhanced one is no better, it {lacking(new)}.")
 
@@ -95,10 +110,19 @@ def end_reason(run: Run) -> str:
 
 
 def matching(run: Run) -> str:
-    """That the initial image shows what was asked for, with what of the prompt it cannot show."""
+    """That the initial image shows what was asked for, with what of the prompt it cannot show, or who says so."""
+    if is_by_person(run.round.verdict, run):
+        return "A person says that the image already matches the prompt."
     if run.reading is None or not run.reading.curtailed:
         return "The image already matches the prompt."
     return "The image already shows everything of the prompt that these models can draw."
+
+
+def is_by_person(verdict: Verdict | None, run: Run) -> bool:
+    """Whether a person gave this verdict of a run; they give it of the initial image alone."""
+    report = run.report("verdict", 1)
+    given = report is not None and report.status == "corrected"
+    return given and bool(run.rounds) and verdict is run.rounds[0].verdict
 
 
 def listed(names: Sequence[str]) -> str:
@@ -110,10 +134,12 @@ def lacking(verdict: Verdict, form: Form = "lacks") -> str:
     """What an image lacks by its verdict, surely or perhaps, and what it may show that was not to be there."""
     unsure = [sight.name for sight in verdict.unsure if not sight.unwanted]
     unwanted = listed([sight.unwanted for sight in verdict.unsure if sight.unwanted])
-    missing = listed([*verdict.missing, *([f"perhaps {listed(unsure)}"] if unsure else [])])
+    fewer = {sight.name: sight.fewer[1] for sight in verdict.sights if sight.fewer}
+    sure = [fewer.get(name, name) for name in verdict.missing]
+    missing = listed([*sure, *([f"perhaps {listed(unsure)}"] if unsure else [])] if sure else unsure)
     if not missing and not unwanted:
         missing = "something that the judge did not name"
-    alone, shown, both = _FORMS[form]
+    alone, shown, both = _FORMS[f"perhaps {form}" if unsure and not sure else form]
     words = both if missing and unwanted else alone if missing else shown
     return words.format(missing=missing, unwanted=unwanted)
 
@@ -134,19 +160,13 @@ def _same(now: Sequence[Reference], before: Sequence[Reference]) -> bool:
 
 def _gained(now: Round, new: Verdict) -> list[str]:
     """What was looked up and is not missing any more; a verdict that names nothing does not tell."""
-    missing = folded(_short_of(new)) if new.missing or new.unsure else set()
-    return [c.name for c in now.concepts or () if missing and c.name.casefold() not in missing]
+    told = bool(new.missing or new.unsure)
+    missing = folded(_short_of(new)) - folded([sight.name for sight in new.sights if sight.fewer])
+    return [c.name for c in now.concepts or () if told and c.name.casefold() not in missing]
 
 
 def _short_of(verdict: Verdict) -> list[str]:
     return [*verdict.missing, *(sight.name for sight in verdict.unsure)] or ["something"]
-
-
-def _missed(verdict: Verdict) -> list[str]:
-    """Likewise without what is not to be there."""
-    return [*verdict.missing, *(sight.name for sight in verdict.unsure if not sight.unwanted)] or [
-        "something"
-    ]
 
 
 def _faults(verdict: Verdict) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from imgrag.runs.knowledge import Augmentation
+from imgrag.runs.plurals import english_plural
 from imgrag.runs.styles import Styling
 
 How = Literal["name", "slip", "synonym", "emoji", "knowledge", "nobody"]
@@ -94,6 +96,8 @@ class Reading:
 SEEN = "the judge sees it"
 """Why it is not sure that something is absent which is not to be there."""
 
+_FEWER = re.compile(r"([0-9]{1,2}) drawn for ([0-9]{1,2})")
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -109,6 +113,15 @@ class Sight:
     outcome: Outcome
     sureness: float | None = None
     reason: str = ""
+
+    @property
+    def fewer(self) -> tuple[str, str] | None:
+        """Where it is there, only fewer than asked for: what is there and what is not, "2 of 3 cats" and "1 of 3 cats"."""
+        found = _FEWER.fullmatch(self.reason) if self.outcome == "absent" else None
+        if found is None:
+            return None
+        there, number, several = int(found[1]), int(found[2]), english_plural(self.name)
+        return f"{there} of {number} {several}", f"{number - there} of {number} {several}"
 
     @property
     def unwanted(self) -> str:

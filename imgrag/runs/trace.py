@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from imgrag.runs.decisions import lacking, listed
+from dataclasses import replace
+
+from imgrag.runs.decisions import folded, is_by_person, lacking, listed
 from imgrag.runs.reading import Reading
 from imgrag.runs.styles import Styling
 from imgrag.runs.values import Correction, Reference, Round, Run, Verdict
@@ -47,7 +49,11 @@ def _styled(style: Styling) -> str:
 def _round_trace(now: Round, number: int, run: Run) -> list[str]:
     lines = []
     if now.verdict is not None and number == 1:
-        lines.append(f"The judge says of the initial image: {_in_words(now.verdict)}.")
+        if is_by_person(now.verdict, run):  # what is seen is the judge's
+            said = _in_words(replace(now.verdict, seen=()))
+            lines.append(f"A person says of the initial image: {said}.")
+        else:
+            lines.append(f"The judge says of the initial image: {_in_words(now.verdict)}.")
     lines += [f'"{rejection.name}" is not looked up: {rejection.reason}.' for rejection in now.rejected]
     if now.concepts:
         lines.append(f"To look up: {listed([concept.name for concept in now.concepts])}.")
@@ -79,7 +85,9 @@ def _found(reference: Reference) -> str:
 
 
 def _in_words(verdict: Verdict) -> str:
-    seen = f"it shows {listed(verdict.seen)}" if verdict.seen else ""
+    unsure = folded([sight.name for sight in verdict.unsure])
+    shown = [name for name in verdict.seen if name.casefold() not in unsure]
+    seen = f"it shows {listed(shown)}" if shown else ""
     verdict_words = "everything is there" if verdict.matches else f"it {lacking(verdict)}"
     return "; ".join(filter(None, (seen, verdict_words)))
 

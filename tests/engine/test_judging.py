@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from imgrag.engine.judging import times_seen
+from imgrag.engine.missing import is_held
 from imgrag.runs.decisions import lacking
 from imgrag.runs.reading import SEEN, Sight
 from imgrag.runs.values import Request, Run, Verdict
@@ -82,8 +83,9 @@ def test_a_word_that_nobody_knows_is_not_sure_at_best(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_absent_and_not_looked_up(tmp_path: Path) -> None:
     run = judged(tmp_path, "five dogs and an owl", FakeChat(f"Seen: dog, dog, dog, owl{ALL[14:]}"))
-    assert sight(run, "dog").outcome == "absent" and "drawn for 5" in sight(run, "dog").reason
-    assert run.round.concepts == () and "dog" in run.why
+    assert sight(run, "dog").outcome == "absent" and sight(run, "dog").fewer == ("3 of 5 dogs", "2 of 5 dogs")
+    assert run.verdict is not None and not run.verdict.matches and lacking(run.verdict) == "lacks 2 of 5 dogs"
+    assert run.round.concepts == () and run.round.rejected == ()
 
 
 def test_two_of_a_thing_have_to_be_named_twice(tmp_path: Path) -> None:
@@ -104,6 +106,7 @@ def test_what_is_not_to_be_there_and_may_be_is_worded_as_that() -> None:
     assert lacking(Verdict(False, sights=(unwanted,))) == "perhaps still shows dog"
     both = Verdict(False, ("cat",), sights=(unwanted, unsure))
     assert lacking(both, "lacked") == "lacked cat and perhaps owl and perhaps still showed dog"
+    assert lacking(Verdict(False, sights=(unsure,))) == "perhaps lacks owl"
     assert lacking(Verdict(False)) == "lacks something that the judge did not name"
 
 
@@ -136,3 +139,16 @@ def test_the_nearest_picture_is_introduced_as_that(tmp_path: Path, found: bool) 
     second = run.round.second_verdict
     assert second is not None and second.matches == found and bool(run.kept) == found
     assert "Picture 2 is the nearest that was found for an owl" in vlm.asked[-1][0]
+
+
+def test_what_the_models_make_up_is_neither_looked_up_nor_listed(tmp_path: Path) -> None:
+    """Where no thing was found, a name has to stand in the prompt, as whole words."""
+    run = judged(tmp_path, "draw", FakeChat("Seen: something\nMatches: no\nMissing: Sw"))
+    assert run.reading is not None and run.reading.things == ()
+    assert run.verdict is not None and not run.verdict.matches and run.verdict.missing == ()
+    assert run.round.concepts == () and run.round.rejected == ()
+    assert [is_held(name, (), run) for name in ("Draw", "S", "raw", "7", "draw diamond")] == [
+        True,
+        *[False] * 4,
+    ]
+    assert is_held("diamond", ["diamond"], run)

@@ -18,6 +18,7 @@ from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, LibraryError, RecordError, RequestError
 from imgrag.models.residency import ModelSpec
 from imgrag.runs import corrections
+from imgrag.runs.decisions import lacking
 from imgrag.runs.events import Event, Finished, Paused, Preview, StageDone, StageSkipped, StageStarted
 from imgrag.runs.trace import trace
 from imgrag.runs.values import ONCE, STAGES, Comparison, Request, Run
@@ -177,6 +178,8 @@ def test_where_the_verdicts_leave_it_open_the_likelier_image_is_kept(tmp_path: P
     assert run.kept == 1 and run.result is run.round.enhanced and "likelier" in run.why
     assert run.why in trace(run) and any("-4.6 in the earlier image" in line for line in trace(run))
     assert run.verdict is run.round.second_verdict
+    assert run.why.startswith(f"The enhanced image {lacking(verdict)}; the judge finds it likelier")
+    assert not any("enhanced image: it shows" in line and "owl;" in line for line in trace(run))
 
 
 def test_an_image_as_likely_as_the_earlier_one_is_not_kept(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from imgrag.pocket.world.translations import (
     SIMPLIFIED,
     TRADITIONAL,
     Noun,
-    english_plural,
     plural_of,
     translations,
     unaccented,
 )
+from imgrag.runs.plurals import english_plural
 
 
 def test_every_thing_has_words_in_both_languages_and_no_word_is_two_things() -> None:
@@ -61,6 +61,7 @@ def test_english_plurals() -> None:
     assert [english_plural(name) for name in ("box", "cherry", "mouse", "scissors", "polar bear", "wrench")] == [
         "boxes", "cherries", "mice", "scissors", "polar bears", "wrenches",
     ]  # fmt: skip
+    assert [english_plural(name) for name in ("y", "猫王")] == ["ys", "猫王"]
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -223,6 +223,9 @@ def test_overruling_to_a_match_ends_the_run(bench: Bench) -> None:
     assert run.kept == 0 and run.result is first.initial and "already matches" in run.why
     assert run.round.verdict and run.round.verdict.matches and run.round.verdict.missing == ()
     assert [(c.before, c.after) for c in run.corrections] == [("lacks owl", "matches")]
+    assert run.why == "A person says that the image already matches the prompt."
+    said = [line for line in trace(run) if "says of the initial image" in line]
+    assert said == ["A person says of the initial image: everything is there."]
 
 
 def test_what_a_person_calls_missing_reaches_the_llm(bench: Bench) -> None:

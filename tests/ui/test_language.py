@@ -204,6 +204,10 @@ def test_what_was_looked_up_is_told_in_chinese(written: str, tmp_path: Path) -> 
             "保留初始图像：增强图像并没有更好，可能还有 dog。",
         ),
         (
+            "The judge says of the enhanced image: it perhaps lacks owl and cat.",
+            "对增强图像的评判：可能缺少 owl 和 cat。",
+        ),
+        (
             "The judge says of the enhanced image: it lacks something that the judge did not name.",
             "对增强图像的评判：缺少评判未指明的内容。",
         ),

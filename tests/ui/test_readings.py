@@ -10,7 +10,7 @@ import pytest
 from imgrag.models.profile import load_profile
 from imgrag.runs.knowledge import Augmentation, Fact
 from imgrag.runs.reading import SEEN, LeftOut, Reading, Sight, Thing
-from imgrag.runs.values import Request, Run, Verdict
+from imgrag.runs.values import Request, Round, Run, StageReport, Verdict
 from imgrag.ui.create import readings, verdicts
 from imgrag.ui.create.events.changes import Changes
 from imgrag.ui.create.events.prompts import MOST_NAMES, WRITTEN, Typing, completions
@@ -282,6 +282,30 @@ class TestVerdicts:
         ):
             assert part in html
         assert "ir-good" not in html
+
+    def test_a_verdict_that_a_person_gave_is_told_as_that(self):
+        judged = Verdict(True, raw="Seen: dog\nMatches: yes\nMissing: none")
+        report = StageReport("verdict", "corrected")
+        by_person = replace(self.RUN, rounds=(Round(verdict=judged),), stages=(report,))
+        for html in (verdicts.verdict(judged, by_person), verdicts.outcome(by_person)):
+            assert "Matches the prompt" in html and "A person's verdict" in html.replace("&#x27;", "'")
+            assert "Matches: yes" not in html
+        by_judge = replace(by_person, stages=(replace(report, status="done"),))
+        html = verdicts.verdict(judged, by_judge)
+        assert "A person" not in html and "Matches: yes" in html
+        with speaking("zh"):
+            assert "用户的评判" in verdicts.outcome(by_person)
+
+    def test_fewer_than_asked_for_are_not_called_absent(self):
+        judged = Verdict(False, ("cat",), ("cat",), sights=(Sight("cat", "absent", 0.997, "2 drawn for 3"),))
+        html = verdicts.verdict(judged, self.RUN)
+        assert html.count("2 of 3 cats") == 2 and "2 of 3 cats · 100%" in html and "ir-good" not in html
+        assert "Missing" not in html and ">absent" not in html and "drawn for" not in html
+        with speaking("zh"):
+            assert "3 个 cats 中的 2 个" in verdicts.verdict(judged, self.RUN)
+            assert told("The judge says of the initial image: it shows cat; it lacks 1 of 3 cats.") == (
+                "对初始图像的评判：图中有 cat，缺少 3 个 cats 中的 1 个。"
+            )
 
     def test_nobody_being_sure_is_no_match(self):
         html = verdicts.verdict_chips(Verdict(False, sights=self.SIGHTS[2:]), self.RUN.reading)

@@ -11,7 +11,7 @@ import emoji
 from imgrag.engine.prompts import with_article
 from imgrag.engine.reading.grounds import grounded
 from imgrag.engine.reading.languages import LATIN, NAMES, by_small_words, foreign_script, foreign_words
-from imgrag.engine.reading.lexicon import Lexicon, Names, is_english
+from imgrag.engine.reading.lexicon import Lexicon, Names, is_english, is_plural
 from imgrag.engine.reading.phrases import phrases
 from imgrag.engine.reading.spelling import WHOLE, key
 from imgrag.engine.reading.syntax import Plain, plain
@@ -31,6 +31,7 @@ from imgrag.engine.reading.words import (
 )
 from imgrag.models.profile import ReadingProfile
 from imgrag.runs.decisions import listed
+from imgrag.runs.plurals import english_plural
 from imgrag.runs.reading import MOST, LeftOut, Reading, Thing
 from imgrag.runs.values import MAX_PROMPT
 from imgrag.styles import StyleShelf
@@ -217,7 +218,9 @@ class Reader:
             return f"at most {most} things are drawn in one image"
         if "generator" not in thing.known and sum(other.drawn for other in things) < (most or thing.number):
             return f"{thing.drawn} is drawn; the generator draws one of what it knows from a picture alone"
-        return f"{thing.drawn} is drawn; at most {most} things are in one image"
+        if thing.drawn == 1:
+            return f"{thing.drawn} is drawn; at most {most} things are in one image"
+        return f"{thing.drawn} are drawn; at most {most} things are in one image"
 
     def _things(self, text: str) -> tuple[list[Thing], list[str], list[LeftOut]]:
         """The things of a text without style and ground, what it does not want, and what says how."""
@@ -294,7 +297,10 @@ class Reader:
 
 def _spelt(thing: Thing) -> str:
     """A thing that is drawn less often than asked for, in the prompt's words."""
-    return f"{thing.number} {thing.spelling}" if thing.drawn else thing.spelling
+    if not thing.drawn:
+        return thing.spelling
+    said = is_plural(thing.spelling.split()[-1])
+    return f"{thing.number} {thing.spelling if said else english_plural(thing.spelling)}"
 
 
 def _is_plain(thing: Thing) -> bool:

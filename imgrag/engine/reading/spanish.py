@@ -10,6 +10,7 @@ import simplemma
 
 from imgrag.engine.reading.dialects import Dialect
 from imgrag.engine.reading.spelling import WHOLE, key
+from imgrag.runs.plurals import english_plural
 
 LONGEST = 6  # words of a name
 _TOKEN = re.compile(r"[^\W_]+(?:-[^\W_]+)*|[,;+&.]")
@@ -21,7 +22,9 @@ def english(
     text: str, dialect: Dialect, words: Mapping[str, str], several: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
     """The words in English, and the verbs that are left out."""
-    walk = _Walk(_TOKEN.findall(text), dialect, {**{w: _plural(n) for w, n in several.items()}, **words})
+    walk = _Walk(
+        _TOKEN.findall(text), dialect, {**{w: english_plural(n) for w, n in several.items()}, **words}
+    )
     while walk.at < len(walk.tokens):
         walk.step()
     return walk.said, walk.verbs
@@ -135,12 +138,3 @@ class _Walk:
     def _say(self, word: str, length: int) -> None:
         self.said += [word] if word else []
         self.at += length
-
-
-def _plural(name: str) -> str:
-    """An English name in the plural; one that ends so already is left."""
-    if name.endswith("s"):
-        return name
-    if name.endswith("y") and name[-2] not in "aeiou":
-        return f"{name[:-1]}ies"
-    return f"{name}es" if name.endswith(("x", "z", "ch", "sh")) else f"{name}s"

@@ -21,12 +21,12 @@ from imgrag.pocket.world.translations import (
     TO_TRADITIONAL,
     Noun,
     Translations,
-    english_plural,
     plural_of,
     translations,
     unaccented,
 )
 from imgrag.pocket.world.words import nonce_word
+from imgrag.runs.plurals import english_plural
 
 _T = TypeVar("_T")
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

@@ -93,29 +93,3 @@ def unaccented(text: str) -> str:
     """ "camión" -> "camion"; ñ and ü stay."""
     parts = unicodedata.normalize("NFD", text).replace(ACUTE, "")
     return unicodedata.normalize("NFC", parts)
-
-
-IRREGULAR = {
-    "mouse": "mice",
-    "goose": "geese",
-    "fish": "fish",
-    "sheep": "sheep",
-    "deer": "deer",
-    "ox": "oxen",
-}
-UNCHANGED = ("s", "bison", "moose", "squid", "shrimp", "sushi", "dice")
-VES = {"knife": "knives", "leaf": "leaves", "wolf": "wolves", "scarf": "scarves"}
-
-
-def english_plural(name: str) -> str:
-    """Several of a thing of the world: "dogs", "polar bears", "mice", "knives", "scissors"."""
-    head, _, last = name.rpartition(" ")
-    if last in IRREGULAR or last in VES:
-        last = {**IRREGULAR, **VES}[last]
-    elif last.endswith(("ss", "sh", "ch", "x", "us")):
-        last += "es"
-    elif last.endswith("y") and last[-2] not in "aeiou":
-        last = f"{last[:-1]}ies"
-    elif not last.endswith(UNCHANGED):
-        last += "s"
-    return f"{head} {last}".strip()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from imgrag.runs.decisions import is_by_person
 from imgrag.runs.reading import Outcome, Reading, Sight
 from imgrag.runs.values import Run, Verdict
 from imgrag.ui.create.markup import chip, icon
@@ -20,18 +21,27 @@ def verdict(value: Verdict, run: Run) -> str:
     """What a verdict's panel shows: the outcome, a bar a thing, and the judge's own words."""
     seen = "" if value.sights else "".join(chip("plain", told(thing), "seen") for thing in value.seen)
     own = escape(say("The model's own words"))
-    words = f"<details><summary>{own}</summary><pre>{escape(value.raw)}</pre></details>" if value.raw else ""
+    raw = "" if is_by_person(value, run) else value.raw
+    words = f"<details><summary>{own}</summary><pre>{escape(raw)}</pre></details>" if raw else ""
     heading = say("Seen in the image")
     row = f'<div class="ir-label">{heading}</div><div class="ir-chips">{seen}</div>' if seen else ""
-    return f'<div class="ir-chips">{verdict_chips(value, run.reading)}</div>{row}{_sights(value)}{words}'
+    return f'<div class="ir-chips">{given_chips(value, run)}</div>{row}{_sights(value)}{words}'
+
+
+def given_chips(value: Verdict, run: Run) -> str:
+    """What is said of an image of a run, and that a person says it where it is not the judge."""
+    person = chip("plain", say("A person's verdict"), "corrected") if is_by_person(value, run) else ""
+    return verdict_chips(value, run.reading) + person
 
 
 def verdict_chips(value: Verdict, reading: Reading | None) -> str:
     """Whether an image matches, what it lacks, and what nobody can be sure of; `reading` is the prompt's."""
     if value.matches:
         return _matching(reading)
+    fewer = {sight.name: told(sight.fewer[0]) for sight in value.sights if sight.fewer}
     missing = "".join(
-        chip("bad", say("Missing: {name}", name=told(name)), "absent") for name in value.missing
+        chip("bad", fewer.get(name) or say("Missing: {name}", name=told(name)), "absent")
+        for name in value.missing
     )
     unsure = "".join(chip("unsure", _unsure(sight), "unsure") for sight in value.unsure)
     return missing + unsure or chip("bad", say("Does not match"), "absent")
@@ -81,12 +91,15 @@ def _sights(value: Verdict) -> str:
 def _sight(sight: Sight) -> str:
     """One thing: its outcome in a word, how likely it is, and why it is no plain answer."""
     word = {"there": say("there"), "absent": say("absent"), "not sure": say("not sure")}[sight.outcome]
+    word = told(sight.fewer[0]) if sight.fewer else word
     share = "" if sight.sureness is None else f"{sight.sureness:.0%}"
     bar = f'<i aria-hidden="true"><b style="width:{share}"></b></i>' if share else ""
-    reason = f'<p class="ir-caption">{escape(told(sight.reason))}</p>' if sight.reason else ""
+    reason = (
+        f'<p class="ir-caption">{escape(told(sight.reason))}</p>' if sight.reason and not sight.fewer else ""
+    )
     return (
         f'<li data-outcome="{sight.outcome}"><strong>{escape(_named(sight))}</strong>'
-        f'<span class="ir-sight">{icon(_MARKS[sight.outcome])}{word}{f" · {share}" if share else ""}</span>'
+        f'<span class="ir-sight">{icon(_MARKS[sight.outcome])}{escape(word)}{f" · {share}" if share else ""}</span>'
         f"{bar}{reason}</li>"
     )
 
@@ -97,5 +110,5 @@ def _named(sight: Sight) -> str:
 
 def _side(heading: str, value: Verdict | None, run: Run, kept: bool) -> str:
     mark = f' <span class="ir-kept">{say("kept")}</span>' if kept else ""
-    chips = verdict_chips(value, run.reading) if value else chip("muted", say("Not judged"), "skipped")
+    chips = given_chips(value, run) if value else chip("muted", say("Not judged"), "skipped")
     return f'<div><div class="ir-label">{heading}{mark}</div><div class="ir-chips">{chips}</div></div>'

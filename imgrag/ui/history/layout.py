@@ -14,7 +14,7 @@ from imgrag.archive.history import DAMAGED, Entry
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Run
 from imgrag.ui.create.markup import chip, data_uri
-from imgrag.ui.create.verdicts import verdict_chips
+from imgrag.ui.create.verdicts import given_chips, verdict_chips
 from imgrag.ui.language import both, label, say, told
 
 SIDE = 192  # px of a card's picture
@@ -186,7 +186,7 @@ def _column(run: Run) -> str:
         if result is not None
         else ""
     )
-    chips = verdict_chips(run.verdict, run.reading) if run.verdict is not None else ""
+    chips = given_chips(run.verdict, run) if run.verdict is not None else ""
     lines = "".join(f"<li>{escape(told(line))}</li>" for line in trace(run))
     return (
         f'<div><strong>{escape(run.request.prompt)}</strong>{picture}<div class="ir-chips">{chips}</div>'
