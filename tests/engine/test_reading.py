@@ -357,7 +357,7 @@ def _refused(text: str) -> str:
         ("森林背景，一只猫", "a cat", "on a 森林 background", ""),
         ("没有星星和月亮的城市", "a city", "star", "star, moon"),
         ("海豚，别加鲨鱼", "a dolphin", "shark", "shark"),
-        ("十二颗鸡蛋", "an egg and an egg", "12 egg", ""),
+        ("十二颗鸡蛋", "an egg and an egg", "12 eggs", ""),
         ("no quiero un gato, quiero un perro", "a dog", "cat", "cat"),
         ("el perro duerme", "a dog", "duerme", ""),
         ("un violín de madera", "a violin", "wooden", ""),

@@ -528,7 +528,7 @@ class TestDemo:
             "pictures",
             "search",
             "browse",
-            "knowledge",
+            "knowledge files",
         }
         assert {fn.name for fn in taking if not fn.queue} == {"begin"}  # it only lists what is to be added
 

@@ -80,7 +80,8 @@ class TestTyping:
         [
             ("一只小狗和一台洗衣机", ["dog", "the generator draws it", "洗衣机", "known to nobody", "Read as: a dog and a 洗衣机"]),
             ("dos perros y un pez espada", ["dog ×2", "pez espada", "translated from Spanish"]),
-            ("没有猫的城堡，水彩风格", ["castle", "<s>cat</s>", "negative prompt", "<s>watercolor style</s>", "one style"]),
+            ("没有猫的城堡，油画风格", ["castle", "<s>cat</s>", "negative prompt", "<s>oil painting</s>", "there is no style here that is called so"]),
+            ("没有猫的城堡，水彩风格", ["castle", "Watercolour", "水彩风格"]),
             ("a dog on a pink background without a cat", ["<s>on a pink background</s>", "the grounds are", "<s>cat</s>"]),
         ],
     )  # fmt: skip
@@ -90,9 +91,8 @@ class TestTyping:
 
     def test_a_chip_of_what_is_left_out_is_in_chinese_on_the_chinese_page(self, pipeline):
         with speaking("zh"):
-            assert "读作：a castle" in typed(pipeline, "城堡，油画风格") and "这些模型" in typed(
-                pipeline, "a dog, watercolor"
-            )
+            said = typed(pipeline, "城堡，油画风格")
+        assert "读作：a castle" in said and "<s>oil painting</s><small>这里没有这样称呼的风格" in said
 
     def test_a_library_that_is_gone_says_nothing(self, pipeline):
         assert typed(pipeline, "a dog", library="gone") == typed(pipeline, "a dog", library="none") == ""
