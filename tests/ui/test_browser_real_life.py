@@ -72,7 +72,7 @@ def test_eight_open_tabs_can_draw_in_turn(person, url, results):  # noqa: F811
 
 def test_eight_tabs_that_draw_at_once_all_come_to_their_end(person, url):  # noqa: F811
     pages = tabs(person, url, 8)
-    run(pages[0], LINGERING)
+    run(pages[0], f"{LINGERING} [verdict: stays] [second_verdict: stays]")  # until all others have pressed
     for number, page in enumerate(pages[1:], start=1):
         run(page, f"quick a cat {number}")
     pages[7].wait_for_selector("#ir-elsewhere:has-text('Other tabs of this browser are at work')")
