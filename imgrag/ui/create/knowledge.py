@@ -9,7 +9,7 @@ from html import escape
 from imgrag.engine.prompts import fact_line
 from imgrag.runs.knowledge import Augmentation, Fact
 from imgrag.runs.reading import Reading
-from imgrag.ui.create.markup import origin
+from imgrag.ui.create.markup import long_list, origin
 from imgrag.ui.language import say, told
 
 SHOWN = 12  # texts that are named one by one
@@ -50,10 +50,8 @@ def _source(fact: Fact) -> str:
 
 
 def _facts(facts: Sequence[Fact]) -> str:
-    items = "".join(
+    items = [
         f"<li>{escape(fact_line(fact.term, fact.text))}{origin(_source(fact), fact.licence)}</li>"
-        for fact in facts[:SHOWN]
-    )
-    more = say("and {count:,} more", count=len(facts) - SHOWN)
-    rest = f"<li><small>{escape(more)}</small></li>" if len(facts) > SHOWN else ""
-    return f"<ul>{items}{rest}</ul>" if items else ""
+        for fact in facts
+    ]
+    return long_list(items, SHOWN)

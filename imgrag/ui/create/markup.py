@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Literal, get_args
 
@@ -185,6 +185,13 @@ def trace_list(lines: Iterable[str]) -> str:
     """The decision trace, an item a line."""
     items = "".join(f"<li>{escape(told(line))}</li>" for line in lines)
     return f'<ol class="ir-trace">{items}</ol>'
+
+
+def long_list(items: Sequence[str], most: int) -> str:
+    """So many of these list items, which are HTML already, and how many more there are; "" of none."""
+    more = say("and {count:,} more", count=len(items) - most)
+    rest = f"<li><small>{escape(more)}</small></li>" if len(items) > most else ""
+    return f"<ul>{''.join(items[:most])}{rest}</ul>" if items else ""
 
 
 def data_uri(image: Image.Image, side: int = 256, kind: Literal["png", "webp"] = "png") -> str:

@@ -9,7 +9,7 @@ from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.runs.reading import LeftOut, Reading, Thing
 from imgrag.runs.styles import Styling
 from imgrag.ui.create import knowledge
-from imgrag.ui.create.markup import icon
+from imgrag.ui.create.markup import icon, long_list
 from imgrag.ui.create.styles import drawn_in
 from imgrag.ui.language import say, told
 
@@ -171,10 +171,5 @@ def _translated(language: str) -> str:
 
 
 def _left_out(parts: Sequence[LeftOut]) -> str:
-    rows = "".join(
-        f"<li>“{escape(part.words)}”<small>{escape(told(part.reason))}</small></li>"
-        for part in parts[:SHOWN_LEFT_OUT]
-    )
-    more = say("and {count:,} more", count=len(parts) - SHOWN_LEFT_OUT)
-    rest = f"<li><small>{escape(more)}</small></li>" if len(parts) > SHOWN_LEFT_OUT else ""
-    return f"<ul>{rows}{rest}</ul>" if rows else ""
+    items = [f"<li>“{escape(part.words)}”<small>{escape(told(part.reason))}</small></li>" for part in parts]
+    return long_list(items, SHOWN_LEFT_OUT)
