@@ -9,10 +9,18 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, TextIO
+
+SELDOM = 60.0  # seconds between two lines of one kind that others write
+KINDS = 1000  # that are remembered
+_VARYING = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
 
 
 def log_event(
@@ -40,7 +48,8 @@ def log_event(
 class JsonLines(logging.Formatter):
     """A record as one line of JSON: time (UTC), level, logger, event, run, the fields, and a trace.
 
-    A record that did not come by `log_event` is the event "message", with its text in "message".
+    A record that did not come by `log_event` is the event "message", with its text in "message", and with how many
+    of its kind were left out before it in "left_out" (see `Seldom`).
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -54,6 +63,8 @@ class JsonLines(logging.Formatter):
         }
         if run := getattr(record, "run", ""):
             own["run"] = run
+        if left_out := getattr(record, "left_out", 0):
+            own["left_out"] = left_out
         if record.exc_info and record.exc_info[0]:
             own["trace"] = self.formatException(record.exc_info)
         return _line({**own, **fields, **own})  # the first sets the order, the last the values
@@ -68,11 +79,44 @@ def configure(level: int | str = logging.INFO) -> None:
     under = sys.stderr.under if isinstance(sys.stderr, _Stderr) else sys.stderr
     handler = _Handler(under)
     handler.setFormatter(JsonLines())
+    handler.addFilter(Seldom())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("imgrag").setLevel(level)
     logging.captureWarnings(True)
     _let_uvicorn_propagate()
     sys.stderr = _Stderr(under)
+
+
+class Seldom(logging.Filter):
+    """Lets one line a minute through of each kind that others write, such as a server without descriptors.
+
+    A kind is who writes, the first line of what is written without its numbers, and what was raised. Events of
+    `log_event` are written each: whoever logs them bounds them. `clock` gives seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._kinds: OrderedDict[tuple[str, str, object], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is written; then `left_out` of the record says how many were not before it."""
+        if hasattr(record, "event"):
+            return True
+        kind, now = _kind(record), self._clock()
+        last, left_out = self._kinds.get(kind, (now - SELDOM, 0))
+        written = now - last >= SELDOM
+        record.left_out = left_out
+        self._kinds[kind] = (now, 0) if written else (last, left_out + 1)
+        self._kinds.move_to_end(kind)
+        if len(self._kinds) > KINDS:
+            self._kinds.popitem(last=False)
+        return written
+
+
+def _kind(record: logging.LogRecord) -> tuple[str, str, object]:
+    said = _VARYING.sub("#", record.getMessage().partition("\n")[0])
+    return record.name, said, record.exc_info[0] if record.exc_info else None
 
 
 class _Handler(logging.StreamHandler[TextIO]):

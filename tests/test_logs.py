@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from imgrag.logs import JsonLines, log_event
+from imgrag.logs import KINDS, SELDOM, JsonLines, Seldom, log_event
 from tests.served import ROOT
 
 
@@ -187,3 +187,31 @@ def test_where_stderr_takes_nothing_more_the_program_goes_on():
             check=False,
         )
     assert done.stdout == "done\n"
+
+
+def test_what_others_write_again_and_again_is_one_line_a_minute(logger):
+    log, written = logger
+    now = [100.0]
+    seldom = Seldom(lambda: now[0])
+    log.handlers[0].addFilter(seldom)
+    for number in range(1100):
+        log.error("no descriptor\nsocket %d", number)
+        log.error("Task 0x%x was lost", number)
+    log.error("another thing")
+    log_event(log, "run_done")
+    log_event(log, "run_done")
+    now[0] += SELDOM
+    log.error("no descriptor\nsocket 7")
+    said = [line.get("message", line["event"]).partition("\n")[0] for line in lines(written)]
+    assert said == [
+        "no descriptor",
+        "Task 0x0 was lost",
+        "another thing",
+        "run_done",
+        "run_done",
+        "no descriptor",
+    ]
+    assert [line.get("left_out") for line in lines(written)] == [None] * 5 + [1099]
+    for number in range(KINDS):
+        log.error("kind %s", "x" * number)
+    assert len(seldom._kinds) == KINDS

@@ -57,6 +57,9 @@ CACHE_SECONDS = (3600, 86400)  # look every hour, keep a day
 MAX_UPLOAD = "100 MB"  # of a file; a zip holds many pictures
 MAX_WAITING = 8  # in the queue, besides those that are served; whoever comes then is told to come back
 PRIVATE = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"  # where a Space's router asks from
+PROXIES = (
+    "FORWARDED_ALLOW_IPS"  # uvicorn's variable for the addresses of proxies whose X-Forwarded-For counts
+)
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 
 
@@ -173,8 +176,8 @@ def launch(
     sweep(Path(get_upload_folder()))
     known = served(hosts, options.get("server_name"), lambda: demo.share_url)
     options["server_name"] = bracketed(options.get("server_name"))
-    if known.routed:  # uvicorn believes these when they say for whom they ask
-        os.environ.setdefault("FORWARDED_ALLOW_IPS", PRIVATE)
+    # uvicorn believes these when they say for whom they ask; its own default is whoever asks from this machine.
+    os.environ.setdefault(PROXIES, PRIVATE if known.routed else "")
     most = connections.most_connections()
     if warm_up:
         imports.announce()

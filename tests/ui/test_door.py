@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from imgrag.ui.demo import PRIVATE, PROXIES
 from imgrag.ui.server.door import Door
 from imgrag.ui.server.hosts import Hosts
 from imgrag.ui.server.logins import FREE
@@ -203,7 +205,26 @@ class TestPage:
             assert page.post(f"{API}/run/libraries", json={"data": []}, headers={**own, **cookie}).is_success
             assert page.post(f"{API}/run/libraries", json={"data": []}, headers=own).status_code == 401
 
+    @pytest.mark.parametrize("named", [None, "127.0.0.1"])
+    def test_a_forwarded_address_counts_where_its_proxy_is_named(self, tmp_path, monkeypatch, named):
+        monkeypatch.setenv(PROXIES, named or "")
+        if named is None:
+            monkeypatch.delenv(PROXIES)
+        with served_here(tmp_path, auth=[("ann", "secret")]) as page:
+            statuses = [
+                page.post(
+                    "/login",
+                    data={"username": "ann", "password": "wrong"},
+                    headers={"x-forwarded-for": f"192.0.2.{number}"},
+                ).status_code
+                for number in range(FREE + 3)
+            ]
+        assert statuses[:FREE] == [400] * FREE
+        assert statuses[FREE:] == ([400] if named else [429]) * 3
+
     def test_on_a_space(self, tmp_path, monkeypatch):
+        monkeypatch.setenv(PROXIES, "")
+        monkeypatch.delenv(PROXIES)
         monkeypatch.setenv("SPACE_ID", "ann/images")
         monkeypatch.setenv("SPACE_HOST", "ann-images.hf.space")
         with served_here(tmp_path) as page:
@@ -211,6 +232,7 @@ class TestPage:
             framed = page.get(
                 "/", headers={"sec-fetch-site": "cross-site", **NAVIGATES, "sec-fetch-dest": "iframe"}
             )
+            assert os.environ[PROXIES] == PRIVATE
             assert framed.is_success and "frame-ancestors" not in framed.headers["content-security-policy"]
             for origin, status in (("https://ann-images.hf.space", 200), ("https://huggingface.co", 403)):
                 answer = page.post(f"{API}/run/libraries", json={"data": []}, headers={"origin": origin})

@@ -32,15 +32,18 @@ CANARY = "imgrag-canary"
 class Server:
     """A served page. `folder` holds its results, libraries, uploads and log, also over restarts.
 
+    `environment` are variables that its process gets besides this one's.
+
     Raises:
         ImgragError: the process does not come up.
     """
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, **environment: str) -> None:
         self.folder = folder
         self.results = folder / "results"
         self.uploads = folder / "uploads"
         self._flags = flags
+        self._variables = environment
         self._log = folder / "server.log"
         self._http = httpx.Client(timeout=60, verify=False, trust_env=False)
         self.url = ""
@@ -122,7 +125,8 @@ class Server:
 
     def _environment(self) -> dict[str, str]:
         offline = {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
-        return {**os.environ, **offline, "GRADIO_TEMP_DIR": str(self.uploads), "OMP_NUM_THREADS": "1"}
+        own = {"GRADIO_TEMP_DIR": str(self.uploads), "OMP_NUM_THREADS": "1"}
+        return {**os.environ, **offline, **own, **self._variables}
 
     def _answers(self) -> bool:
         try:
@@ -132,9 +136,9 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *flags: str) -> Iterator[Server]:
+def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Server]:
     """A server that is gone after the block."""
-    server = Server(folder, *flags)
+    server = Server(folder, *flags, **environment)
     try:
         yield server
     finally:
