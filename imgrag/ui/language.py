@@ -36,7 +36,8 @@ Language = Literal["en", "zh"]
 CATALOGUE = Path(__file__).parent / "zh.toml"
 COOKIE = "imgrag-language"  # set by page.js to what <html lang> says, which Gradio keeps at its own choice
 
-UPLOAD = "common.upload"  # a key that gradio 6.31 asks for, and that none of its own languages has
+OWED = {"common.upload": "Upload", "common.complete": "complete"}
+"""Keys that gradio 6.31 asks for, and that none of its own languages has, with what they say."""
 
 SOMETHING = "something"  # what a judge calls a shape that it has no name for
 
@@ -120,8 +121,8 @@ def words() -> gr.I18n:
     chinese = {**_catalogue().labels, **_rendered}
     english = {text: text for text in chinese}
     with speaking("zh"):
-        upload = say("Upload")
-    return gr.I18n(en={**english, UPLOAD: "Upload"}, zh={**chinese, UPLOAD: upload})
+        owed = dict(zip(OWED, (say("Upload"), say("complete")), strict=True))
+    return gr.I18n(en={**english, **OWED}, zh={**chinese, **owed})
 
 
 def told(sentence: str) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import numpy as np
 import pytest
 
 from imgrag.errors import LibraryError
+from imgrag.library.engines import sqlite_file
 from imgrag.library.engines.milvus import MilvusStore
 from imgrag.library.engines.milvus_filters import narrowed
 from imgrag.library.engines.sqlite import EmbeddedStore
@@ -761,3 +763,39 @@ def test_what_cannot_be_copied_is_an_error_of_the_disk(tmp_path: Path) -> None:
         pytest.raises(OSError, match="unable to open"),
     ):
         copy_database(base, tmp_path / "nowhere" / "b.sqlite")
+
+
+def test_a_store_that_another_process_writes_to_says_so_and_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_file, "WAIT", 0.1)
+    store = EmbeddedStore(tmp_path)
+    store.select("m", 4)
+    store.write([entry(1)], np.ones((1, 4), np.float32))
+    with closing(sqlite3.connect(tmp_path / sqlite_file.FILE, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        with pytest.raises(LibraryError, match="Another program is writing"):
+            store.write([entry(2)], np.ones((1, 4), np.float32))
+        with pytest.raises(LibraryError, match="Another program is writing"):
+            EmbeddedStore(tmp_path)
+        other.execute("rollback")
+    store.write([entry(2)], np.ones((1, 4), np.float32))
+    assert store.count() == 2
+    store.close()
+
+
+@pytest.mark.parametrize("left", [b"", None], ids=["empty", "gone"])
+def test_the_log_of_a_database_that_was_emptied_is_kept(tmp_path, left):
+    store = EmbeddedStore(tmp_path / "first")
+    store.select("m", 4)
+    store.write([entry(1)], np.ones((1, 4), np.float32))
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    store.close()
+    file = tmp_path / "second" / sqlite_file.FILE
+    log = file.with_name(f"{file.name}-wal").read_bytes()
+    if left is None:
+        file.unlink()
+    else:
+        file.write_bytes(left)
+    store = EmbeddedStore(tmp_path / "second")
+    assert store.count() == 0
+    store.close()
+    assert file.with_suffix(".wal.broken").read_bytes() == log and log

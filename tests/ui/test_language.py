@@ -104,6 +104,7 @@ def test_what_the_server_says_has_a_translation() -> None:
 def test_a_key_that_gradio_has_no_words_for_and_a_shape_without_a_name_are_translated() -> None:
     texts = words().translations
     assert (texts["en"]["common.upload"], texts["zh"]["common.upload"]) == ("Upload", "上传")
+    assert (texts["en"]["common.complete"], texts["zh"]["common.complete"]) == ("complete", "完成")
     shown = in_chinese("it shows something and cat; everything is there")
     assert "某样东西" in shown and "cat" in shown and "something" not in shown
 

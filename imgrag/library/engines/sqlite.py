@@ -25,6 +25,7 @@ from imgrag.library.engines.sqlite_file import (
     FILE,
     copy_database,
     explained,
+    in_words,
     open_database,
     open_unwritable,
     transaction,
@@ -76,9 +77,8 @@ class EmbeddedStore:
                 folder.mkdir(parents=True, exist_ok=True)
             self._connection = (open_database if writable else open_unwritable)(folder / FILE)
         except (OSError, sqlite3.Error) as error:
-            raise LibraryError(
-                f"The store cannot be opened ({error}). Check that its folder can be written."
-            ) from error
+            otherwise = f"The store cannot be opened ({error}). Check that its folder can be written."
+            raise LibraryError(in_words(error, otherwise)) from error
         self._base.create_function("is_like", 2, like, deterministic=True)
         self._model, self._dimensions, self._model_id = self._fullest()
         self._near = Near()

@@ -13,6 +13,8 @@ from pathlib import Path
 from imgrag.errors import LibraryError
 
 FILE = "library.sqlite"
+WAIT = 60.0  # seconds that another process may hold the file
+IN_USE = "Another program is writing to the store at the moment, and nothing was changed. Try again when that has ended."
 log = logging.getLogger(__name__)
 SCHEMA = """
 create table if not exists models (number integer primary key, id text unique, dimensions integer);
@@ -50,7 +52,11 @@ select name from names where name is not null limit ?
 
 
 def open_database(file: Path) -> sqlite3.Connection:
-    """The database; a broken one is put aside, since the pictures themselves are elsewhere."""
+    """The database; a broken one is put aside, since the pictures themselves are elsewhere.
+
+    So is one that is empty or gone beside a log that is not: SQLite would delete the log, which may hold all there was.
+    """
+    _put_aside_log(file)
     try:
         return _connected(file)
     except sqlite3.OperationalError:  # locked, or not to be written: there is nothing wrong with the file
@@ -59,6 +65,15 @@ def open_database(file: Path) -> sqlite3.Connection:
         log.warning("%s is broken and made anew: %s", file.name, error)
         os.replace(file, file.with_suffix(".broken"))
         return _connected(file)
+
+
+def _put_aside_log(file: Path) -> None:
+    """Keep the log of a database that was emptied or lost."""
+    log_file = file.with_name(f"{file.name}-wal")
+    if log_file.is_file() and log_file.stat().st_size and not (file.is_file() and file.stat().st_size):
+        log.warning("%s is empty beside its log, which is kept", file.name)
+        os.replace(log_file, file.with_suffix(".wal.broken"))
+        file.with_name(f"{file.name}-shm").unlink(missing_ok=True)
 
 
 def open_unwritable(file: Path) -> sqlite3.Connection:
@@ -76,16 +91,23 @@ def open_unwritable(file: Path) -> sqlite3.Connection:
         return _as_it_is(file, "immutable=1")
 
 
+def in_words(error: Exception, otherwise: str) -> str:
+    """What kept SQLite from it: another process at work in the file for longer than `WAIT`, or something else."""
+    locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+    return IN_USE if locked else otherwise
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """What SQLite says of a full, broken or unplugged disk -> one sentence."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise LibraryError(
+        otherwise = (
             f"The store does not work: {error}. What was there is whole: check its disk, make "
             "room on it if it is full, then try again."
-        ) from error
+        )
+        raise LibraryError(in_words(error, otherwise)) from error
 
 
 @contextmanager
@@ -102,7 +124,9 @@ def transaction(base: sqlite3.Connection) -> Iterator[None]:
 
 
 def _as_it_is(file: Path, how: str) -> sqlite3.Connection:
-    base = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, check_same_thread=False, timeout=60)
+    base = sqlite3.connect(
+        f"{file.absolute().as_uri()}?{how}", uri=True, check_same_thread=False, timeout=WAIT
+    )
     try:
         base.execute("select epoch from state").fetchone()
     except sqlite3.Error:
@@ -125,7 +149,7 @@ def copy_database(base: sqlite3.Connection, file: Path) -> None:
 
 
 def _connected(file: Path) -> sqlite3.Connection:
-    base = sqlite3.connect(file, check_same_thread=False, timeout=60)
+    base = sqlite3.connect(file, check_same_thread=False, timeout=WAIT)
     try:
         base.execute("pragma journal_mode = wal")
         base.execute("pragma synchronous = full")  # what was acknowledged survives a power cut too

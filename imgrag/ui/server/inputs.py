@@ -6,17 +6,17 @@ choices and files can be left open, and handlers know that; a text, a tick and a
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from typing import Any
 
 import gradio as gr
 
 from imgrag.errors import ImgragError, RequestError
+from imgrag.runs.values import in_brief
 
-REFUSED = (
-    "A field was sent a value of a kind that it does not take. Load the page again; a program finds under "
-    "“Use via API” what each field takes."
-)
 _CANNOT_BE_READ = (TypeError, ValueError, KeyError, AttributeError, IndexError)
 """What Gradio's components raise at a list for a number, at a text for a file."""
 
@@ -37,12 +37,52 @@ def take_inputs(demo: gr.Blocks) -> None:
                     for block, value in zip(block_fn.inputs, inputs, strict=True)
                 ]
             return list(await preprocess(block_fn, inputs, *others, **named))
-        except (gr.Error, ImgragError):
+        except ImgragError:
             raise
-        except _CANNOT_BE_READ as error:
-            raise RequestError(REFUSED) from error
+        except (gr.Error, *_CANNOT_BE_READ) as error:
+            sentence = await _refusal(preprocess, block_fn, inputs, *others, **named)
+            raise RequestError(sentence or str(error)) from error
 
     demo.preprocess_data = taken
+
+
+async def _refusal(
+    preprocess: Callable[..., Awaitable[Any]],
+    block_fn: Any,
+    inputs: Sequence[Any],
+    *others: Any,
+    **named: Any,
+) -> str:
+    """Which field does not take what it was sent, and what it takes; "" if each of them does by itself."""
+    alone = copy(block_fn)
+    for place, (block, value) in enumerate(zip(block_fn.inputs, inputs, strict=False)):
+        alone.inputs, alone.component_prop_inputs = [block], [0] * (place in block_fn.component_prop_inputs)
+        try:
+            if value is not None:
+                await preprocess(alone, [_fitting(block, value)], *others, **named)
+        except (gr.Error, *_CANNOT_BE_READ):
+            return f"The field {_name(block)!r} does not take {in_brief(value)!r}; it takes {_kind(block)}."
+    return ""
+
+
+def _name(block: Any) -> str:
+    """A field's label in English, without the mark by which the browser translates it; else what sort of field it is."""
+    said = str(getattr(block, "label", None) or type(block).__name__)
+    start, mark, rest = said.partition("{")
+    try:
+        return str(json.loads(mark + rest)["key"]) if mark else start
+    except (ValueError, KeyError, TypeError):
+        return said
+
+
+def _kind(block: Any) -> str:
+    """What a field takes, in words."""
+    if isinstance(block, gr.Number | gr.Slider):
+        low, high = block.minimum, block.maximum
+        return "a number" if low is None or high is None else f"a number from {low} to {high}"
+    if isinstance(block, gr.Radio):
+        return f"one of: {', '.join(str(value) for _, value in block.choices)}"
+    return "a text" if isinstance(block, gr.Textbox | gr.Dropdown) else "something else"
 
 
 def _stands_for(block: Any) -> Any:

@@ -332,8 +332,9 @@ def chosen(libraries: Mapping[str, str], name: str | None) -> str | None:
         RequestError: it is not offered here.
     """
     if name and (not isinstance(name, str) or name not in libraries):
-        asked = name if isinstance(name, str) else in_brief(name)
-        raise RequestError(f"There is no library {asked!r} here. Choose one of: {', '.join(libraries)}.")
+        raise RequestError(
+            f"There is no library {in_brief(name)!r} here. Choose one of: {', '.join(libraries)}."
+        )
     return libraries[name] if name else None
 
 
