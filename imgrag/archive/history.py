@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ class Entry:
 
     id: str
     prompt: str = ""
+    title: str = ""  # the prompt, or as a person read it last
     seed: int = 0
     started: str = ""
     state: str = DAMAGED
@@ -114,6 +115,17 @@ class History:
         lasting = _lasting(json.loads(json.dumps(records.record(run))))
         alike = (entry for entry in self.entries(owner) if entry.prompt == run.request.prompt)
         return next((entry.id for entry in alike if _lasting(self._look(entry.id) or {}) == lasting), "")
+
+    def drawn_from(self, carried: Mapping[str, Any], owner: str) -> str:
+        """The id of the owner's run whose PNG carries this record, "" without one."""
+        alike = (entry for entry in self.entries(owner) if entry.prompt == carried.get("prompt"))
+        return next((entry.id for entry in alike if self._carries(entry.id, carried)), "")
+
+    def _carries(self, run_id: str, carried: Mapping[str, Any]) -> bool:
+        found = self._look(run_id) or {}
+        with suppress(AttributeError, TypeError):  # it is damaged
+            return found.get("state") == "finished" and records.reproducible(found) == carried
+        return False
 
     def pin(self, run_id: str, owner: str, pinned: bool) -> None:
         """Keep a run from making room for others, or no longer. Raises what `open` raises."""
@@ -245,6 +257,7 @@ def _read(record: dict[str, Any], folder: Path) -> Entry:
     return Entry(
         id=folder.name,
         prompt=text_of(record["prompt"])[:MAX_PROMPT],
+        title=title_of(record)[:MAX_PROMPT],
         seed=seed,
         started=text_of(record["started"]),
         state=text_of(record.get("state", "finished")),
@@ -256,6 +269,12 @@ def _read(record: dict[str, Any], folder: Path) -> Entry:
         verdict=_judged(record, kept),
         reading=reading_of(record),
     )
+
+
+def title_of(record: Mapping[str, Any]) -> str:
+    """What a run is called: its prompt, or a person's own reading of it. Raises ValueError: it is no text."""
+    read = [row["after"] for row in record.get("corrections", ()) if row["what"] == "reading"]
+    return text_of([record["prompt"], *read][-1])
 
 
 def _judged(record: dict[str, Any], kept: int) -> Verdict | None:

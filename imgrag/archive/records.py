@@ -26,7 +26,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from imgrag.errors import RecordError
-from imgrag.runs.values import Box, Reference, Round, Run, StageReport, Verdict
+from imgrag.runs.values import Box, Reference, Round, Run, Verdict
 from imgrag.texts import clean_document
 
 PARTIAL = ".partial-"
@@ -37,6 +37,8 @@ MAX_RECORD = (
 )  # bytes; one of five rounds with all candidates that a profile may ask for has ten million
 PASSING = ("id", "started", "loads", "state", "parent", "owner")
 """Fields of a record that two runs of the same request do not share."""
+LASTING = ("name", "status", "reason", "round", "notes")
+"""What of a stage's report they do."""
 ID = re.compile(r"[0-9]{8}-[0-9]{6}(?:[0-9]{6})?-[0-9a-f]{6}")  # earlier ones have no microseconds
 _OWNER = re.compile(rb'(?<!\\)"owner": ?"([0-9a-f]{1,64})"')  # within a text the first quote has a backslash
 _WRITER = re.compile(rf"{re.escape(PARTIAL)}([0-9]+)-.*")
@@ -336,7 +338,7 @@ def _files(run: Run, found: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[
     """The names of a run's files and what writes them, the record last; `found` is what it holds."""
     text = PngInfo()
     if run.state == "finished":
-        text.add_text(TEXT_KEY, json.dumps(_reproducible(run, found)))
+        text.add_text(TEXT_KEY, json.dumps(reproducible(found)))
     for name, image in images(run).items():
         info = None if name.startswith("reference-") else text
         yield name, lambda path, image=image, info=info: _write_image(path, image, info)  # type: ignore[misc]
@@ -354,15 +356,13 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _reproducible(run: Run, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The record without what differs between two runs of the same request."""
+def reproducible(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as a PNG carries it: without what differs between two runs of the same request."""
     kept = {key: value for key, value in found.items() if key not in PASSING}
-    return {**kept, "stages": [_lasting(report) for report in run.stages]}
-
-
-def _lasting(report: StageReport) -> dict[str, Any]:
-    lasting = ("name", "status", "reason", "round", "notes")
-    return {key: value for key, value in asdict(report).items() if key in lasting}
+    return {
+        **kept,
+        "stages": [{name: stage.get(name) for name in LASTING} for stage in found.get("stages", ())],
+    }
 
 
 def _partial() -> str:

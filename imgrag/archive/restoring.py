@@ -70,7 +70,7 @@ def read_png(path: Path, find: Find) -> Run:
         RecordError: the image carries no run, or one that began with a picture only its zip has.
         LibraryError: a reference is no longer in its library.
     """
-    record = _carried(path)
+    record = carried(path)
     anew = {**record, "id": "", "started": "", "state": "paused"}
     run = restored(anew, lambda name: _reference_again(name, record, find))
     if any(correction.what == "image" for correction in run.corrections):
@@ -82,7 +82,7 @@ def read_png(path: Path, find: Find) -> Run:
 
 def promised(path: Path) -> str:
     """The hash of the pixels that the result of a PNG's run had. Raises RecordError: it carries no run."""
-    pixels = _carried(path).get("pixels")
+    pixels = carried(path).get("pixels")
     return str(pixels.get("result.png", "")) if isinstance(pixels, dict) else ""
 
 
@@ -176,8 +176,12 @@ class _Album:
         return image
 
 
-def _carried(path: Path) -> dict[str, Any]:
-    """What the image's text says. It stands before the pixels, so nothing is decoded."""
+def carried(path: Path) -> dict[str, Any]:
+    """The record that a PNG carries. Its text stands before the pixels, so nothing is decoded.
+
+    Raises:
+        RecordError: it carries none.
+    """
     try:
         with path.open("rb") as file, _png(file) as image:
             text = image.info[records.TEXT_KEY]

@@ -20,11 +20,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from imgrag.archive import history, records
 from imgrag.archive.history import PINNED, SETTLED, History, Room
-from imgrag.archive.restoring import taken_in
+from imgrag.archive.restoring import carried, taken_in
 from imgrag.errors import RecordError
 from imgrag.runs.values import Correction, Request, Round, Run, StageReport, Verdict, new_id
 from imgrag.ui.history.events import _picture
-from imgrag.ui.history.layout import cards
+from imgrag.ui.history.layout import cards, side_by_side
 from tests.fakes import Cast, make_pipeline
 
 ME, YOU = "a" * 64, "b" * 64
@@ -92,6 +92,19 @@ def test_a_history_is_its_owners_newest_first(tmp_path: Path) -> None:
     assert first.picture == tmp_path / first.id / "result.png" and first.picture.is_file()
 
 
+def test_a_run_is_called_as_a_person_read_it(tmp_path: Path) -> None:
+    read = [
+        Correction("reading", 1, "reading", before, after)
+        for before, after in (("a", "an <owl>"), ("an <owl>", "a cat"))
+    ]
+    keep(tmp_path, 1, corrections=tuple(read[:1]))
+    run = keep(tmp_path, 2, corrections=tuple(read))
+    second, first = History(tmp_path).entries(ME)
+    assert (first.title, second.title) == ("an <owl>", "a cat") and first.prompt == "day 1"
+    assert "an &lt;owl&gt;" in cards([first], [None]) and "day 1" not in cards([first], [None])
+    assert "<strong>a cat</strong>" in side_by_side(run, run)
+
+
 def test_a_run_that_came_back_from_its_file_is_known_again_and_still_corrected(tmp_path: Path) -> None:
     overruled = Correction("verdict", "verdict", "lacks owl", "matches", 1)
     run, history = keep(tmp_path, 1, corrections=(overruled,)), History(tmp_path)
@@ -100,6 +113,9 @@ def test_a_run_that_came_back_from_its_file_is_known_again_and_still_corrected(t
     records.save(brought, tmp_path)
     assert history.twin(taken_in(run, YOU), YOU) == brought.id
     assert history.twin(replace(taken_in(run, YOU), why="another"), YOU) == ""
+    assert history.drawn_from(carried(tmp_path / run.id / "result.png"), ME) == run.id
+    assert history.drawn_from(carried(tmp_path / run.id / "initial.png"), YOU) == brought.id
+    assert history.drawn_from({"prompt": "day 1"}, ME) == ""
     (entry,) = history.entries(YOU)
     assert entry.corrected and "Corrected" in cards([entry], [None])
 

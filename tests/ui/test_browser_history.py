@@ -166,14 +166,23 @@ def test_two_runs_are_compared(person, url, results):
 
 
 @pytest.mark.parametrize("place", ["#ir-past-file button", "#ir-right"])
-def test_a_png_that_is_dropped_brings_its_run_back(person, url, results, place):
+def test_a_png_that_is_dropped_brings_its_run_back(browser, person, url, results, place):  # noqa: F811
     page = opened(person, url)
     record = finished(page, results, lambda page: run(page, PROMPT))
     page = opened(person, url)
     if "past" in place:
         look_back(page)
         page.wait_for_selector(place)
-    again = finished(page, results, lambda page: drop(page, place, results / record["id"] / "result.png"))
+    file = results / record["id"] / "result.png"
+    drop(page, place, file)
+    page.wait_for_selector("#ir-result .ir-report:has-text('in your history already')")
+    look_back(page)
+    cards(page, 1)
+    page = opened(browser.new_context(), url)  # of somebody else, who never had it
+    if "past" in place:
+        look_back(page)
+        page.wait_for_selector(place)
+    again = finished(page, results, lambda page: drop(page, place, file))
     page.wait_for_selector(f"#ir-result .ir-report:has-text('{SAME}')")
     assert [stage["name"] for stage in again["stages"] if stage["seconds"]] == ["initial", "enhanced"]
     assert again["pixels"]["result.png"] == record["pixels"]["result.png"]

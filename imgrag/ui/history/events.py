@@ -16,7 +16,7 @@ from PIL import Image
 
 from imgrag.archive import records
 from imgrag.archive.history import Entry, History
-from imgrag.archive.restoring import drawn_anew, open_picture, promised, read_png, read_zip, taken_in
+from imgrag.archive.restoring import carried, drawn_anew, open_picture, promised, read_png, read_zip, taken_in
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError, RecordError
 from imgrag.runs.values import MAX_PROMPT, Run
@@ -153,9 +153,10 @@ class Past:
         tab, so both say what was wrong with it. No model is needed to read it, so none is waited for.
         """
         try:
+            twin = self._drawn_here(path, key)
             run, like = self._read(path, key)
-            finished = run.state == "finished"
-            twin = self._history.twin(run, owner_of(key)) if finished else ""
+            finished = bool(twin) or run.state == "finished"
+            twin = twin or (self._history.twin(run, owner_of(key)) if finished else "")
             if twin:
                 run = self._here(self._history.open(twin, owner_of(key)))
             elif finished:
@@ -215,6 +216,12 @@ class Past:
                 "here. Start the app with that profile to bring it back."
             )
         return taken_in(self._here(run), owner_of(key)), like
+
+    def _drawn_here(self, path: str | None, key: str | None) -> str:
+        """The id of this browser's run whose PNG it is, "" if it is none of them."""
+        if not path or path.lower().endswith(".zip"):
+            return ""
+        return self._history.drawn_from(carried(Path(path)), owner_of(key))
 
     def _found(self, library: str, file: str) -> Image.Image:
         name = self._runs.offered(library)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from imgrag.archive.history import DAMAGED, Entry
+from imgrag.archive.history import DAMAGED, Entry, title_of
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Run
 from imgrag.ui.create.markup import chip, data_uri
@@ -126,7 +126,7 @@ def _damaged(entry: Entry) -> str:
 
 
 def _card(entry: Entry, picture: Image.Image | None) -> str:
-    prompt, run_id = escape(entry.prompt), escape(entry.id)
+    prompt, run_id = escape(entry.title), escape(entry.id)
     seen = (
         f'<img src="{data_uri(picture, SIDE)}" alt="{prompt}">'
         if picture is not None
@@ -138,8 +138,8 @@ def _card(entry: Entry, picture: Image.Image | None) -> str:
         ("unpin" if entry.pinned else "pin", pin),
         ("delete", say("Delete")),
     )
-    buttons = "".join(_button(act, words, entry.id, entry.prompt) for act, words in acts)
-    tick = escape(say("Compare {prompt}", prompt=entry.prompt))
+    buttons = "".join(_button(act, words, entry.id, entry.title) for act, words in acts)
+    tick = escape(say("Compare {prompt}", prompt=entry.title))
     return (
         f'<li class="ir-card"><label>{seen}<input type="checkbox" data-id="{run_id}" aria-label="{tick}"></label>'
         f'<strong title="{prompt}"><a href="?run={run_id}">{prompt}</a></strong><p class="ir-caption">{_told_of(entry)}</p>'
@@ -180,16 +180,14 @@ def _state(entry: Entry) -> str:
 
 
 def _column(run: Run) -> str:
+    corrections = [asdict(correction) for correction in run.corrections]
+    title = escape(title_of({"prompt": run.request.prompt, "corrections": corrections}))
     result = run.result
-    picture = (
-        f'<img src="{data_uri(result, 512)}" alt="{escape(run.request.prompt)}">'
-        if result is not None
-        else ""
-    )
+    picture = f'<img src="{data_uri(result, 512)}" alt="{title}">' if result is not None else ""
     chips = given_chips(run.verdict, run) if run.verdict is not None else ""
     lines = "".join(f"<li>{escape(told(line))}</li>" for line in trace(run))
     return (
-        f'<div><strong>{escape(run.request.prompt)}</strong>{picture}<div class="ir-chips">{chips}</div>'
+        f'<div><strong>{title}</strong>{picture}<div class="ir-chips">{chips}</div>'
         f'<ol class="ir-trace">{lines}</ol></div>'
     )
 
