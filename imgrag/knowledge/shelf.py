@@ -7,8 +7,6 @@ index lies in a cache under their content's hash, so that they are searched on d
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from imgrag.knowledge.base import WORDS, DeletedMeanwhile, KnowledgeBase
 from imgrag.knowledge.reading import read_facts
 from imgrag.library.engines.sqlite import EmbeddedStore
 from imgrag.library.engines.sqlite_file import FILE
+from imgrag.library.folders import remove_folder, whole_folder
 from imgrag.library.intake.pictures import content_hash
 from imgrag.library.intake.walking import identity
 from imgrag.library.opened import OpenLibraries
@@ -65,43 +64,34 @@ class KnowledgeShelf:
     def create(self, name: str) -> None:
         """Make an empty one. Raises LibraryError: the name is taken or cannot be one, or nothing can be written."""
         name = self._free(name)
-        partial_ = self._partial()
         try:
-            store = EmbeddedStore(partial_)
-            store.select(WORDS, 1)
-            store.close()
-            partial_.rename(self._root / name)
+            with whole_folder(self._root / name) as folder:
+                store = EmbeddedStore(folder)
+                store.select(WORDS, 1)
+                store.close()
         except (OSError, LibraryError) as error:
             raise LibraryError(
                 f"The knowledge base {name!r} cannot be made: its folder cannot be written."
             ) from error
-        finally:
-            shutil.rmtree(partial_, ignore_errors=True)
 
     def copy(self, name: str, new: str) -> None:
         """Make one with the texts of another. Raises LibraryError, as `create` does."""
         base = self.open(name)
         new = self._free(new)
-        partial_ = self._partial()
         try:
-            partial_.mkdir(parents=True)
-            base.copy_to(partial_)
-            partial_.rename(self._root / new)
+            with whole_folder(self._root / new) as folder:
+                base.copy_to(folder)
         except OSError as error:
             raise LibraryError(
                 f"The knowledge base {name!r} could not be copied: its folder cannot be written."
             ) from error
-        finally:
-            shutil.rmtree(partial_, ignore_errors=True)
 
     def delete(self, name: str) -> None:
         """Delete one with its texts. Raises LibraryError: it comes with the app, is not there, or is in use."""
         self.open(name).require_own()
         self._open.close(name, str(DeletedMeanwhile(name)))
-        doomed = self._partial()
         with told(name, "knowledge base"):
-            (self._root / name).rename(doomed)
-            shutil.rmtree(doomed)
+            remove_folder(self._root / name)
 
     def _folders(self) -> dict[str, Path]:
         """Where the operator names no folder there are none, and what comes with the app is there still."""
@@ -121,9 +111,6 @@ class KnowledgeShelf:
         if name.casefold() in (taken.casefold() for taken in self.names()):
             raise LibraryError(f"There is a knowledge base {name!r} already. Choose another name.")
         return name
-
-    def _partial(self) -> Path:
-        return self._root / f".{secrets.token_hex(8)}.partial"
 
     def _opened(self, name: str) -> KnowledgeBase:
         if folder := self._folders().get(name):

@@ -246,7 +246,7 @@ class ImageLibrary(Called):
             OSError: the folder cannot be written.
         """
         settings = self._settings
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         self._browsed.copy_to(folder / STATE)
         save_settings(settings, folder / STATE)
         shutil.copytree(self.folder, folder, symlinks=True, ignore=unread, dirs_exist_ok=True)

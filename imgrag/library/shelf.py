@@ -9,8 +9,6 @@ import hashlib
 import logging
 import os
 import re
-import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from imgrag.errors import LibraryError
 from imgrag.library.base import ReadOnly
 from imgrag.library.engines.sqlite_file import FILE as EMBEDDED
 from imgrag.library.engines.store import Store
+from imgrag.library.folders import remove_folder, whole_folder
 from imgrag.library.images import ImageLibrary
 from imgrag.library.intake.sources import FILE as SETTINGS
 from imgrag.library.intake.sources import STATE, Settings, load_settings, save_settings
@@ -111,16 +110,12 @@ def copy_library(library: ImageLibrary, name: str, root: Path, bundled: Sequence
         LibraryError: the name is taken or cannot be one, the disk is full, or Milvus has the entries.
     """
     name = free_name(name, root, bundled)
-    partial = root / f".{secrets.token_hex(8)}.partial"
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        library.copy_to(partial)
-        partial.rename(root / name)
+        with whole_folder(root / name) as partial:
+            library.copy_to(partial)
     except OSError as error:
         reason = error.strerror or "a file cannot be read or written"
         raise LibraryError(f"The library {library.name!r} could not be copied: {reason}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def rename_library(old: str, new: str, root: Path, bundled: Sequence[Path] = BUNDLED) -> None:
@@ -158,10 +153,8 @@ def delete_library(name: str, root: Path, bundled: Sequence[Path] = BUNDLED) -> 
     settings = load_settings(state)
     if settings.engine:
         _open_store(settings, state, name).drop()
-    doomed = root / f".{secrets.token_hex(8)}.partial"
     with told(name):
-        (root / name).rename(doomed)
-        shutil.rmtree(doomed)
+        remove_folder(root / name)
 
 
 def require_own(name: str, root: Path, bundled: Sequence[Path] = BUNDLED) -> None:

@@ -7,7 +7,6 @@ or where the operator says. Where both have a name, it is the person's.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from imgrag.errors import StyleError
+from imgrag.library.folders import remove_folder, whole_folder
 from imgrag.library.intake.pictures import UnreadablePicture, content_hash, read_picture
 from imgrag.library.search.words import asked_words
 from imgrag.library.shelf import is_name, possible_name, told
@@ -83,20 +83,16 @@ class StyleShelf:
         """
         given = {key: value for key, value in told_of.items() if value not in ("", (), None)}
         name = self._free(name or source.stem)
-        partial = self._own / f".{secrets.token_hex(8)}.partial"
         try:
             style = taken(source, name, given)
-            partial.mkdir(parents=True)
-            for file, target in files_of(style):
-                shutil.copyfile(file, partial / target)
-            (partial / FILE).write_text(style_toml(style), encoding="utf-8")
-            partial.rename(self._own / name)
+            with whole_folder(self._own / name) as folder:
+                for file, target in files_of(style):
+                    shutil.copyfile(file, folder / target)
+                (folder / FILE).write_text(style_toml(style), encoding="utf-8")
         except OSError as error:
             raise StyleError(
                 f"The style {name!r} cannot be kept: {error.strerror or 'a file cannot be read or written'}."
             ) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return self.get(name)
 
     def place_for(self, name: str) -> Path:
@@ -119,10 +115,8 @@ class StyleShelf:
     def remove(self, name: str) -> None:
         """Delete one of a person's own. Raises StyleError: as `require_own` does. LibraryError: it is in use."""
         self.require_own(name)
-        doomed = self._own / f".{secrets.token_hex(8)}.partial"
         with told(name, "style"):
-            (self._own / name).rename(doomed)
-            shutil.rmtree(doomed)
+            remove_folder(self._own / name)
 
     def called_in(self, prompt: str, named: Names = lambda words: False) -> tuple[str, list[Called]]:
         """See `calling.called_in`."""
