@@ -21,6 +21,7 @@ from imgrag.errors import LibraryError
 from imgrag.library import typed_folder
 from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.texts import clean_line
+from imgrag.ui import scripts
 from imgrag.ui.create import markup
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
@@ -111,6 +112,7 @@ def build_demo(
     ) as demo:
         gr.HTML(both(markup.elsewhere), elem_id="ir-elsewhere")
         gr.HTML(markup.languages(), elem_id="ir-languages")
+        gr.HTML(both(scripts.words_said), elem_id="ir-words")
         with gr.Tabs(elem_id="ir-tabs") as tabs:
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
@@ -183,8 +185,8 @@ def launch(
         imports.announce()
     demo.launch(
         theme=build_theme(),
-        css_paths=HERE / "page.css",
-        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+        css_paths=[HERE / name for name in scripts.STYLES],
+        head=scripts.head(),
         footer_links=["api"],  # the language is chosen above; "Settings" are the page's own
         i18n=words(),
         max_file_size=MAX_UPLOAD.replace(" ", "").lower(),

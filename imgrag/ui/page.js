@@ -2,13 +2,8 @@
 (() => {
   const container = () => document.querySelector(".gradio-container");
 
-  // Gradio hard-codes an empty alt in the comparing slider and in icons of buttons.
+  // Gradio hard-codes an empty alt in icons of buttons.
   const nameImages = () => {
-    const sides = document.querySelector("#ir-result [data-before]");
-    document.querySelectorAll(".ir-slider img").forEach((image, index) => {
-      const text = sides ? (index === 0 ? sides.dataset.before : sides.dataset.after) : "Result";
-      if (image.alt !== text) image.alt = text;
-    });
     container()?.querySelectorAll("img:not([alt]), img[alt='']").forEach((image) => {
       const title = image.closest(".ir-panel")?.querySelector("h2")?.textContent;
       image.alt = title || image.closest("button")?.textContent.trim() || "Image";

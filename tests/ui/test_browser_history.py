@@ -240,7 +240,7 @@ def test_a_link_opens_a_run_for_its_own_browser_only(browser, person, url, resul
     page = opened(person, link)
     wait_for(page, "finished")
     assert record["id"] in page.get_attribute(".ir-link a", "href")
-    page.wait_for_selector("#ir-result .ir-slider img")
+    page.wait_for_selector("#ir-result .ir-frame > img[src]")
     with browser.new_context() as other:
         stranger = opened(other, link)
         banner = stranger.wait_for_selector(".ir-banner").inner_text()

@@ -209,5 +209,5 @@ def test_what_came_to_its_end_while_the_line_was_down_is_shown(person, url):  # 
     page.wait_for_timeout(8000)
     line.mend()
     page.wait_for_selector("#ir-result .ir-report:has-text('came to its end while the page was away')")
-    page.wait_for_selector("#ir-result .ir-slider img")
+    page.wait_for_selector("#ir-result .ir-frame > img[src]")
     assert page.locator(".ir-banner").count() == 0

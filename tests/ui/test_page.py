@@ -23,7 +23,7 @@ from imgrag.runs.corrections import keep
 from imgrag.runs.events import Preview, StageDone, StageStarted
 from imgrag.runs.reading import Sight
 from imgrag.runs.values import Box, Candidate, Concept, Reference, Rejection, Request, Run, Verdict
-from imgrag.ui.create import findings, markup, verdicts
+from imgrag.ui.create import findings, markup, verdicts, viewing
 from imgrag.ui.create.board import (
     GUESSED_PACE,
     Board,
@@ -40,6 +40,7 @@ from imgrag.ui.create.events.runs import Runs, explain
 from imgrag.ui.create.layout.forms import BUTTONS, box_from, concepts_from, percent
 from imgrag.ui.create.layout.panels import Panels, Results, build_panels, updates
 from imgrag.ui.create.layout.settings import request_from
+from imgrag.ui.create.viewing import Shown, compared
 from imgrag.ui.demo import build_demo, choose_library, sweep
 from imgrag.ui.history.events import Past
 from imgrag.ui.server import imports
@@ -140,10 +141,10 @@ class TestBoard:
 
 
 class TestMarkup:
-    def test_a_head_has_number_title_state_and_model(self):
-        done = PanelState("verdict", status="done", model="some/vlm", seconds=1.234, peak_bytes=300 * 2**20)
+    def test_a_head_has_number_title_and_state(self):
+        done = PanelState("verdict", status="done", seconds=1.234)
         html = markup.head(done, 2)
-        for part in (">2<", "Verdict", "Done · 1.2 s", "some/vlm", "300 MB", 'data-status="done"'):
+        for part in (">2<", "Verdict", "Done · 1.2 s", 'data-status="done"'):
             assert part in html
 
     def test_a_running_head_counts_steps(self):
@@ -171,7 +172,8 @@ class TestMarkup:
             findings.references([reference]),
             markup.banner(Board(message=bad)),
             markup.trace_list([bad]),
-            markup.head(PanelState("verdict", model=bad), 1),
+            markup.served(PanelState("verdict", model=bad)),
+            viewing.picture(begin(bad, 0), Shown(bad, bad, bad)),
             findings.body(PanelState("verdict", status="skipped", reason=bad)),
         ]
         assert not any("<script" in text or 'href="javascript' in text for text in html)
@@ -220,7 +222,7 @@ class TestUpdates:
         outputs = len(laid_out().outputs)
         assert len(updates(None, seen[0])) == outputs
         assert len(updates(seen[0], seen[1])) == outputs
-        results = Results("image.png", "run.json", "run.zip", ["a", "b"])
+        results = Results(Shown("image.png"), "run.json", "run.zip", ["a", "b"])
         assert len(updates(seen[-2], seen[-1], results=results)) == outputs
 
     def test_a_preview_touches_its_head_its_picture_and_the_strip(self, tmp_path):
@@ -230,14 +232,31 @@ class TestUpdates:
         body = panels.bodies["initial"]
         assert touched == [panels.strip, panels.heads["initial"], panels.images["initial"], body]
 
-    def test_the_slider_stands_only_where_there_are_two_images(self, tmp_path):
-        results = Results("image.png", "run.json", "run.zip", [])
+    def test_two_images_are_compared_only_where_there_are_two(self, tmp_path):
         two, one = boards(tmp_path)[-1], boards(tmp_path, "a car")[-1]
-        panels = laid_out()
-        slider, single = (panels.outputs.index(part) for part in (panels.slider, panels.single))
-        assert updates(None, two, results=results)[slider]["visible"] is True
-        assert updates(None, one, results=results)[slider]["visible"] is False
-        assert updates(None, one, results=results)[single]["visible"] is True
+        assert (compared(two.run), compared(one.run)) == (("initial.png", "enhanced.png"), None)
+        both = viewing.picture(two, Shown("result.png", "initial.png", "enhanced.png"))
+        assert both.count("<img") == 3 and both.count("data-view=") == 4
+        alone = viewing.picture(one, Shown("result.png"))
+        assert alone.count("<img") == 1 and "data-view=" not in alone and "data-live" not in alone
+
+    def test_until_there_is_a_result_what_is_drawn_stands_in_its_place(self, tmp_path):
+        seen, panels = boards(tmp_path), laid_out()
+        column, shown = (panels.outputs.index(part) for part in (panels.result, panels.picture))
+        assert updates(None, Board())[column]["visible"] is False
+        begun = updates(None, seen[0])
+        assert begun[column]["visible"] is True and "data-live" in begun[shown]
+        assert updates(seen[3], seen[4])[shown] == gr.skip()
+
+    def test_a_panel_keeps_its_purpose_and_folds_what_it_took(self):
+        done = PanelState(
+            "verdict", status="done", model="some/vlm", peak_bytes=300 * 2**20, run=blank("a dog")
+        )
+        assert "A vision model checks what is there." in markup.head(done, 2)
+        assert "some/vlm" not in markup.head(done, 2)
+        detail = findings.body(done)
+        assert "some/vlm · 300 MB" in detail and "<details" in detail and " open" not in detail
+        assert findings.body(PanelState("verdict")) == ""
 
     def test_the_forms_are_filled_when_a_run_ends_and_locked_while_it_goes(self, tmp_path):
         seen, panels = boards(tmp_path), laid_out()

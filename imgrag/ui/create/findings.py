@@ -8,14 +8,14 @@ from types import MappingProxyType
 
 from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, Run, StageName
 from imgrag.ui.create.board import PanelState
-from imgrag.ui.create.markup import chip, data_uri, icon, origin, score
+from imgrag.ui.create.markup import chip, data_uri, icon, origin, score, served
 from imgrag.ui.create.readings import reading
 from imgrag.ui.create.verdicts import verdict
 from imgrag.ui.language import say, told
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
-# Outlines that stand where a finding will be, so that an idle page shows its plan and does not jump.
+# Outlines that stand where a finding will be while its stage is at work.
 _GHOST_CHIPS = '<div class="ir-ghost ir-chips" aria-hidden="true"><i></i><i></i></div>'
 _GHOSTS: Mapping[StageName, str] = {
     "reading": _GHOST_CHIPS,
@@ -27,22 +27,24 @@ _GHOSTS: Mapping[StageName, str] = {
 
 
 def body(panel: PanelState) -> str:
-    """What the stage found, why it was skipped, or the outline of what is to come."""
+    """What the stage found and what it took, why it was skipped, or the outline of what is about to come."""
     if panel.status == "skipped":
         return f'<p class="ir-reason">{escape(told(panel.reason))}</p>'
     if panel.run is None or panel.status not in ("done", "corrected"):
-        return _GHOSTS.get(panel.stage, "")
-    content = panel.run.round
-    if panel.stage == "reading" and panel.run.reading:
-        return reading(panel.run.reading, panel.thumbnails)
+        return _GHOSTS.get(panel.stage, "") if panel.status == "running" else ""
+    return _found(panel, panel.run) + served(panel)
+
+
+def _found(panel: PanelState, run: Run) -> str:
+    content = run.round
+    if panel.stage == "reading" and run.reading:
+        return reading(run.reading, panel.thumbnails)
     if panel.stage == "initial":
-        return "".join(
-            f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in _notes(panel.run)
-        )
+        return "".join(f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in _notes(run))
     if panel.stage == "verdict" and content.verdict:
-        return verdict(content.verdict, panel.run)
+        return verdict(content.verdict, run)
     if panel.stage == "second_verdict" and content.second_verdict:
-        return verdict(content.second_verdict, panel.run)
+        return verdict(content.second_verdict, run)
     if panel.stage == "concepts":
         return concepts(content.concepts or (), content.rejected)
     if panel.stage == "references":

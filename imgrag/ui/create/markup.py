@@ -89,13 +89,12 @@ def chip(kind: str, text: str, icon_name: str) -> str:
 
 
 def head(panel: PanelState, number: int) -> str:
-    """Number, title and state of a panel; below them its model and seconds, or what it is for."""
+    """Number, title and state of a panel; below them what it is for."""
     turn = say(" · round {number}", number=panel.round) if panel.round > 1 else ""
-    meta = escape(_served(panel) or purpose(panel.stage))
     return (
         f'<div class="ir-head" data-status="{panel.status}"><span class="ir-number">{number}</span>'
         f'<h2>{title(panel.stage)}{turn}</h2><span class="ir-badge">{icon(panel.status)}{status(panel)}</span></div>'
-        f'<p class="ir-meta" title="{meta}">{meta}</p>'
+        f'<p class="ir-meta">{escape(purpose(panel.stage))}</p>'
     )
 
 
@@ -236,10 +235,14 @@ def origin(source: str, licence: str) -> str:
     return f'<div class="ir-origin">{place} · {escape(licence or say("licence not stated"))}</div>'
 
 
-def _served(panel: PanelState) -> str:
+def served(panel: PanelState) -> str:
+    """Which checkpoint a stage took and how much memory, folded away; "" where that is not known."""
     peak = panel.peak_bytes / 2**20
     memory = say("{megabytes:,.0f} MB at most", megabytes=peak) if peak else ""
-    return " · ".join(part for part in (panel.model, memory) if part)
+    words = " · ".join(part for part in (panel.model, memory) if part)
+    if not words:
+        return ""
+    return f'<details class="ir-served"><summary>{escape(say("Model and memory"))}</summary><p>{escape(words)}</p></details>'
 
 
 def _announcement(board: Board) -> str:

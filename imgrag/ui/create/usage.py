@@ -1,10 +1,11 @@
-"""The small picture above the panels: seconds of each stage, memory, and which models are in it."""
+"""The small picture below the result: seconds of each stage, memory, and which models are in it."""
 
 from __future__ import annotations
 
 from html import escape
 
 from imgrag.models.residency import Resident
+from imgrag.runs.values import STAGES
 from imgrag.ui.create.board import Board, PanelState
 from imgrag.ui.create.markup import duration, title
 from imgrag.ui.language import say
@@ -26,13 +27,15 @@ def _stages(timed: list[PanelState]) -> str:
         return ""
     total = sum(panel.seconds for panel in timed)
     parts = "".join(_stage(panel, panel.seconds / total > READABLE) for panel in timed)
-    words = say("Time of each step")
-    return f'<div class="ir-times" role="img" aria-label="{escape(words)}: {_listed(timed)}">{parts}</div>'
+    words = escape(say("Time of each step"))
+    bar = f'<div class="ir-times" role="img" aria-label="{words}: {_listed(timed)}">{parts}</div>'
+    return f'<span aria-hidden="true">{words}</span>{bar}'
 
 
 def _stage(panel: PanelState, wide: bool) -> str:
     told = escape(f"{title(panel.stage)}: {duration(panel.seconds)}")
-    words = f"<b>{escape(duration(panel.seconds))}</b>" if wide else ""
+    number = STAGES.index(panel.stage) + 1
+    words = f"<b>{number} · {escape(duration(panel.seconds))}</b>" if wide else ""
     return (
         f'<i style="flex-grow:{max(panel.seconds, 0.01):.3f}" data-stage="{panel.stage}" title="{told}">'
         f"{words}</i>"

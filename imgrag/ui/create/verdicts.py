@@ -62,10 +62,8 @@ def outcome(run: Run) -> str:
     if later:
         shown = run.rounds[run.kept - 1] if run.kept else later[-1]
         cells.append(_side(say("After"), shown.second_verdict, run, kept=run.kept > 0))
-    before = escape(say("Before: initial image for {prompt}", prompt=run.request.prompt))
-    after = escape(say("After: enhanced image for {prompt}", prompt=run.request.prompt))
     return (
-        f'<div class="ir-sides" data-before="{before}" data-after="{after}">{"".join(cells)}</div>'
+        f'<div class="ir-sides">{"".join(cells)}</div>'
         f'<p class="ir-why">{escape(told(run.why))}</p>'
         f'<p class="ir-link"><a href="?run={escape(run.id)}">{escape(say("Link to this run"))}</a> '
         f"{escape(say('opens in this browser only'))}</p>"

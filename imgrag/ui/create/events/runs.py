@@ -39,6 +39,7 @@ from imgrag.ui.create.board import (
 from imgrag.ui.create.layout.panels import Results, updates
 from imgrag.ui.create.layout.settings import request_from
 from imgrag.ui.create.thumbnails import pictures_of, thumbnails
+from imgrag.ui.create.viewing import Shown, compared
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say
 from imgrag.ui.server import imports
@@ -298,7 +299,9 @@ class Runs:
         folder = self._folder(run)
         with tempfile.TemporaryDirectory() as place:
             bundle = cached(write_zip(run, folder, Path(place) / f"imgrag-{run.id}.zip"))
-        return Results(cached(folder / "result.png"), cached(folder / "run.json"), bundle, trace(run))
+        names = ("result.png", *(compared(run) or ()))
+        shown = Shown(*(cached(folder / name) for name in names))
+        return Results(shown, cached(folder / "run.json"), bundle, trace(run))
 
     def _folder(self, run: Run) -> Path:
         return Path(self._pipeline.results) / run.id

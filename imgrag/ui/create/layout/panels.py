@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from imgrag.runs.values import Run, StageName
-from imgrag.ui.create import findings, markup, usage, verdicts
+from imgrag.runs.values import StageName
+from imgrag.ui.create import findings, markup, usage, verdicts, viewing
 from imgrag.ui.create.board import DRAWING, GUESSED_PACE, Board, PanelState
 from imgrag.ui.create.layout.forms import BUTTONS, FIELDS, PICK, Forms, build_form, form_updates, in_order
 from imgrag.ui.language import both, label, say
 
+VIEWER = (Path(__file__).parents[2] / "viewer.js").read_text(encoding="utf-8")
 PREVIEW_SIDE = 512  # px; a preview is looked at for a moment, so it need not be larger
 
 
 @dataclass(frozen=True)
 class Results:
-    """The files of a finished run that the page offers (its image, its record, all as a zip), and its trace."""
+    """The files of a finished run that the page offers (its images, its record, all as a zip), and its trace."""
 
-    image: str
+    shown: viewing.Shown
     record: str
     bundle: str
     trace: Sequence[str]
@@ -40,9 +42,8 @@ class Panels:
     images: dict[StageName, gr.Image]
     bodies: dict[StageName, gr.HTML]
     result: gr.Column
+    picture: gr.HTML
     outcome: gr.HTML
-    slider: gr.ImageSlider
-    single: gr.Image
     save_image: gr.DownloadButton
     save_record: gr.DownloadButton
     save_bundle: gr.DownloadButton
@@ -61,9 +62,8 @@ class Panels:
             *self.images.values(),
             *self.bodies.values(),
             self.result,
+            self.picture,
             self.outcome,
-            self.slider,
-            self.single,
             self.save_image,
             self.save_record,
             self.save_bundle,
@@ -78,11 +78,11 @@ def build_panels(by_part: bool = False) -> Panels:
     board = Board()
     strip = gr.HTML(both(lambda: markup.strip(board)), elem_id="ir-strip")
     banner = gr.HTML("", elem_id="ir-banner")
-    with gr.Row(elem_id="ir-tools"):
-        go_on = gr.Button(
-            label("Continue"), variant="primary", size="md", visible=False, elem_id="ir-continue", scale=0
-        )
-        used = gr.HTML("", elem_id="ir-usage")
+    go_on = gr.Button(
+        label("Continue"), variant="primary", size="md", visible=False, elem_id="ir-continue", scale=0
+    )
+    result = _build_result()
+    used = gr.HTML("", elem_id="ir-usage")
     forms = Forms({}, {})
     heads: dict[StageName, gr.HTML] = {}
     images: dict[StageName, gr.Image] = {}
@@ -98,9 +98,7 @@ def build_panels(by_part: bool = False) -> Panels:
                 )
                 build_form(panel.stage, forms)
     forms.fields["use"].visible = by_part
-    return Panels(
-        strip, banner, used, heads, images, bodies, **_build_result(), go_on=go_on, forms=in_order(forms)
-    )
+    return Panels(strip, banner, used, heads, images, bodies, **result, go_on=go_on, forms=in_order(forms))
 
 
 def _clickable(panel: PanelState) -> dict[str, str]:
@@ -109,27 +107,20 @@ def _clickable(panel: PanelState) -> dict[str, str]:
 
 def _build_result() -> dict[str, Any]:
     with gr.Column(elem_id="ir-result", elem_classes="ir-panel", visible=False, min_width=0) as result:
-        gr.HTML(both(lambda: f'<div class="ir-head"><h2>{say("Result")}</h2></div>'))
-        with gr.Row(elem_classes="ir-result-row"):
-            with gr.Column(scale=5, min_width=260):
-                slider = gr.ImageSlider(
-                    type="pil", format="png", label=label("Before and after"), show_label=False, buttons=["fullscreen"],
-                    elem_classes="ir-slider", visible=False,
-                )  # fmt: skip
-                single = _picture(label("Result"), elem_classes=["ir-picture", "ir-single"], visible=False)
-            with gr.Column(scale=4, min_width=260):
-                outcome = gr.HTML("")
-                with gr.Row(elem_classes="ir-downloads"):
-                    save_image = gr.DownloadButton(label("Save PNG"), size="md", min_width=90)
-                    save_record = gr.DownloadButton("run.json", size="md", min_width=90)
-                    save_bundle = gr.DownloadButton(label("All as zip"), size="md", min_width=90)
-                    replay = gr.Button(label("Replay"), size="md", min_width=90, elem_id="ir-replay")
-                with gr.Accordion(label("How it was decided"), open=True, elem_classes="ir-trace-box"):
-                    trace = gr.HTML("")
+        picture = gr.HTML("", js_on_load=VIEWER, elem_id="ir-viewer")
+        with gr.Column(elem_id="ir-decided", min_width=0):
+            gr.HTML(both(lambda: f'<div class="ir-head"><h2>{say("Result")}</h2></div>'))
+            outcome = gr.HTML("")
+            with gr.Row(elem_classes="ir-downloads"):
+                save_image = gr.DownloadButton(label("Save PNG"), size="md", min_width=90)
+                save_record = gr.DownloadButton("run.json", size="md", min_width=90)
+                save_bundle = gr.DownloadButton(label("All as zip"), size="md", min_width=90)
+                replay = gr.Button(label("Replay"), size="md", min_width=90, elem_id="ir-replay")
+            with gr.Accordion(label("How it was decided"), open=True, elem_classes="ir-trace-box"):
+                trace = gr.HTML("")
     return {
-        "result": result, "outcome": outcome, "slider": slider, "single": single,
-        "save_image": save_image, "save_record": save_record, "save_bundle": save_bundle, "trace": trace,
-        "replay": replay,
+        "result": result, "picture": picture, "outcome": outcome, "save_image": save_image,
+        "save_record": save_record, "save_bundle": save_bundle, "trace": trace, "replay": replay,
     }  # fmt: skip
 
 
@@ -189,33 +180,25 @@ def _shown(panel: PanelState, board: Board) -> dict[str, Any]:
 
 
 def _result_updates(before: Board | None, after: Board, results: Results | None) -> list[Any]:
+    """Of the picture and what is told of it. Without results it shows what is drawn, once a run has begun."""
     if after.phase != "finished" or after.run is None or results is None:
         if before is None:
-            return [gr.update(visible=False), *[gr.skip()] * 7]
-        return [gr.skip()] * 8
-    pair = _pair(after.run)
-    alt = say("Result for the prompt: {prompt}", prompt=after.prompt)
+            begun = after.phase != "idle"
+            return [gr.update(visible=begun), viewing.picture(after, None), "", *[gr.skip()] * 4]
+        return [gr.skip()] * 7
     return [
         gr.update(visible=True),
+        viewing.picture(after, results.shown),
         markup.notice(after.notice) + verdicts.outcome(after.run),
-        gr.update(value=pair, visible=pair is not None),
-        gr.update(value=after.run.result if pair is None else None, visible=pair is None, alt_text=alt[:300]),
-        gr.update(value=str(results.image)),
+        gr.update(value=str(results.shown.image)),
         gr.update(value=str(results.record)),
         gr.update(value=str(results.bundle)),
         markup.trace_list(results.trace),
     ]
 
 
-def _pair(run: Run) -> tuple[Image.Image, Image.Image] | None:
-    """The initial image and the one it is compared with: the kept one, else the last one drawn."""
-    drawn = [item.enhanced for item in run.rounds if item.enhanced is not None]
-    after = run.result if run.kept else (drawn[-1] if drawn else None)
-    return (run.initial, after) if run.initial is not None and after is not None else None
-
-
 def _picture(alt: str, **settings: Any) -> gr.Image:
     return gr.Image(
         type="pil", format="png", label=alt, show_label=False, alt_text=alt, interactive=False,
-        buttons=["fullscreen"], **settings,
+        buttons=[], **settings,
     )  # fmt: skip
