@@ -27,7 +27,8 @@ from imgrag.pictures import columns
 from imgrag.runs.decisions import folded
 from imgrag.runs.layout import FREE
 from imgrag.runs.reading import SEEN, Reading, Sight, Thing
-from imgrag.runs.values import MAX_SEED, Candidate, Comparison, Reference, Run, Verdict
+from imgrag.runs.values import MAX_SEED, Candidate, Comparison, Reference, Run, StageName, Verdict
+from imgrag.runs.variation import WARM, times_asked
 
 T = TypeVar("T")
 TEMPERATURES = (0.0, 0.3, 0.7)
@@ -42,12 +43,17 @@ def ask(
     parse: Callable[[str], T | None],
     run: Run,
     context: Context,
+    stage: StageName | None = None,
 ) -> tuple[T | None, str]:
-    """What a reply says, and the reply; asked again with rising temperature while it cannot be read."""
-    raw = ""
-    for attempt, temperature in enumerate(TEMPERATURES):
+    """What a reply says, and the reply; asked again with rising temperature while it cannot be read.
+
+    Where a person had the stage's model asked again, none of the questions is at 0 and each has a seed of its own.
+    """
+    raw, times = "", 0 if stage is None else times_asked(run, stage)
+    for attempt, usual in enumerate(TEMPERATURES):
         context.check()
-        seed = (run.settings["seed"] + attempt) % (MAX_SEED + 1)
+        temperature = max(usual, WARM) if times else usual
+        seed = (run.settings["seed"] + attempt + len(TEMPERATURES) * times) % (MAX_SEED + 1)
         raw = chat.reply(question, images, temperature=temperature, seed=seed)
         parsed = parse(raw)
         if parsed is not None:
@@ -62,9 +68,10 @@ def verdict_on(
     introduced: Sequence[Introduced],
     run: Run,
     context: Context,
+    stage: StageName,
 ) -> tuple[Verdict | None, str]:
     """The VLM's verdict on the first image, its names spelt as in the prompt, a sight for each thing, and its reply."""
-    verdict, raw = ask(vlm, question, images, parse_verdict, run, context)
+    verdict, raw = ask(vlm, question, images, parse_verdict, run, context, stage)
     if verdict is None:
         return None, raw
     missing = tuple(spelt_as_in(run.prompt, name) for name in verdict.missing)

@@ -92,7 +92,7 @@ def judge(run: Run, context: Context) -> Run:
     assert run.initial is not None
     question = verdict_question(run.prompt)
     with context.residency.use("vlm") as vlm:
-        verdict, raw = verdict_on(vlm, [run.initial], question, (), run, context)
+        verdict, raw = verdict_on(vlm, [run.initial], question, (), run, context, "verdict")
     if verdict is None:
         verdict = Verdict(matches=False, raw=raw, readable=False)
         context.note("The judge gave no verdict that can be read, so the whole prompt is looked up.")
@@ -114,7 +114,9 @@ def extract(run: Run, context: Context) -> Run:
     prompt, limit = run.prompt, run.settings["max_concepts"]
     question = concepts_question(prompt, feedback_of(verdict, wanted), limit)
     with context.residency.use("llm") as llm:
-        named, _ = ask(llm, question, (), lambda reply: parse_concepts(reply, prompt, limit), run, context)
+        named, _ = ask(
+            llm, question, (), lambda reply: parse_concepts(reply, prompt, limit), run, context, "concepts"
+        )
         if named is None and not wanted:
             return run.with_round(concepts=(whole_prompt(prompt),))
         held = [concept for concept in named or () if is_held(concept.name, wanted, run)]
@@ -173,7 +175,7 @@ def rejudge(run: Run, context: Context) -> Run:
     question = second_verdict_question(run.prompt, introduced)
     images = [enhanced, *(reference.picture for reference in references)]
     with context.residency.use("vlm") as vlm:
-        verdict, raw = verdict_on(vlm, images, question, introduced, run, context)
+        verdict, raw = verdict_on(vlm, images, question, introduced, run, context, "second_verdict")
         judged = run.with_round(second_verdict=verdict)
         if is_open(judged):
             judged = judged.with_round(comparison=compare(vlm, introduced, judged))

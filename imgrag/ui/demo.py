@@ -27,6 +27,7 @@ from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
+from imgrag.ui.create.fields import Fields
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
 from imgrag.ui.create.layout.settings import Controls, build_controls, knowing, offering
@@ -128,10 +129,11 @@ def build_demo(
             )
         key = browser_key()
         drawing = controls.inputs["library"]
-        past = Past(runs, pipeline)
+        fields = Fields({**controls.inputs, "locked": controls.locked, "pause": controls.pause}, offered)
+        past = Past(runs, pipeline, fields)
         outputs = [*panels.outputs, controls.run]
         ending = wire_changes(Changes(runs, pipeline), panels, controls.pause, outputs, GPU)
-        ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, GPU)
+        ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, fields.outputs, GPU)
         _wire(runs, controls, panels, key, ending)
         wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
         wire_library(tab, shelves, drawing)
@@ -143,11 +145,14 @@ def build_demo(
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        left = gr.JSON(visible=False)
-        arriving = demo.load(None, key, [key, left], js=ARRIVAL, **quiet)
-        arriving.then(past.arrive, [key, left], [*outputs, controls.field.prompt], **quiet)
-        fields = panels.forms.fields
-        demo.load(choices, None, [fields["matches"], fields["region"], fields["use"]], **quiet)
+        left, draft = gr.JSON(visible=False), gr.JSON(visible=False)
+        arriving = demo.load(None, key, [key, left, draft], js=ARRIVAL, **quiet)
+        arriving.then(past.arrive, [key, left, draft], [*outputs, *fields.outputs], **quiet)
+        gr.on(
+            [part.change for part in fields.outputs], None, fields.outputs, None, js=fields.keeping(), **quiet
+        )
+        forms = panels.forms.fields
+        demo.load(choices, None, [forms["matches"], forms["region"], forms["use"]], **quiet)
         bases = [controls.inputs["knowledge"], controls.inputs["knowledge_base"]]
         demo.load(lambda: knowing(pipeline.knowledge.names()), None, bases, **quiet)
         wearing = [controls.inputs["styles"], controls.gallery]
@@ -284,7 +289,7 @@ def _wire(runs: Runs, controls: Controls, panels: Panels, key: gr.BrowserState, 
         runs.stream,
         None,
         outputs,
-        inputs_kwargs={**controls.inputs, "pause": controls.pause, "key": key},
+        inputs_kwargs={**controls.inputs, "pause": controls.pause, "key": key, "locked": controls.locked},
         **heavy,
     )
     going_on = panels.go_on.click(runs.go_on, controls.pause, outputs, **heavy)

@@ -1,4 +1,7 @@
 // What Gradio leaves undone: a name for every image, spoken progress, a clock that counts down, a choice of language.
+// What was typed and chosen before a reload, before anything of this page is kept in its place.
+try { window.imgragDraft = JSON.parse(sessionStorage.getItem("imgrag-draft") ?? "null"); } catch { window.imgragDraft = null; }
+
 (() => {
   const container = () => document.querySelector(".gradio-container");
 
@@ -117,7 +120,24 @@
     });
   };
 
-  const tidy = () => { showLanguage(); nameImages(); announce(); tellTimes(); lock(); remember(); };
+  // What is wrong with the prompt is said at its field, and everything else stays as it is.
+  const remark = () => {
+    const field = document.querySelector("#ir-prompt textarea"), said = document.querySelector("#ir-banner [data-field='prompt'] p");
+    if (!field || field.hasAttribute("aria-invalid") === Boolean(said)) return;
+    let line = document.querySelector("#ir-remark");
+    if (!said) {
+      field.removeAttribute("aria-invalid");
+      return void line?.remove();
+    }
+    line ??= Object.assign(document.createElement("p"), { id: "ir-remark", role: "alert" });
+    line.textContent = said.textContent;
+    field.closest("#ir-prompt").append(line);
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-describedby", "ir-remark");
+    field.focus();
+  };
+
+  const tidy = () => { remark(); showLanguage(); nameImages(); announce(); tellTimes(); lock(); remember(); };
 
   // The server says its texts in the language that Gradio shows its own in.
   const speak = () => {

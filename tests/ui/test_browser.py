@@ -151,7 +151,7 @@ def test_an_image_that_matches_ends_there(page):
 
 def test_errors_are_one_sentence(page):
     run(page, "   ")
-    assert page.inner_text(".ir-banner").startswith("The prompt is empty.")
+    assert page.wait_for_selector("#ir-remark").inner_text().startswith("The prompt is empty.")
     run(page, "something broken")
     page.wait_for_selector(".ir-banner:has-text('our side')")
     assert "secret/place" not in page.content()

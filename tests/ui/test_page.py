@@ -37,6 +37,7 @@ from imgrag.ui.create.board import (
     timed_pace,
 )
 from imgrag.ui.create.events.runs import Runs, explain
+from imgrag.ui.create.fields import Fields
 from imgrag.ui.create.layout.forms import BUTTONS, box_from, concepts_from, percent
 from imgrag.ui.create.layout.panels import Panels, Results, build_panels, updates
 from imgrag.ui.create.layout.settings import request_from
@@ -411,7 +412,7 @@ class TestRuns:
 
         runs = Runs(page_pipeline(tmp_path), {"pocket": "pocket"})
         shown = list(runs.stream(Page(), key="k" * 32, prompt="a \ud800 car", steps=2))
-        shown += [Past(runs, page_pipeline(tmp_path)).entries("k" * 32)]
+        shown += [Past(runs, page_pipeline(tmp_path), Fields({}, ())).entries("k" * 32)]
         texts = json.dumps(shown, default=str, ensure_ascii=False)
         texts.encode()
         assert "a \ufffd car" in texts

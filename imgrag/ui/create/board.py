@@ -76,9 +76,15 @@ class Board:
     notice: str = ""  # a good word on the result
     base: float = 0.0
     usage: Usage | None = None
+    seed: int | None = None  # of a run that has only begun; later it is the run's
 
     def panel(self, stage: StageName) -> PanelState:
         return self.panels[STAGES.index(stage)]
+
+    @property
+    def drawn_with(self) -> int | None:
+        """The seed of the run on it."""
+        return self.seed if self.run is None else int(self.run.settings["seed"])
 
     @property
     def elapsed(self) -> float:

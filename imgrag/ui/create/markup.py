@@ -113,7 +113,11 @@ def _about(board: Board) -> str:
     """Which run the strip is about, for page.js, which hands it to the page that comes after a reload."""
     run_id = board.run_id or (board.run.id if board.run is not None else "")
     at_work = next((panel.stage for panel in board.panels if panel.status == "running"), "")
-    return f' data-run="{escape(run_id)}" data-prompt="{escape(board.prompt)}" data-stage="{at_work}"'
+    seed = "" if board.drawn_with is None else board.drawn_with
+    return (
+        f' data-run="{escape(run_id)}" data-prompt="{escape(board.prompt)}" data-stage="{at_work}"'
+        f' data-seed="{seed}"'
+    )
 
 
 def line(phase: str, words: str, clock: str, part: float, name: str, about: str = "") -> str:
@@ -139,11 +143,12 @@ def banner(board: Board) -> str:
     return sentence(board.message)
 
 
-def sentence(message: str) -> str:
-    """What went wrong, read out at once; "" if nothing did."""
+def sentence(message: str, field: str = "") -> str:
+    """What went wrong, read out at once; "" if nothing did. `field`: which one page.js is to say it at."""
     if not message:
         return ""
-    return f'<div class="ir-banner" role="alert">{icon("absent")}<p>{escape(told(message))}</p></div>'
+    about = f' data-field="{field}"' if field else ' role="alert"'
+    return f'<div class="ir-banner"{about}>{icon("absent")}<p>{escape(told(message))}</p></div>'
 
 
 def lost(message: str) -> str:

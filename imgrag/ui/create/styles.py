@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from imgrag.library.intake.pictures import UnreadablePicture, read_picture
-from imgrag.runs.styles import Styling
+from imgrag.runs.styles import Styled, Styling
 from imgrag.styles import Style
 from imgrag.ui.create.markup import data_uri
 from imgrag.ui.language import say
@@ -63,7 +63,7 @@ def drawn_in(styles: Sequence[Styling]) -> str:
     return "".join(f"<span>{_named(style)}</span>" for style in styles)
 
 
-def typed_names(styles: Sequence[Styling]) -> str:
+def typed_names(styles: Sequence[Styling | Styled]) -> str:
     """As the field of names has them."""
     return ", ".join(f"{s.name}:{s.weight:g}" if s.weight != 1 else s.name for s in styles)
 

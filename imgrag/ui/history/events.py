@@ -23,6 +23,7 @@ from imgrag.runs.values import MAX_PROMPT, Run
 from imgrag.texts import clean
 from imgrag.ui.create import markup
 from imgrag.ui.create.events.runs import Runs, Updates, explain
+from imgrag.ui.create.fields import Fields
 from imgrag.ui.history.layout import REVEAL, HistoryTab, cards, heading_of, side_by_side
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say
@@ -39,34 +40,39 @@ SHOWN = 60  # runs; older ones are on disk and open by their files
 class Past:
     """The handlers of one page's history. `key` is what only this browser holds."""
 
-    def __init__(self, runs: Runs, pipeline: ImageRAGPipeline) -> None:
+    def __init__(self, runs: Runs, pipeline: ImageRAGPipeline, fields: Fields) -> None:
         self._runs = runs
         self._pipeline = pipeline
+        self._fields = fields
         self._history = History(Path(pipeline.results))
 
     def entries(self, key: str | None) -> Updates:
         """Updates of `HistoryTab.view`: the browser's runs."""
         return self._view(key)
 
-    async def arrive(self, request: gr.Request, key: str | None, left: Any) -> Updates:
-        """The page was opened: updates of `Runs`, then of the prompt.
+    async def arrive(self, request: gr.Request, key: str | None, left: Any, draft: Any = None) -> Updates:
+        """The page was opened: updates of `Runs`, then of the fields.
 
         It shows the run that its address names (?run=ID), or says a word on one that broke off.
 
         Args:
             left: what was at work on it when it was reloaded or cut off, as page.js keeps it: that comes first.
+            draft: what stood in the fields before a reload.
         """
+        typed = self._fields.of_draft(draft)
         if not isinstance(left, dict) or not left.get("prompt"):
-            return [*await to_thread.run_sync(self._visited, request, key), gr.skip()]
+            *shown, run = await to_thread.run_sync(self._visited, request, key)
+            return [*shown, *(self._fields.of_run(run) if run is not None and not draft else typed)]
         run_id, stage = str(left.get("run") or ""), str(left.get("stage") or "")
         prompt = clean(str(left["prompt"]))[:MAX_PROMPT]
         at_work = await self._at_work(run_id)
         if self._runs.is_used(request):  # something else was begun meanwhile
-            return [*self._runs.as_it_is(), gr.skip()]
+            return [*self._runs.as_it_is(), *typed]
         if at_work:
             error = RecordError("The run that was on this page is still at work. It will be in the history.")
-            return [*self._runs.refused(request, error), gr.skip()]
-        return await to_thread.run_sync(self._left, request, key, run_id, prompt, stage)
+            return [*self._runs.refused(request, error), *typed]
+        shown = await to_thread.run_sync(self._left, request, key, run_id, prompt, stage)
+        return [*shown, *(typed if draft else self._fields.of_draft({"prompt": prompt}))]
 
     async def _at_work(self, run_id: str) -> bool:
         """Whether a run still is at work after it was given the time that its step may take."""
@@ -86,31 +92,30 @@ class Past:
         try:
             run = self._here(self._history.open(run_id, owner_of(key)))
         except RecordError:
-            return [*self._runs.lost(prompt, stage), prompt]
+            return self._runs.lost(prompt, stage)
         notice = say("This run came to its end while the page was away.") if run.state == "finished" else ""
         message = ""
         if run.state in ("stopped", "running"):  # or its process ended
             message = say(
                 "This run was stopped when the page was reloaded or cut off. Press Continue to go on from here."
             )
-        return [*self._runs.show(request, run, notice, message), prompt]
+        return self._runs.show(request, run, notice, message)
 
     def _visited(self, request: gr.Request, key: str | None) -> Updates:
+        """Updates of `Runs`, and the run that was opened if one was."""
         wanted = dict(request.query_params).get("run")
         if wanted:
-            return self._opened(request, key, wanted)
+            return [*self._opened(request, key, wanted), self._runs.run_of(request)]
         left = [
             entry for entry in self._history.entries(owner_of(key), SHOWN) if entry.state == "interrupted"
         ]
         if not left:
-            return self._runs.as_it_is()
+            return [*self._runs.as_it_is(), None]
         prompt = shorten(left[0].prompt, 60, placeholder="…")
-        return self._runs.refused(
-            request,
-            RecordError(
-                f'The run "{prompt}" was interrupted. Go on after its last finished step: open it in the history.'
-            ),
+        error = RecordError(
+            f'The run "{prompt}" was interrupted. Go on after its last finished step: open it in the history.'
         )
+        return [*self._runs.refused(request, error), None]
 
     def act(self, request: gr.Request, key: str | None, event: gr.EventData) -> Updates:
         """A card's button: pin, unpin or delete. Updates of `HistoryTab.view`."""
@@ -127,10 +132,15 @@ class Past:
         return self._view(key)
 
     def open(self, request: gr.Request, key: str | None, event: gr.EventData) -> Updates:
-        """A card's "Open": the tab to show, then updates of `Runs`."""
+        """A card's "Open": the tab to show, updates of `Runs`, and of the fields, which ask for the run again."""
         if event.act != "open":
-            return [gr.skip()] * (1 + len(self._runs.as_it_is()))
-        return [gr.Tabs(selected="create"), *self._opened(request, key, str(event.id))]
+            return [gr.skip(), *self._runs.as_it_is(), *self._fields.as_they_are()]
+        run_id = str(event.id)
+        shown = self._opened(request, key, run_id)
+        run = self._runs.run_of(request)
+        opened = run is not None and run.id == run_id
+        fields = self._fields.of_run(run) if opened and run is not None else self._fields.as_they_are()
+        return [gr.Tabs(selected="create"), *shown, *fields]
 
     def compare(self, key: str | None, event: gr.EventData) -> Any:
         """The first two that are ticked, side by side; "" with fewer."""
@@ -147,7 +157,7 @@ class Past:
 
     def bring(self, request: gr.Request, key: str | None, path: str | None) -> Updates:
         """A PNG or a zip was brought along: the banner, its field, the tab to show, what `go_on` takes, then
-        updates of `Runs`.
+        updates of `Runs` and of the fields.
 
         The field is emptied, so that it takes the next one. The file may have been dropped on the other
         tab, so both say what was wrong with it. No model is needed to read it, so none is waited for.
@@ -164,11 +174,12 @@ class Past:
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             words = explain(error)
             said = self._runs.refused(request, RecordError(words))
-            return [markup.sentence(words), None, gr.skip(), None, *said]
+            return [markup.sentence(words), None, gr.skip(), None, *said, *self._fields.as_they_are()]
         notice = say("The run is back as it was saved.") if finished else ""
         notice = say("This run is in your history already.") if twin else notice
         shown = self._runs.show(request, run, notice)
-        return ["", None, gr.Tabs(selected="create"), None if finished else like, *shown]
+        like_it = None if finished else like
+        return ["", None, gr.Tabs(selected="create"), like_it, *shown, *self._fields.of_run(run)]
 
     def go_on(self, request: gr.Request, like: str | None) -> Iterator[Updates]:
         """Go on with the run that `bring` put on the page, unless `like` is `None`: it is finished, or was none.
@@ -246,7 +257,7 @@ def _picture(entry: Entry) -> Image.Image | None:
 
 def wire_history(
     tab: HistoryTab, past: Past, key: gr.BrowserState, tabs: gr.Tabs, replay: gr.Button, outputs: list[Any],
-    gpu: dict[str, Any],
+    fields: list[Any], gpu: dict[str, Any],
 ) -> list[Any]:  # fmt: skip
     """Let the tab do what it says; returns the events that a Stop has to end."""
     light: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -256,14 +267,14 @@ def wire_history(
     }  # fmt: skip
     tab.tab.select(past.entries, key, tab.view, **light)
     tab.grid.select(past.act, key, tab.view, **light)
-    opening = tab.grid.select(past.open, key, [tabs, *outputs], **light)
+    opening = tab.grid.select(past.open, key, [tabs, *outputs, *fields], **light)
     opening.success(None, js=REVEAL, api_visibility="private")
     tab.grid.select(past.compare, key, tab.pair, **light)
     like = gr.State(None)
     bringing = tab.file.upload(
         past.bring,
         [key, tab.file],
-        [tab.banner, tab.file, tabs, like, *outputs],
+        [tab.banner, tab.file, tabs, like, *outputs, *fields],
         trigger_mode="once",
         **PICTURES,
     )

@@ -21,8 +21,8 @@ KEPT_OR_NEW = """(key) => typeof key === "string" && key.length >= 32 ? key
 """The browser's key, or a new one for a browser that has none. JavaScript: a key that came from the
 server would come late, and a run begun before it would be in nobody's history."""
 
-ARRIVAL = f"""(key) => [({KEPT_OR_NEW})(key), JSON.parse(sessionStorage.getItem("imgrag-left") ?? "null")]"""
-"""The same, and what was at work on the page when it was reloaded or cut off, as page.js keeps it."""
+ARRIVAL = f"""(key) => [({KEPT_OR_NEW})(key), JSON.parse(sessionStorage.getItem("imgrag-left") ?? "null"), window.imgragDraft ?? null]"""
+"""The same, what was at work on the page when it was reloaded or cut off, as page.js keeps it, and what was typed."""
 
 
 def owner_of(key: str | None) -> str:

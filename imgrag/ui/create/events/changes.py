@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from PIL import Image
 from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.lookup import by_hand, original
 from imgrag.errors import RequestError
-from imgrag.runs import corrections
+from imgrag.runs import corrections, variation
 from imgrag.runs.styles import Use
-from imgrag.runs.values import Run, StageName
+from imgrag.runs.values import MAX_SEED, Run, StageName
 from imgrag.texts import clean_line
 from imgrag.ui.create.events.runs import Runs, Updates
 from imgrag.ui.create.layout.forms import box_from, concepts_from, percent, places, reference_fields
+from imgrag.ui.language import say
 from imgrag.ui.library.uploads import PICTURES, read_upload, taken
 
 if TYPE_CHECKING:
@@ -37,8 +39,16 @@ class Changes:
         self._pipeline = pipeline
 
     def again(self, stage: StageName, request: gr.Request, pause: bool) -> Iterator[Updates]:
-        """Have a stage done again, and what follows from it."""
-        yield from self._runs.changed(request, pause, lambda run: corrections.rewind(run, stage))
+        """Have a stage done again, and what follows from it: another draw, or another answer where a model gives it."""
+        if stage == "initial":
+            seed = secrets.randbelow(MAX_SEED + 1)
+            words = say("Drawn again with another seed, {seed}.", seed=seed)
+            yield from self._runs.changed(request, pause, lambda run: variation.redraw(run, seed), words)
+        elif stage in ("verdict", "concepts", "second_verdict"):
+            words = say("Asked again, at temperature {temperature:g}.", temperature=variation.WARM)
+            yield from self._runs.changed(request, pause, lambda run: variation.ask_again(run, stage), words)
+        else:
+            yield from self._runs.changed(request, pause, lambda run: corrections.rewind(run, stage))
 
     def reread(self, request: gr.Request, pause: bool, text: str, negative: str) -> Iterator[Updates]:
         """The prompt as a person has it read, and what shall not be there."""

@@ -22,7 +22,7 @@ from imgrag.errors import Cancelled, ImgragError, LibraryError, RequestError
 from imgrag.logs import log_event
 from imgrag.runs.events import Event, Finished, Preview, StageDone, StageStarted
 from imgrag.runs.trace import trace
-from imgrag.runs.values import STAGES, Request, Run, StageName, in_brief
+from imgrag.runs.values import MAX_PROMPT, MAX_SEED, STAGES, Request, Run, StageName, in_brief
 from imgrag.texts import clean
 from imgrag.ui.create import markup
 from imgrag.ui.create.board import (
@@ -71,23 +71,40 @@ class Runs:
         self.sessions = Sessions()
 
     def stream(
-        self, request: gr.Request, pause: bool = False, key: str | None = None, **values: Any
+        self,
+        request: gr.Request,
+        pause: bool = False,
+        key: str | None = None,
+        locked: bool = True,
+        **values: Any,
     ) -> Iterator[Updates]:
-        """Run for the page: one list of updates a step. `key` is what only this browser holds."""
-        board = begin(clean(values.get("prompt") or ""), time.monotonic())
+        """Run for the page: one list of updates a step. What cannot be drawn is said, and the page stays as it is.
+
+        Args:
+            key: what only this browser holds.
+            locked: whether the seed is the one that is given; otherwise one is drawn.
+        """
+        seed = values.get("seed") if locked else secrets.randbelow(MAX_SEED + 1)
+        try:
+            wanted = self._request({**values, "seed": seed})
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            yield self.refused(request, error, _is_no_prompt(values.get("prompt")))
+            return
 
         def events(stop: threading.Event) -> Generator[Event, None, None]:
-            wanted = self._request(values)
             return self._pipeline.stream(wanted, stop, pause=pause, owner=owner_of(key))
 
+        board = replace(begin(wanted.prompt, time.monotonic()), seed=wanted.seed)
         yield from self._followed(request, board, events)
 
     def go_on(self, request: gr.Request, pause: bool = False) -> Iterator[Updates]:
         """Go on with the page's run after a pause, a stop or a failure."""
         yield from self.changed(request, pause, lambda run: run)
 
-    def changed(self, request: gr.Request, pause: bool, change: Callable[[Run], Run]) -> Iterator[Updates]:
-        """Change the page's run, and go on with it from there.
+    def changed(
+        self, request: gr.Request, pause: bool, change: Callable[[Run], Run], notice: str = ""
+    ) -> Iterator[Updates]:
+        """Change the page's run, and go on with it from there; `notice` is said of what comes of it.
 
         What cannot be changed so is said, and everything stays as it was.
         """
@@ -99,17 +116,18 @@ class Runs:
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             yield self.refused(request, error)
             return
-        yield from self.taken_up(request, run, pause)
+        yield from self.taken_up(request, run, pause, notice=notice)
 
     def taken_up(
-        self, request: gr.Request, run: Run, pause: bool = False, like: str = ""
+        self, request: gr.Request, run: Run, pause: bool = False, like: str = "", notice: str = ""
     ) -> Iterator[Updates]:
         """Go on with a run that is known.
 
         Args:
             like: the hash of the result's pixels, if it is drawn again and should be the same.
+            notice: a word on what comes of it.
         """
-        board = take_up(run, time.monotonic())
+        board = replace(take_up(run, time.monotonic()), notice=notice)
         board = self._illustrated(board, run)
         yield from self._followed(
             request, board, lambda stop: self._pipeline.resume(run, stop, pause=pause), like
@@ -157,11 +175,15 @@ class Runs:
         """Updates that change nothing."""
         return [gr.skip()] * (len(updates(Board(), Board())) + 1)
 
-    def refused(self, request: gr.Request, error: Exception) -> Updates:
-        """Updates that say what was wrong; the run on the page stays."""
+    def refused(self, request: gr.Request, error: Exception, at_prompt: bool = False) -> Updates:
+        """Updates that say what was wrong, at the prompt's field or above; the run on the page stays."""
         session = self.sessions.get(request.session_hash or "")
         board = session.board if session is not None else Board()
-        return self._said(replace(board, message=explain(error, board.run_id)))
+        message = explain(error, board.run_id)
+        updates = self._said(replace(board, message=message))
+        if at_prompt:
+            updates[1] = markup.sentence(message, "prompt")
+        return updates
 
     def stop(self, request: gr.Request) -> Updates:
         """Tell the page's run to stop, and the page that it was told: updates of the strip and the Run button."""
@@ -317,6 +339,10 @@ def detached(steps: Generator[T, None, Any], stop: threading.Event) -> Iterator[
         # The generator's own close waits for the step at work, so it gets a thread to wait in.
         threading.Thread(target=steps.close, daemon=True).start()
         raise
+
+
+def _is_no_prompt(prompt: Any) -> bool:
+    return not isinstance(prompt, str) or not prompt.strip() or len(prompt) > MAX_PROMPT
 
 
 def explain(error: Exception, run_id: str = "") -> str:

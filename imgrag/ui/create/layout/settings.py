@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +12,10 @@ import gradio as gr
 from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.runs.knowledge import When
-from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, MAX_SEED, Request
+from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, Request
 from imgrag.styles import StyleShelf
 from imgrag.ui.create.layout.prompts import PromptField, build_prompt
+from imgrag.ui.create.layout.seeds import build_seed
 from imgrag.ui.create.styles import GALLERY, gallery
 from imgrag.ui.language import Language, both, label, say, speaking, told
 
@@ -43,6 +43,7 @@ class Controls:
     stop: gr.Button
     pause: gr.Checkbox
     surprise: gr.Button
+    locked: gr.Checkbox
 
 
 def build_controls(
@@ -81,10 +82,11 @@ def build_controls(
             texts = [[told(text)] for text in EXAMPLES]
         gr.Examples(texts, prompt, label=label("Try one of these"), elem_id=elem_id)
     with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
+        seeds = build_seed()
         names, gallery = _build_styles(styles)
         others = _build_settings(settings, libraries, library) | _build_knowledge(settings, bases)
-    inputs = {"prompt": prompt, **others, "styles": names}
-    return Controls(inputs, gallery, field, run, stop, pause, surprise)
+    inputs = {"prompt": prompt, **others, "seed": seeds.number, "styles": names}
+    return Controls(inputs, gallery, field, run, stop, pause, surprise, seeds.locked)
 
 
 def _build_settings(
@@ -97,18 +99,6 @@ def _build_settings(
         lines=1,
         max_lines=3,
     )
-    with gr.Row(elem_classes="ir-seed"):
-        seed = gr.Number(
-            0,
-            label=label("Seed"),
-            info=label("Same seed, same image"),
-            precision=0,
-            minimum=0,
-            maximum=MAX_SEED,
-            min_width=120,
-        )
-        shuffle = gr.Button(label("New seed"), size="sm", min_width=80, scale=0)
-    shuffle.click(lambda: secrets.randbelow(2**31), None, seed, queue=False, api_visibility="private")
     steps = gr.Slider(1, 150, settings["steps"], step=1, precision=0, label=label("Steps"))
     guidance = gr.Slider(
         0,
@@ -178,7 +168,6 @@ def _build_settings(
     )
     return {
         "negative_prompt": negative,
-        "seed": seed,
         "steps": steps,
         "guidance_scale": guidance,
         "adapter_scale": scale,
