@@ -86,7 +86,7 @@ class Request:
                 "The prompt is empty. Describe what to draw, for example: a dog and a toolbox."
             )
         _check_number("seed", self.seed, 0, MAX_SEED, whole=True)
-        _check_number("steps", self.steps, 1, 150, whole=True)
+        _check_number("number of steps", self.steps, 1, 150, whole=True)
         _check_number("guidance scale", self.guidance_scale, 0, 30)
         _check_number("adapter scale", self.adapter_scale, 0, 2)
         _check_number("share of guided steps", self.guided_share, 0, 1)

@@ -1,7 +1,7 @@
 // A picture as large as the window: of the result, a step, a reference, a card. Escape closes it, arrows turn over.
 (() => {
   const GROUPS = [".ir-viewer", ".ir-board", ".ir-cards", ".ir-pair", ".ir-references"];
-  const CLICKED = ".ir-viewer img, .ir-picture img, .ir-reference > img, .ir-pair img";
+  const CLICKED = ".ir-viewer img, .ir-picture img, .ir-reference > img, .ir-pair img, .ir-shot > img";
   let dialog = null, images = [], place = 0;
 
   const word = (name) => document.querySelector(`#ir-words [data-word="${name}"]`)?.textContent ?? "";
@@ -39,7 +39,7 @@
 
   const open = (image) => {
     const group = image.closest(GROUPS.join(", ")) ?? document;
-    images = [...group.querySelectorAll(group.matches?.(".ir-cards") ? ".ir-card img" : CLICKED)].filter(loaded);
+    images = [...group.querySelectorAll(CLICKED)].filter(loaded);
     if (!images.includes(image)) images = [image];
     dialog = build();
     document.querySelector(".gradio-container").append(dialog);

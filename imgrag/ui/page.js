@@ -137,7 +137,23 @@ try { window.imgragDraft = JSON.parse(sessionStorage.getItem("imgrag-draft") ?? 
     field.focus();
   };
 
-  const tidy = () => { remark(); showLanguage(); nameImages(); announce(); tellTimes(); lock(); remember(); };
+  // Folds and details of all panels bear the same words; for who hears them they say of which step they are.
+  const nameFolds = () => document.querySelectorAll(".ir-board > .ir-panel").forEach((panel) => {
+    const title = panel.querySelector("h2")?.textContent ?? "";
+    panel.querySelectorAll(".ir-correct > button, .ir-correct .ir-buttons button, summary").forEach((button) => {
+      const name = `${button.textContent.replace("◀", "").replace("▼", "").trim()} · ${title}`;
+      if (button.getAttribute("aria-label") !== name) button.setAttribute("aria-label", name);
+    });
+  });
+
+  // Stop can be reached while nothing runs, but says that there is nothing to stop.
+  const idle = () => {
+    const stop = document.querySelector("#ir-stop"), waits = document.querySelector("#ir-strip [data-testid=status-tracker]:not(.hide)");
+    const off = String(!waits && !isAtWork(strip()?.phase));
+    if (stop && stop.getAttribute("aria-disabled") !== off) stop.setAttribute("aria-disabled", off);
+  };
+
+  const tidy = () => { nameFolds(); idle(); remark(); showLanguage(); nameImages(); announce(); tellTimes(); lock(); remember(); };
 
   // The server says its texts in the language that Gradio shows its own in.
   const speak = () => {

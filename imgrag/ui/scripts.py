@@ -8,7 +8,7 @@ from pathlib import Path
 from imgrag.ui.language import say
 
 HERE = Path(__file__).parent
-HEAD = ("page.js", "lightbox.js")
+HEAD = ("page.js", "lightbox.js", "signals.js", "keys.js")
 STYLES = ("page.css", "result.css")
 
 
@@ -18,8 +18,34 @@ def head() -> str:
 
 
 def words_said() -> str:
-    """What the scripts say, in the language in force, where they find it."""
+    """What the scripts say, in the language in force, where they find it; what is in brackets they fill in."""
     texts = {
         "previous": say("Previous"), "next": say("Next"), "close": say("Close"), "large": say("Larger picture"),
+        "waiting": say("Waiting for its turn"),
+        "place": say("Waiting for its turn, place {place} of {all}", place="[place]", all="[all]"),
+        "left": say("about {time} left", time=say("{seconds} s", seconds="[left]")),
     }  # fmt: skip
-    return "".join(f'<i data-word="{name}">{escape(text)}</i>' for name, text in texts.items())
+    words = "".join(f'<i data-word="{name}">{escape(text)}</i>' for name, text in texts.items())
+    return f"{words}{_help()}"
+
+
+def _help() -> str:
+    """What keys do, and the signals that a person may want; keys.js shows it."""
+    keys = (
+        ("Ctrl Enter", say("Run")),
+        ("Esc", say("Stop, or close what is open")),
+        ("← →", say("Look at the result in another way, or turn pictures over")),
+        ("/", say("To the prompt")),
+        ("?", say("This list")),
+    )
+    rows = "".join(f"<div><dt><kbd>{key}</kbd></dt><dd>{escape(words)}</dd></div>" for key, words in keys)
+    signals = (("sound", say("A sound")), ("notification", say("A notification")))
+    boxes = "".join(
+        f'<label><input type="checkbox" data-signal="{name}"> {escape(words)}</label>'
+        for name, words in signals
+    )
+    name, heading = escape(say("Keys and signals")), escape(say("When a run is over"))
+    return (
+        f'<div id="ir-help" data-name="{name}" hidden><h2>{name}</h2><dl>{rows}</dl><p>{heading}</p>{boxes}'
+        f'<button type="button" data-close>{escape(say("Close"))}</button></div>'
+    )

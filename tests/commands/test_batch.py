@@ -339,7 +339,7 @@ def test_windows_encodings_are_read(tmp_path: Path, encoding: str) -> None:
         ("a.json", f'[{{"prompt": "a dog", "seed": {"9" * 400}}}]', "Line 1 of a.json: The seed is 1e400"),
         ("a.json", f'[{{"prompt": "a dog", "seed": {"9" * 5000}}}]', "Line 1 of a.json is no JSON object"),
         ("a.json", '{"prompts": {"prompt": "a dog"}}', "The prompt is"),
-        ("a.csv", f"prompt,steps\na dog,{'9' * 400}", "The steps is 1e400"),
+        ("a.csv", f"prompt,steps\na dog,{'9' * 400}", "The number of steps is 1e400"),
         ("a.csv", 'prompt,seed\n"a dog,1\na cat,2', "Line 2 of a.csv is no CSV"),
         ("a.csv", "text,mood\na dog,good", "Line 1 of a.csv names no column prompt, only text, mood"),
         ("a.csv", "sep=;\n\ntext;mood", "Line 3 of a.csv names no column prompt"),

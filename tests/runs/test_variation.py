@@ -61,7 +61,7 @@ def test_an_earlier_step_done_again_is_not_asked_warmly(tmp_path):
     before = len(cast.vlm.asked)
     again = resumed(pipeline, rewind(run, "initial"))
     assert times_asked(again, "verdict") == 0
-    assert [temperature for _, _, temperature, _ in cast.vlm.asked[before:]][0] == 0
+    assert next(temperature for _, _, temperature, _ in cast.vlm.asked[before:]) == 0
 
 
 def test_what_cannot_be_rewound_is_not_varied(tmp_path):

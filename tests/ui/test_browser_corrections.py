@@ -269,7 +269,8 @@ def test_a_stage_is_done_again_and_what_follows(page, results, button, stages):
     parent = shown(page, results)
     record = finished(page, results, lambda page: page.click(f"#ir-do-{button}"))
     assert (corrected(record), ran(record), record["parent"]) == ([], stages, parent["id"])
-    assert record["pixels"]["result.png"] == parent["pixels"]["result.png"]
+    same = record["pixels"]["result.png"] == parent["pixels"]["result.png"]
+    assert same == (button != "draw")  # which takes another seed
 
 
 @pytest.mark.parametrize(

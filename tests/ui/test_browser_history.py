@@ -262,6 +262,8 @@ def test_a_run_that_a_kill_broke_off_goes_on_to_the_same_result(person, tmp_path
     with process(port, *page_in(tmp_path)) as server:
         page = opened(person, url)
         take_steps(page, 3)
+        page.click("#ir-settings > button")
+        page.check("#ir-lock input")
         whole = finished(page, results, lambda page: run(page, LINGERING))
         run(page, LINGERING)
         page.wait_for_selector('.ir-stage-enhanced [data-status="running"]')

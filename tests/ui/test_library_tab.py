@@ -171,6 +171,7 @@ class TestCards:
             ((1, 0, 1, ""), "1 picture"),
             ((48, 0, 48, ""), "48 pictures"),
             ((100_000, 48, 48, ""), "49 to 96 of 100,000 pictures"),
+            ((1, 0, 1, "price < 3"), "1 picture that passes the filter"),
             ((50, 48, 2, "price < 3"), "49 to 50 of 50 pictures that pass the filter"),
         ],
     )

@@ -127,7 +127,9 @@ class TestBoard:
         assert remaining(seen[0]) is None
         half = next(board for board in seen if progress(board) >= 0.4)
         part = progress(half)
-        assert remaining(half) == pytest.approx(half.elapsed * (1 - part) / part)
+        assert half.since is not None
+        drawn = (half.now - half.since) * (1 - part) / (part - half.base)
+        assert remaining(half) == pytest.approx(drawn)
         assert remaining(seen[-1]) is None
 
     def test_pace_takes_what_was_timed_and_scales_the_rest(self, tmp_path):
@@ -294,10 +296,20 @@ class TestUpdates:
         seconds = sum(report.seconds for report in last.run.stages)
         assert f"took {markup.duration(seconds)}" in markup.strip(again)
 
-    def test_what_was_taken_over_is_not_counted_as_time(self, tmp_path):
+    def test_what_was_taken_over_counts_and_what_was_done_anew_is_told(self, tmp_path):
         run = boards(tmp_path)[-1].run
-        board = board_of(keep(run, 0))
-        assert "took" not in markup.strip(replace(board, phase="finished"))
+        assert run is not None
+        whole = sum(report.seconds for report in run.stages)
+        kept = markup.strip(replace(board_of(keep(run, 0)), phase="finished"))
+        assert f"took {markup.duration(whole)}, {markup.duration(0)} of it anew" in kept
+
+    def test_between_two_steps_the_next_one_is_named(self, tmp_path):
+        seen = boards(tmp_path)
+        assert "Starting" in markup.strip(seen[0])
+        between = [
+            board for board in seen[1:-1] if "running" not in states(board) and board.phase == "running"
+        ]
+        assert between and not any("Starting" in markup.strip(board) for board in between)
 
 
 def test_a_reference_s_style_or_thing_alone_is_offered_where_the_profile_can():

@@ -143,7 +143,11 @@ def _look(visitor: Visitor, url: str, seen: _Seen) -> None:
 def _run_at_last(visitor: Visitor, prompt: str, seed: int) -> Answer:
     """A run of the page; whoever is told that the queue is full asks again."""
     event = visitor.pressed("ir-run")
-    changes = {**_prompted(visitor, prompt, 2), visitor.named(event, "Seed"): seed}
+    changes = {
+        **_prompted(visitor, prompt, 2),
+        visitor.named(event, "Seed"): seed,
+        visitor.named(event, "Keep this seed"): True,
+    }
     deadline = time.monotonic() + FULL_SECONDS * 5
     while True:
         answer = visitor.fire(event, changes)

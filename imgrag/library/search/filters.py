@@ -173,7 +173,11 @@ class _Reader:
         self.left = tokens[::-1]
 
     def complain(self) -> None:
-        _complain(self.left[-1][1][:MAX_SHOWN] if self.left else "its end")
+        if not self.left:
+            raise LibraryError(
+                "The filter is not understood at its end: something is missing there. Write it like: category = 'vehicle' and price < 300."
+            )
+        _complain(self.left[-1][1][:MAX_SHOWN])
 
     def expression(self, depth: int) -> Filter:
         return self._joined("or", lambda: self._joined("and", lambda: self._part(depth)))

@@ -27,13 +27,13 @@ DRAWING: tuple[StageName, ...] = ("initial", "enhanced")
 
 # Share of a run's time a stage takes, until a first run on this machine has been timed.
 GUESSED_PACE: Mapping[StageName, float] = {
-    "reading": 0.1,
+    "reading": 0.4,
     "initial": 4.0,
-    "verdict": 3.0,
-    "concepts": 1.5,
-    "references": 0.5,
-    "enhanced": 4.5,
-    "second_verdict": 3.0,
+    "verdict": 1.0,
+    "concepts": 0.3,
+    "references": 1.0,
+    "enhanced": 4.0,
+    "second_verdict": 0.8,
 }
 
 
@@ -62,7 +62,8 @@ class PanelState:
 class Board:
     """All panels and what stands above them. `started` and `now` are seconds of one clock.
 
-    `base` is the part of the run that was known before it began, `usage` what the models take by now.
+    `base` is the part of the run that was done at `since`: when it began, or at the first step of a drawing, for
+    what was loaded before that is not loaded twice. `usage` is what the models take by now.
     """
 
     panels: tuple[PanelState, ...] = tuple(PanelState(stage) for stage in STAGES)
@@ -75,6 +76,7 @@ class Board:
     message: str = ""  # the sentence shown when a run has failed
     notice: str = ""  # a good word on the result
     base: float = 0.0
+    since: float | None = None
     usage: Usage | None = None
     seed: int | None = None  # of a run that has only begun; later it is the run's
 
@@ -116,7 +118,8 @@ def advance(board: Board, event: Event, now: float, usage: Usage | None = None) 
     if isinstance(event, StageStarted):
         return _started(replace(board, run_id=event.run_id), event)
     if isinstance(event, Preview):
-        return _changed(board, event.stage, step=event.step, steps=event.steps, image=event.image)
+        drawn = _changed(board, event.stage, step=event.step, steps=event.steps, image=event.image)
+        return drawn if board.since is not None else replace(drawn, since=now, base=progress(drawn))
     if isinstance(event, (Paused, Finished)):
         return replace(board, run=event.run, phase=PHASES[event.run.state])
     return _ended(board, event)
@@ -150,7 +153,8 @@ def remaining(board: Board, pace: Mapping[StageName, float] = GUESSED_PACE) -> f
     gone = part - board.base
     if board.phase != "running" or gone < 0.05:
         return None
-    return board.elapsed * (1 - part) / gone
+    begun = board.started if board.since is None else board.since
+    return (board.now - begun) * (1 - part) / gone
 
 
 def timed_pace(run: Run, pace: Mapping[StageName, float]) -> dict[StageName, float]:

@@ -170,7 +170,8 @@ def languages() -> str:
     return (
         f'<nav aria-label="Language / 语言" data-tabs="{pairs}">'
         '<button type="button" lang="en" data-language="en">English</button>'
-        '<button type="button" lang="zh" data-language="zh-CN">中文</button></nav>'
+        '<button type="button" lang="zh" data-language="zh-CN">中文</button>'
+        '<button type="button" data-help aria-label="Keys and signals / 快捷键与提醒">?</button></nav>'
     )
 
 
@@ -266,19 +267,26 @@ def _announcement(board: Board) -> str:
         )
     if board.phase == "failed":
         return say("This run ended early.")
-    running = [panel for panel in board.panels if panel.status == "running"]
-    return f"{title(running[0].stage)}…" if running else say("Starting…")
+    to_come = [panel for panel in board.panels if panel.status == "running"]
+    if not to_come and any(panel.status != "waiting" for panel in board.panels):
+        waiting = [panel for panel in board.panels if panel.status == "waiting"]
+        to_come = waiting or [board.panels[-1]]  # between two steps, or after the last one
+    return f"{title(to_come[0].stage)}…" if to_come else say("Starting…")
 
 
-def _spent(board: Board) -> float:
-    """Seconds that the stages of the run took, over all its pauses; not those of the run it was made from."""
+def _spent(board: Board, anew: bool) -> float:
+    """Seconds that the stages took, over all pauses; `anew`: without those of the run that it was made from."""
     reports = board.run.stages if board.run is not None else ()
-    return sum(report.seconds for report in reports if not report.reused)
+    return sum(report.seconds for report in reports if not (anew and report.reused))
 
 
 def _clock(board: Board, pace: Mapping[StageName, float]) -> str:
     if board.phase == "finished":
-        seconds = _spent(board)
-        return say("took {time}", time=duration(seconds)) if seconds else ""
+        whole, anew = _spent(board, anew=False), _spent(board, anew=True)
+        if not whole:
+            return ""
+        if anew == whole:
+            return say("took {time}", time=duration(whole))
+        return say("took {time}, {anew} of it anew", time=duration(whole), anew=duration(anew))
     left = remaining(board, pace)
     return "" if left is None else countdown(left)

@@ -17,7 +17,7 @@ from imgrag.ui.create.markup import chip, data_uri
 from imgrag.ui.create.verdicts import given_chips, verdict_chips
 from imgrag.ui.language import both, label, say, told
 
-SIDE = 192  # px of a card's picture
+SIDE = 384  # px of a card's picture, which opens larger
 
 ACT = """
 element.addEventListener("click", (event) => {
@@ -25,14 +25,20 @@ element.addEventListener("click", (event) => {
     if (!button || (button.dataset.sure && !confirm(button.dataset.sure))) return;
     trigger("select", { act: button.dataset.do, id: button.dataset.id });
 });
-const ticked = () => [...element.querySelectorAll("input:checked")];
-element.addEventListener("change", () => trigger("select", {
-    act: "compare", id: "", ids: ticked().map((box) => box.dataset.id),
-}));
-watch("value", () => ticked().forEach((box) => { box.checked = false; }));
+let ticked = [];
+element.addEventListener("change", (event) => {
+    ticked = ticked.filter((box) => box !== event.target && box.checked);
+    if (event.target.checked) ticked.push(event.target);
+    while (ticked.length > 2) ticked.shift().checked = false;
+    trigger("select", { act: "compare", id: "", ids: ticked.map((box) => box.dataset.id) });
+});
+watch("value", () => {
+    ticked = [];
+    element.querySelectorAll("input:checked").forEach((box) => { box.checked = false; });
+});
 """
-"""Of the component with the cards: its buttons, and which two are ticked to be compared. Gradio changes
-the old elements into the new ones, so ticks are taken off by hand."""
+"""Of the component with the cards: its buttons, and which two are ticked to be compared; a third takes the place
+of the first. Gradio changes the old elements into the new ones, so ticks are taken off by hand."""
 
 REVEAL = """
 () => {
@@ -128,7 +134,7 @@ def _damaged(entry: Entry) -> str:
 def _card(entry: Entry, picture: Image.Image | None) -> str:
     prompt, run_id = escape(entry.title), escape(entry.id)
     seen = (
-        f'<img src="{data_uri(picture, SIDE)}" alt="{prompt}">'
+        f'<img src="{data_uri(picture, SIDE, "webp")}" alt="{prompt}">'
         if picture is not None
         else f'<span class="ir-unread" role="img" aria-label="{prompt}">{say("no picture yet")}</span>'
     )
@@ -141,7 +147,8 @@ def _card(entry: Entry, picture: Image.Image | None) -> str:
     buttons = "".join(_button(act, words, entry.id, entry.title) for act, words in acts)
     tick = escape(say("Compare {prompt}", prompt=entry.title))
     return (
-        f'<li class="ir-card"><label>{seen}<input type="checkbox" data-id="{run_id}" aria-label="{tick}"></label>'
+        f'<li class="ir-card"><div class="ir-shot">{seen}'
+        f'<label><input type="checkbox" data-id="{run_id}" aria-label="{tick}"></label></div>'
         f'<strong title="{prompt}"><a href="?run={run_id}">{prompt}</a></strong><p class="ir-caption">{_told_of(entry)}</p>'
         f'{_state(entry)}<div class="ir-acts">{buttons}</div></li>'
     )

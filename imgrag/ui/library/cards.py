@@ -74,7 +74,11 @@ def browsed(count: int, offset: int, shown: int, where: str) -> str:
     total = pictures(count)
     if shown < count:
         total = say("{first:,} to {last:,} of {total}", first=offset + 1, last=offset + shown, total=total)
-    return say("{total} that pass the filter", total=total) if where.strip() else total
+    if not where.strip():
+        return total
+    if count == 1:
+        return say("{total} that passes the filter", total=total)
+    return say("{total} that pass the filter", total=total)
 
 
 def stats(values: Mapping[str, Any]) -> str:
@@ -196,9 +200,10 @@ def _card(card: Card, rank: int, ticks: bool) -> str:
     caption = card.caption if card.caption != card.title else ""
     below = f'<p class="ir-caption" title="{escape(caption)}">{escape(caption)}</p>' if caption else ""
     select = escape(say("Select {name}", name=card.title))
-    box = f'<input type="checkbox" data-file="{escape(card.file)}" aria-label="{select}">' if ticks else ""
+    tick = f'<label><input type="checkbox" data-file="{escape(card.file)}" aria-label="{select}"></label>'
+    box = tick if ticks else ""
     return (
-        f'<li class="ir-card"><label>{picture}{number}{box}</label>'
+        f'<li class="ir-card"><div class="ir-shot">{picture}{number}{box}</div>'
         f'<strong title="{escape(card.file)}">{title}</strong>{below}'
         f"{score(card.score) if card.score is not None else ''}{_fields(card.fields or {})}"
         f"{origin(card.source, card.licence)}</li>"

@@ -64,8 +64,8 @@ class Shelves:
         self.removals = Removals(librarian, self._chosen)
 
     def arrive(self, name: str | None, drawing: str | None) -> Updates:
-        """The page was opened: which libraries there are by now, for both choices of one."""
-        return self._choices(name, drawing)
+        """The page was opened: which libraries there are by now, for both choices of one; both begin with the same."""
+        return self._choices(drawing or name, drawing)
 
     def create(self, drawing: str | None, new: str) -> Updates:
         """Updates of `LibraryTab.choosing`: a new, empty library is chosen."""

@@ -34,6 +34,7 @@ def build_seed() -> SeedField:
         False,
         label=label("Keep this seed"),
         info=label("Otherwise each run draws a new one"),
+        container=False,
         elem_id="ir-lock",
     )
     gr.HTML(both(_used), js_on_load=SEEDS, elem_id="ir-seeds")

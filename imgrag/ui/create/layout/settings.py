@@ -84,13 +84,15 @@ def build_controls(
     with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
         seeds = build_seed()
         names, gallery = _build_styles(styles)
-        others = _build_settings(settings, libraries, library) | _build_knowledge(settings, bases)
-    inputs = {"prompt": prompt, **others, "seed": seeds.number, "styles": names}
+        others = _build_settings(settings, libraries, library, seeds.number) | _build_knowledge(
+            settings, bases
+        )
+    inputs = {"prompt": prompt, **others, "styles": names}
     return Controls(inputs, gallery, field, run, stop, pause, surprise, seeds.locked)
 
 
 def _build_settings(
-    settings: Mapping[str, Any], libraries: list[str], library: str
+    settings: Mapping[str, Any], libraries: list[str], library: str, seed: gr.Number
 ) -> dict[str, gr.components.Component]:
     negative = gr.Textbox(
         settings["negative_prompt"],
@@ -168,6 +170,7 @@ def _build_settings(
     )
     return {
         "negative_prompt": negative,
+        "seed": seed,
         "steps": steps,
         "guidance_scale": guidance,
         "adapter_scale": scale,
