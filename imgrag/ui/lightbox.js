@@ -49,7 +49,7 @@
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-large]:not(img)");
-    const image = button ? [...button.closest(".ir-viewer, .ir-card").querySelectorAll("img")].find(loaded)
+    const image = button ? [...button.closest(".ir-viewer").querySelectorAll("img")].filter(loaded).pop()
       : event.target.closest(CLICKED) ?? event.target.closest(".ir-picture button")?.querySelector("img");
     if (image && loaded(image)) open(image);
   });

@@ -70,7 +70,8 @@ def typed_names(styles: Sequence[Styling | Styled]) -> str:
 
 def _card(style: Style) -> str:
     picture = _preview(style.previews[0]) if style.previews else ""
-    shown = f'<img src="{picture}" alt="">' if picture else "<i></i>"
+    alt = escape(say("An example of {name}", name=style.title))
+    shown = f'<img src="{picture}" alt="{alt}">' if picture else "<i></i>"
     weight = escape(say("Weight of {name}", name=style.title))
     return (
         f'<li data-style="{escape(style.name)}"><button type="button" aria-pressed="false">{shown}'
