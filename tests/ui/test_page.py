@@ -299,8 +299,9 @@ class TestUpdates:
     def test_what_was_taken_over_counts_and_what_was_done_anew_is_told(self, tmp_path):
         run = boards(tmp_path)[-1].run
         assert run is not None
-        whole = sum(report.seconds for report in run.stages)
-        kept = markup.strip(replace(board_of(keep(run, 0)), phase="finished"))
+        again = keep(run, 0)
+        whole = sum(report.seconds for report in again.stages)
+        kept = markup.strip(replace(board_of(again), phase="finished"))
         assert f"took {markup.duration(whole)}, {markup.duration(0)} of it anew" in kept
 
     def test_between_two_steps_the_next_one_is_named(self, tmp_path):
