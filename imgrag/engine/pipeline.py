@@ -151,7 +151,7 @@ class ImageRAGPipeline:
             residency = self.residency
             needed = sum(residency.spec(role).bytes for role in ROLES)
             if residency.budget_bytes is None or needed <= residency.budget_bytes:
-                residency.preload()
+                residency.preload(ROLES)
 
     def tidy(self) -> None:
         """Do at a start what a crash left to do: sweep half-written files, and keep to the cap of the disk.
