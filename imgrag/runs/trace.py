@@ -19,6 +19,9 @@ def trace(run: Run) -> list[str]:
         lines += [f'Read "{run.request.prompt}" as "{read}".'] if read != run.request.prompt else []
         lines += _looked_up(run.reading)
         lines += map(_styled, run.reading.styles)
+    if run.structure is not None:
+        which = "The enhanced images are" if run.structure.initial else "All images are"
+        lines.append(f"{which} drawn along {run.structure.in_words}.")
     if run.initial is not None and not _replaced(run):
         lines.append(f'Drew "{run.prompt}" with seed {run.settings["seed"]}.')
     lines += [_changed(correction, run) for correction in run.corrections]

@@ -13,7 +13,7 @@ from PIL import Image
 from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.lookup import by_hand, original
 from imgrag.errors import RequestError
-from imgrag.runs import corrections
+from imgrag.runs import corrections, redrawing
 from imgrag.runs.styles import Use
 from imgrag.runs.values import Run, StageName
 from imgrag.texts import clean_line
@@ -73,7 +73,7 @@ class Changes:
             wanted = replace(run.request, styles=parse_styles(text)).styles
             called = {} if run.reading is None else {style.name: style.words for style in run.reading.styles}
             shelf = self._pipeline.styles
-            return corrections.restyle(
+            return redrawing.restyle(
                 run, [shelf.styling(shelf.get(s.name), s.weight, called.get(s.name, "")) for s in wanted]
             )
 
