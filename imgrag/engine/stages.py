@@ -241,6 +241,8 @@ def _previews(stage: StageName, number: int, context: Context) -> OnStep:
 
 def _search(concepts: Sequence[Concept], context: Context) -> dict[Concept, list[Candidate]]:
     """Candidates, best first: those called exactly like the concept, then the most similar ones."""
+    if not concepts:
+        return {}
     queries = [context.query.format(caption=concept.caption, name=concept.name) for concept in concepts]
     with context.residency.use("clip") as clip:
         column = context.library.index(clip, context.check)
