@@ -23,7 +23,7 @@ from imgrag.engine.execution import Execution, Put
 from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.reading import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary, load_vocabulary
-from imgrag.engine.structuring import refuse_structure, seen
+from imgrag.engine.structuring import refuse_structure, seen, structured
 from imgrag.errors import Cancelled, RequestError
 from imgrag.knowledge import KnowledgeShelf
 from imgrag.library import BUNDLED, ImageLibrary, libraries_folder, library_names, open_library
@@ -35,7 +35,7 @@ from imgrag.models.profile import Profile, load_profile
 from imgrag.models.residency import ModelSpec, Policy, Residency
 from imgrag.models.roles import EYES, ROLES, choose_device, load_roles
 from imgrag.runs.events import Event, Finished, Paused
-from imgrag.runs.structure import Kind, Structured
+from imgrag.runs.structure import Kind, Structure, Structured
 from imgrag.runs.values import Request, Run, new_id
 from imgrag.styles import StyleShelf
 from imgrag.texts import clean_line
@@ -191,6 +191,12 @@ class ImageRAGPipeline:
             return condition_of(picture, kind, size)
         with self._lock:
             return seen(picture, kind, size, self.residency)
+
+    def structure(self, wanted: Structured) -> Structure:
+        """What a run would be drawn along. Raises what `condition` raises."""
+        refuse_structure(wanted, self.profile.control)
+        assert self.profile.control is not None
+        return structured(wanted, self.profile.control, self.condition)
 
     def library(self, name: str) -> ImageLibrary:
         """The library of that name, or that folder of images; opened once as long as somebody uses it.

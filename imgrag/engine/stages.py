@@ -28,7 +28,7 @@ from imgrag.engine.prompts import (
     verdict_question,
 )
 from imgrag.engine.reading.languages import NAMES
-from imgrag.engine.structuring import along, as_drawn, structured, with_condition
+from imgrag.engine.structuring import along, as_drawn, structure_of, with_condition
 from imgrag.engine.styling import drawn_as, kept_out, loras_of, wanted_styles
 from imgrag.errors import LibraryError
 from imgrag.models import Control, Generator, Guide, Lora, OnStep
@@ -68,11 +68,10 @@ def read(run: Run, context: Context) -> Run:
 
     first = context.reader.read(run.request.prompt, translate)
     styles = wanted_styles(run, first.styles, context)
-    structure = run.structure or structured(run.request, run.settings["size"], context)
     reading = replace(augmented(run, first, context), styles=styles)
     for left_out in reading.left_out:
         context.note(f'"{left_out.words}" is left out: {left_out.reason}.')
-    return replace(run, reading=reading, structure=structure)
+    return replace(run, reading=reading, structure=structure_of(run, context))
 
 
 def _unlike(said: str | None, question: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from imgrag.models.controlling import ControlProfile
 from imgrag.models.residency import Residency
 from imgrag.models.roles import EYES
 from imgrag.runs.structure import OWN, Kind, Structure, Structured
-from imgrag.runs.values import Request, Run, StageName
+from imgrag.runs.values import Run, StageName
 
 
 def refuse_structure(structure: Structured | Structure | None, control: ControlProfile | None) -> None:
@@ -41,19 +41,29 @@ def seen(picture: Image.Image, kind: Kind, size: int, residency: Residency) -> I
         return condition_of(picture, kind, size, eye)
 
 
-def structured(request: Request, size: int, context: Context) -> Structure | None:
-    """What a request is drawn along. Raises what `condition_of` raises."""
-    wanted, usual = request.structure, context.control
-    if wanted is None or usual is None:
-        return None
-    scale, share = (
-        float(usual_value if value is None else value)
-        for value, usual_value in ((wanted.scale, usual.scale), (wanted.share, usual.share))
-    )
+def structured(
+    wanted: Structured, usual: ControlProfile, see: Callable[[Image.Image, Kind], Image.Image]
+) -> Structure:
+    """What is asked for, with the profile's own strength where that is left open.
+
+    Args:
+        see: makes a condition of a picture; what it raises is passed on.
+    """
+    scale = float(usual.scale if wanted.scale is None else wanted.scale)
+    share = float(usual.share if wanted.share is None else wanted.share)
     if wanted.picture is None:
         return Structure(OWN, scale, share, initial=True)
-    image = seen(wanted.picture, wanted.kind, size, context.residency)
-    return Structure(wanted.kind, scale, share, image, similar=wanted.similar)
+    return Structure(wanted.kind, scale, share, see(wanted.picture, wanted.kind), similar=wanted.similar)
+
+
+def structure_of(run: Run, context: Context) -> Structure | None:
+    """What a run is drawn along: as it was corrected, or as it was asked for."""
+    wanted, size = run.request.structure, run.settings["size"]
+    if run.structure is not None or wanted is None or context.control is None:
+        return run.structure
+    return structured(
+        wanted, context.control, lambda picture, kind: seen(picture, kind, size, context.residency)
+    )
 
 
 def with_condition(run: Run, context: Context) -> Run:

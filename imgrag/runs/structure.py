@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -16,6 +17,12 @@ Kind = Literal["edges", "depth", "pose", "sketch", "lines"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OWN: Kind = "edges"
 """What is taken of an initial image, whose composition an enhanced one is to keep."""
+
+
+_NAMES: Mapping[Kind, str] = {
+    "edges": "a picture's edges", "depth": "a picture's depth", "pose": "a picture's pose", "sketch": "a sketch",
+    "lines": "given lines",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,5 @@ class Structure:
     @property
     def in_words(self) -> str:
         """For a sentence."""
-        named = {"sketch": "a sketch", "lines": "given lines"}
-        what = (
-            "the initial image's own edges"
-            if self.initial
-            else named.get(self.kind, f"a picture's {self.kind}")
-        )
+        what = "the initial image's own edges" if self.initial else _NAMES[self.kind]
         return f"{what} (scale {self.scale:g}, share {self.share:g})"

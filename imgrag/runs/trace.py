@@ -20,8 +20,9 @@ def trace(run: Run) -> list[str]:
         lines += _looked_up(run.reading)
         lines += map(_styled, run.reading.styles)
     if run.structure is not None:
-        which = "The enhanced images are" if run.structure.initial else "All images are"
-        lines.append(f"{which} drawn along {run.structure.in_words}.")
+        words = run.structure.in_words
+        whole = f"All images are drawn along {words}."
+        lines.append(f"The enhanced images are drawn along {words}." if run.structure.initial else whole)
     if run.initial is not None and not _replaced(run):
         lines.append(f'Drew "{run.prompt}" with seed {run.settings["seed"]}.')
     lines += [_changed(correction, run) for correction in run.corrections]

@@ -29,6 +29,7 @@ from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
 from imgrag.ui.create.layout.settings import Controls, build_controls, knowing, offering
+from imgrag.ui.create.layout.structure import speaking, wire_structure
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
@@ -106,6 +107,7 @@ def build_demo(
     offered, chosen = choose_library(pipeline, library)
     librarian = Librarian(pipeline)
     runs, shelves = Runs(pipeline, offered), Shelves(librarian, offered, folders)
+    along, by_part = pipeline.profile.control, bool(pipeline.profile.adapter.style_layers)
     with gr.Blocks(
         title="ImageRAG", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as demo:
@@ -116,10 +118,10 @@ def build_demo(
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
                     controls = build_controls(
                         _defaults(pipeline.profile), list(offered), chosen, pipeline.knowledge.names(),
-                        pipeline.styles, pipeline.profile.reading.draws, pipeline.vocabulary,
+                        pipeline.styles, pipeline.profile.reading.draws, pipeline.vocabulary, along, by_part,
                     )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
-                    panels = build_panels(bool(pipeline.profile.adapter.style_layers))
+                    panels = build_panels(by_part, along is not None)
             past_tab = build_history()
             tab = build_library(
                 librarian.names(), pipeline.knowledge.names(), folders is not None, MAX_UPLOAD
@@ -128,7 +130,9 @@ def build_demo(
         drawing = controls.inputs["library"]
         past = Past(runs, pipeline)
         outputs = [*panels.outputs, controls.run]
-        ending = wire_changes(Changes(runs, pipeline), panels, controls.pause, outputs, GPU)
+        changes, structure = Changes(runs, pipeline), controls.structure
+        ending = wire_changes(changes, panels, controls.pause, [*structure.inputs.values()], outputs, GPU)
+        wire_structure(structure, pipeline, controls.field.prompt)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, GPU)
         _wire(runs, controls, panels, key, ending)
         wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
@@ -150,6 +154,8 @@ def build_demo(
         demo.load(lambda: knowing(pipeline.knowledge.names()), None, bases, **quiet)
         wearing = [controls.inputs["styles"], controls.gallery]
         demo.load(lambda: offering(pipeline.styles), None, wearing, **quiet)
+        taken = [structure.inputs[name] for name in ("control_kind", "control_similar")]
+        demo.load(lambda: speaking(along, by_part), None, taken, **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.load(knowledge.arrive, tab.knowledge.name, tab.knowledge.name, **quiet)
         demo.unload(runs.leave)

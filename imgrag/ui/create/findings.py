@@ -10,6 +10,7 @@ from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, 
 from imgrag.ui.create.board import PanelState
 from imgrag.ui.create.markup import chip, data_uri, icon, origin, score
 from imgrag.ui.create.readings import reading
+from imgrag.ui.create.structures import along
 from imgrag.ui.create.verdicts import verdict
 from imgrag.ui.language import say, told
 
@@ -35,8 +36,10 @@ def body(panel: PanelState) -> str:
     content = panel.run.round
     if panel.stage == "reading" and panel.run.reading:
         return reading(panel.run.reading, panel.thumbnails)
+    if panel.stage == "enhanced":
+        return along(panel.run.structure, True)
     if panel.stage == "initial":
-        return "".join(
+        return along(panel.run.structure, False) + "".join(
             f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in _notes(panel.run)
         )
     if panel.stage == "verdict" and content.verdict:
