@@ -18,7 +18,6 @@ from imgrag.models.weights import tensor_bytes
 from imgrag.runs.structure import Kind
 
 UNION = "ControlNetUnionModel"
-CLASSES = ("ControlNetModel", UNION)
 MODES: Mapping[Kind, int] = {"pose": 0, "depth": 1, "sketch": 2, "edges": 3, "lines": 3}
 """What a ControlNet for all kinds calls them, as `xinsir/controlnet-union-sdxl-1.0` was trained."""
 ALIKE = ("cross_attention_dim", "block_out_channels", "in_channels", "layers_per_block")
@@ -49,10 +48,12 @@ def load_control(profile: GeneratorProfile, folder: Path, generator: Path, devic
     import torch
 
     config, file = read_json(folder / "config.json"), folder / "config.json"
-    if config.get("_class_name") not in CLASSES:
+    named = str(config.get("_class_name", ""))
+    if "ControlNet" not in named:
         raise UnsoundFile(file, "describes no ControlNet")
+    kind = UNION if "Union" in named or "num_control_type" in config else "ControlNetModel"
     dtype = torch.float32 if device == "cpu" else getattr(torch, profile.dtype)
-    net = open_part(getattr(diffusers, config["_class_name"]), folder, dtype=dtype)
+    net = open_part(getattr(diffusers, kind), folder, dtype=dtype)
     unet = read_json(generator / "unet" / "config.json")
     unlike = [name for name in ALIKE if config.get(name, unet.get(name)) != unet.get(name)]
     if unlike:
