@@ -244,7 +244,7 @@ class TestUpdates:
         begun = named(panels, updates(None, seen[0]))
         ended = named(panels, updates(seen[-2], seen[-1]))
         assert not any(begun[name]["interactive"] for name in BUTTONS)
-        assert all(ended[name]["interactive"] for name in BUTTONS if name != "original")
+        assert all(ended[name]["interactive"] for name in BUTTONS if name not in ("original", "unstructure"))
         assert (begun["missing"], ended["missing"]) == (gr.skip(), "toolbox")
         assert ended["concepts"] == "toolbox: a picture of toolbox"
         assert ended["result"] == gr.update(choices=[("Initial image", 0), ("Enhanced image", 1)], value=1)
@@ -257,6 +257,7 @@ class TestUpdates:
             "reread",
             "read",
             "restyle",
+            "restructure",
             "use_image",
             "draw",
             "overrule",
