@@ -26,10 +26,11 @@ from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
+from imgrag.ui.create.events.structures import wire_structure, wire_structure_api
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
 from imgrag.ui.create.layout.settings import Controls, build_controls, knowing, offering
-from imgrag.ui.create.layout.structure import speaking, wire_structure
+from imgrag.ui.create.layout.structure import speaking
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
@@ -141,7 +142,9 @@ def build_demo(
         wire_knowledge(tab.knowledge, knowledge, tab.tab)
         _wire_api(runs, controls, chosen)
         batches = Batches(pipeline, offered)
-        wire_batch_api(batches, chosen, GPU)
+        strength = (along.scale, along.share) if along is not None else (1.0, 1.0)
+        wire_batch_api(batches, chosen, strength, GPU)
+        wire_structure_api(pipeline)
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}

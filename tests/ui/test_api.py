@@ -72,12 +72,14 @@ def test_a_run_is_drawn_along_a_sketch_or_a_picture(client, tmp_path):
     picture = Image.new("RGB", (99, 80), "white")
     picture.paste("black", (30, 20, 60, 50))
     picture.save(tmp_path / "square.png")
-    file = handle_file(tmp_path / "square.png")
-    given = {"control": file, "control_kind": "edges", "control_scale": 0.5, "control_share": 0.4}
+    name, condition = client.predict(handle_file(tmp_path / "square.png"), "edges", api_name="/structure")
+    with Image.open(condition) as lines:
+        assert lines.getbbox() is not None and lines.size == (64, 64)
+    given = {"control": name, "control_kind": "edges", "control_scale": 0.5, "control_share": 0.4}
     _, record = client.predict(prompt="a car", **given, api_name="/run")
     told = {name: record["structure"][name] for name in ("kind", "scale", "share")}
     assert told == {"kind": "edges", "scale": 0.5, "share": 0.4}
-    lines, _ = client.predict(prompts="a car", control=file, control_kind="edges", api_name="/batch")
+    lines, _ = client.predict(prompts="a car", control=name, control_kind="edges", api_name="/batch")
     assert lines[0]["state"] == "finished"
     _, own = client.predict(prompt="a dog and a toolbox", control_initial=True, api_name="/run")
     assert own["structure"]["initial"] is True
@@ -87,6 +89,7 @@ def test_a_run_is_drawn_along_a_sketch_or_a_picture(client, tmp_path):
     ("arguments", "words"),
     [
         ({"prompt": "a car", "sketch": "1 2 3"}, "What was drawn cannot be read"),
+        ({"prompt": "a car", "control": "../../etc"}, "not here any more"),
         ({"prompt": "a car", "sketch": "1 2 3 nan"}, "What was drawn cannot be read"),
         ({"prompt": "a car", "sketch": "1 2 3 4", "control_initial": True}, "not both"),
         ({"prompt": "a car", "sketch": "1 2 3 4", "control_scale": 3}, "scale of the structure is 3|maximum"),

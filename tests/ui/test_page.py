@@ -536,7 +536,7 @@ class TestDemo:
     def test_only_the_named_endpoints_are_public(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
         named = set(demo.get_api_info()["named_endpoints"])
-        assert named == {"/run", "/batch", "/libraries", "/library_search", "/library_list"}
+        assert named == {"/run", "/batch", "/structure", "/libraries", "/library_search", "/library_list"}
 
 
 def test_flags():

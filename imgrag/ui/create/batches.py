@@ -18,7 +18,6 @@ from imgrag.runs.events import StageStarted
 from imgrag.runs.structure import KINDS
 from imgrag.ui.create.events.runs import cached, chosen, detached, explain
 from imgrag.ui.create.structures import asked_for
-from imgrag.ui.library.uploads import picture_upload
 from imgrag.ui.server import imports
 
 if TYPE_CHECKING:
@@ -117,8 +116,10 @@ class Batches:
             del self._stops[session]
 
 
-def wire_batch_api(batches: Batches, library: str, gpu: dict[str, Any]) -> None:
-    """The endpoint `/batch`; `gpu` is what all events that touch a model share."""
+def wire_batch_api(
+    batches: Batches, library: str, strength: tuple[float, float], gpu: dict[str, Any]
+) -> None:
+    """The endpoint `/batch`; `strength` is a structure's scale and share, `gpu` what events that touch a model share."""
     prompts = gr.Textbox(visible=False, label="Prompts", info=f"One a line, at most {MAX_PROMPTS}")
     seed = gr.Number(0, visible=False, label="Seed", precision=0)
     name = gr.Textbox(library, visible=False, label="Library")
@@ -128,10 +129,10 @@ def wire_batch_api(batches: Batches, library: str, gpu: dict[str, Any]) -> None:
     base = gr.Textbox("", visible=False, label="Knowledge base")
     styles = gr.Textbox("", visible=False, label="Styles", info="Such as ink:0.8, with commas between")
     structure = [
-        picture_upload(visible=False, label="Control"),
+        gr.Textbox("", visible=False, label="Control", info="The name that /structure gave to a picture"),
         gr.Textbox("", visible=False, label="Control kind", info=f"One of {', '.join(KINDS)}"),
-        gr.Number(None, visible=False, label="Control scale"),
-        gr.Number(None, visible=False, label="Control share"),
+        gr.Slider(0, 2, strength[0], visible=False, label="Control scale"),
+        gr.Slider(0, 1, strength[1], visible=False, label="Control share"),
         gr.Checkbox(False, visible=False, label="Control initial"),
         gr.Textbox("", visible=False, label="Control similar", info="both, style or thing; empty for none"),
     ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from html import escape
 from itertools import pairwise
 from pathlib import Path
 
+from gradio.utils import get_upload_folder
 from PIL import Image, ImageDraw
 
 from imgrag.commands.structures import read_control, structure_from
@@ -19,6 +22,8 @@ FULL = 1000  # what a stroke's numbers go up to
 PEN = 10  # px
 MOST_POINTS = 50_000
 MOST_LETTERS = 400_000
+
+_NAME = re.compile("[0-9a-f]{32}")
 
 EXAMPLE_PROMPT = "an umbrella on a yellow background"
 EXAMPLE = (
@@ -67,11 +72,39 @@ def _parsed(strokes: str) -> list[list[tuple[float, float]]]:
     return found
 
 
+def hold(path: str) -> str:
+    """Keep a small copy of an uploaded picture for a day, and return the name that a run asks for it by.
+
+    Raises:
+        RequestError: it is no picture that can be used.
+    """
+    picture, name = read_control(Path(path)), secrets.token_hex(16)
+    file = _file(name)
+    file.parent.mkdir(parents=True)
+    picture.save(file, compress_level=1)
+    return name
+
+
+def held(name: str) -> Image.Image:
+    """The picture that `hold` keeps under this name. Raises RequestError: there is none any more."""
+    if not _NAME.fullmatch(name.strip()) or not _file(name.strip()).is_file():
+        raise RequestError("The picture of the structure is not here any more. Give it again.")
+    return read_control(_file(name.strip()))
+
+
+def _file(name: str) -> Path:
+    return Path(get_upload_folder()) / name / "structure.png"
+
+
 def asked_for(
     sketch: str, control: str | None, kind: str | None, scale: float | None, share: float | None, own: bool,
     similar: str | None,
 ) -> Structured | None:  # fmt: skip
     """What the fold asks for, `None` where it is left alone: strengths alone ask for nothing.
+
+    Args:
+        sketch: strokes, as `drawn` takes them.
+        control: what `hold` called a picture.
 
     Raises:
         RequestError: it asks for several structures at once, or one of them cannot be used.
@@ -80,7 +113,7 @@ def asked_for(
     if picture is not None and control:
         raise RequestError("Draw a sketch or give a picture, not both. Clear one of them.")
     if control:
-        picture = read_control(Path(control))
+        picture = held(control)
     elif picture is not None:
         kind = "sketch"
     if picture is None and not own:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
-from imgrag.errors import ImgragError
 from imgrag.models.controlling import ControlProfile
-from imgrag.ui.create import markup
-from imgrag.ui.create.structures import EXAMPLE, EXAMPLE_PROMPT, asked_for, shown
 from imgrag.ui.language import both, label, say
-from imgrag.ui.library.uploads import PICTURES, picture_upload
-
-if TYPE_CHECKING:
-    from imgrag.engine.pipeline import ImageRAGPipeline
+from imgrag.ui.library.uploads import picture_upload
 
 SKETCH = (Path(__file__).parents[2] / "sketch.js").read_text(encoding="utf-8")
-CHANGED = "() => { document.dispatchEvent(new Event('imgrag:sketch')); document.dispatchEvent(new Event('imgrag:prompt')); return []; }"
-"""The example fills the field of strokes without a hand."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +20,18 @@ class StructureFold:
     """The inputs under the names of `request_from`'s arguments, and what else moves."""
 
     inputs: dict[str, gr.components.Component]
+    picture: gr.Image
     seen: gr.HTML
     example: gr.Button
 
 
-def build_structure(control: ControlProfile | None, by_part: bool) -> StructureFold:
+def build_structure(profile: ControlProfile | None, by_part: bool) -> StructureFold:
     """Lay the fold out; it is not shown where the profile draws along nothing.
 
     Args:
         by_part: a reference can give its style or its thing alone.
     """
-    with gr.Accordion(label("Structure"), open=False, visible=control is not None, elem_id="ir-structure"):
+    with gr.Accordion(label("Structure"), open=False, visible=profile is not None, elem_id="ir-structure"):
         gr.HTML(both(_canvas), js_on_load=SKETCH, elem_id="ir-sketch")
         strokes = gr.Textbox(
             "", label="Sketch", elem_id="ir-strokes", info="x y x y ..., 0 to 1000; ; between strokes"
@@ -51,6 +43,9 @@ def build_structure(control: ControlProfile | None, by_part: bool) -> StructureF
             sources=["upload", "clipboard"], label=label("Or a picture"), height=150, alt_text="Structure",
             elem_id="ir-control",
         )  # fmt: skip
+        control = gr.Textbox(
+            "", label="Control", elem_id="ir-control-name", info="The name that /structure gave to a picture"
+        )
         kind = gr.Radio(
             kinds(control),
             value="edges",
@@ -67,18 +62,18 @@ def build_structure(control: ControlProfile | None, by_part: bool) -> StructureF
             elem_id="ir-control-similar", info=label("The nearest picture of the library guides too"),
         )  # fmt: skip
         scale = gr.Slider(
-            0, 2, control.scale if control else 1.0, step=0.05, label=label("Structure scale"),
+            0, 2, profile.scale if profile else 1.0, step=0.05, label=label("Structure scale"),
             info=label("How strongly the structure guides"),
         )  # fmt: skip
         share = gr.Slider(
-            0, 1, control.share if control else 1.0, step=0.05, label=label("Structure share"),
+            0, 1, profile.share if profile else 1.0, step=0.05, label=label("Structure share"),
             info=label("Of the steps, the first, that it guides"),
         )  # fmt: skip
     inputs = {
-        "sketch": strokes, "control": picture, "control_kind": kind, "control_scale": scale, "control_share": share,
+        "sketch": strokes, "control": control, "control_kind": kind, "control_scale": scale, "control_share": share,
         "control_initial": own, "control_similar": similar,
     }  # fmt: skip
-    return StructureFold(inputs, seen, example)
+    return StructureFold(inputs, picture, seen, example)
 
 
 def kinds(control: ControlProfile | None) -> list[tuple[str, str]]:
@@ -99,37 +94,6 @@ def similars(by_part: bool) -> list[tuple[str, str]]:
 def speaking(control: ControlProfile | None, by_part: bool) -> list[Any]:
     """Updates of the choices, in the page's language."""
     return [gr.update(choices=kinds(control)), gr.update(choices=similars(by_part))]
-
-
-def wire_structure(fold: StructureFold, pipeline: ImageRAGPipeline, prompt: gr.Textbox) -> None:
-    """Show what a picture or a sketch becomes, and let the example fill the fold."""
-    names = ("sketch", "control", "control_kind")
-    given: Sequence[Any] = [fold.inputs[name] for name in names]
-
-    def look(sketch: str, control: str | None, kind: str | None) -> str:
-        return _look(pipeline, sketch, control, kind)
-
-    picture, kind = fold.inputs["control"], fold.inputs["control_kind"]
-    gr.on([picture.upload, picture.clear, kind.input], look, given, fold.seen, **PICTURES)  # type: ignore[attr-defined]
-    example = fold.example.click(
-        lambda: (EXAMPLE_PROMPT, EXAMPLE, None, "both", ""), None,
-        [prompt, fold.inputs["sketch"], picture, fold.inputs["control_similar"], fold.seen], queue=False,
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
-    example.then(None, js=CHANGED, api_visibility="private")
-
-
-def _look(pipeline: ImageRAGPipeline, sketch: str, control: str | None, kind: str | None) -> str:
-    """The condition, or a sentence on why there is none."""
-    if not control:
-        return ""
-    try:
-        wanted = asked_for("", control, kind, None, None, False, None)
-        if wanted is None or wanted.picture is None:
-            return ""
-        return shown(pipeline.condition(wanted.picture, wanted.kind), say("What the image is drawn along"))
-    except ImgragError as error:
-        return markup.sentence(str(error))
 
 
 def _canvas() -> str:
