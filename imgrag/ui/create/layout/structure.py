@@ -47,7 +47,7 @@ def build_structure(profile: ControlProfile | None, by_part: bool) -> StructureF
             "", label="Control", elem_id="ir-control-name", info="The name that /structure gave to a picture"
         )
         kind = gr.Radio(
-            kinds(control),
+            kinds(profile),
             value="edges",
             label=label("What to take of the picture"),
             elem_id="ir-control-kind",
