@@ -20,13 +20,14 @@ from PIL import Image
 
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.models import Guide, OnStep, weighted_sum
-from imgrag.models.profile import load_profile
+from imgrag.models.profile import Checkpoint, ControlProfile, load_profile
 from imgrag.models.residency import ModelSpec
 from imgrag.runs.layout import FREE
 
 Pipeline = TypeVar("Pipeline", bound=ImageRAGPipeline)
 COLOURS = {"dog": (160, 110, 60), "owl": (90, 60, 160), "toolbox": (200, 40, 40), "cat": (240, 200, 80)}
 KNOWN = ("dog", "cat")
+STROKE = (250, 250, 5)
 BACKGROUND = (255, 255, 255)
 MEGABYTE = 2**20
 SURE_YES, SURE_NO = 0.99, 0.01
@@ -91,6 +92,9 @@ class FakeGenerator:
         asked = {"prompt": prompt, "seed": seed, "steps": steps, "guides": list(guides), "scales": scales}
         self.calls.append({**asked, **settings})
         image = self._picture(prompt, seed, [guide.image for guide in guides])
+        if settings.get("control") is not None:
+            lines = settings["control"].image.convert("L")
+            image.paste(STROKE, mask=lines)
         with self._crowd:
             for step in range(1, steps + 1):
                 time.sleep(0.001)
@@ -214,6 +218,13 @@ class FakeEmbedder:
         return axes / np.linalg.norm(axes, axis=1, keepdims=True)
 
 
+class FakeControlNet:
+    """What the fake generator is lent, and leaves unused: it draws the lines of the condition."""
+
+    nbytes = 15 * MEGABYTE
+    net = "net"
+
+
 class Cast:
     """The four fakes and the specs that hand them out, counting loads by role."""
 
@@ -228,10 +239,11 @@ class Cast:
         self.vlm = vlm or FakeJudge("", crowd=self.crowd)
         self.llm = llm or FakeListener("", crowd=self.crowd)
         self.clip = FakeEmbedder(crowd=self.crowd)
+        self.control = FakeControlNet()
         self.loads: Counter[str] = Counter()
 
-    def specs(self) -> dict[str, ModelSpec]:
-        return {role: self._spec(role) for role in ("generator", "vlm", "llm", "clip")}
+    def specs(self, *others: str) -> dict[str, ModelSpec]:
+        return {role: self._spec(role) for role in ("generator", "vlm", "llm", "clip", *others)}
 
     def _spec(self, role: str) -> ModelSpec:
         model = getattr(self, role)
@@ -255,20 +267,23 @@ def make_pipeline(
     folder: Path,
     cast: Cast,
     open_vocabulary: bool = False,
+    control: bool = False,
     kind: type[Pipeline] = ImageRAGPipeline,
     **options: Any,
 ) -> Pipeline:
     """The real pipeline, or a kind of it, on the pocket profile's numbers, with a library "pocket" of four tiles.
 
-    It draws as many things as the fake world has; with an open vocabulary it takes prompts as they are, things anywhere.
+    With `control` it draws along edges and sketches. It draws as many things as the fake world has; with an open vocabulary it takes prompts as they are, things anywhere.
     """
     make_library(folder / "libraries" / "pocket", *COLOURS)
-    usual = {"roles": cast.specs(), "budget_bytes": 10**12, "styles": folder / "styles"}
+    specs = cast.specs("control") if control else cast.specs()
+    usual = {"roles": specs, "budget_bytes": 10**12, "styles": folder / "styles"}
     pocket = load_profile("pocket")
     told = {"vocabulary": "", "backgrounds": ()} if open_vocabulary else {}
     generator = replace(pocket.generator, layout=FREE if open_vocabulary else pocket.generator.layout)
     reading = replace(pocket.reading, most=len(COLOURS), **told)
-    profile = replace(pocket, reading=reading, generator=generator)
+    along = ControlProfile(checkpoint=Checkpoint(local="control"), kinds=("edges", "sketch"), share=0.8)
+    profile = replace(pocket, reading=reading, generator=generator, control=along if control else None)
     return kind(
         profile, device="cpu", results=folder / "results", libraries=folder / "libraries",
         knowledge=folder / "knowledge", cache=folder / "cache", **{**usual, **options},

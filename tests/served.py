@@ -329,7 +329,7 @@ def main() -> None:
     options: dict[str, Any] = {} if flags.results_cap is None else {"results_cap": flags.results_cap}
     if flags.bundled is not None:
         options["bundled"] = [flags.bundled]
-    pipeline = page_pipeline(flags.folder, cast, **options)
+    pipeline = page_pipeline(flags.folder, cast, control=True, **options)
     pipeline.tidy()
     demo = build_demo(pipeline, folders=flags.folders)
     if flags.watch:

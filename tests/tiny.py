@@ -7,11 +7,15 @@ libraries publish them, in a second or two, and return a `Profile` that points t
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
+    ControlNetUnionModel,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
@@ -27,6 +31,10 @@ from transformers import (
     CLIPTokenizer,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+    DPTImageProcessor,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -36,6 +44,10 @@ from transformers import (
     Qwen2Tokenizer,
     Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor,
+    VitPoseBackboneConfig,
+    VitPoseConfig,
+    VitPoseForPoseEstimation,
+    VitPoseImageProcessor,
 )
 
 from imgrag.models.clip import import_clip
@@ -43,12 +55,14 @@ from imgrag.models.profile import (
     AdapterProfile,
     Checkpoint,
     ClipProfile,
+    ControlProfile,
     GeneratorProfile,
     LlmProfile,
     Profile,
     RetrievalProfile,
     VlmProfile,
 )
+from imgrag.runs.structure import KINDS
 
 SIZE = 64  # px of the drawn images
 WORDS = (
@@ -104,6 +118,69 @@ def build_pocket(folder: Path) -> Profile:
         checkpoint=Checkpoint(local=str(folder / "adapter")), weight_name="full.safetensors"
     )
     return _profile(folder, adapter, Checkpoint(local=str(folder / "generator")))
+
+
+def with_control(profile: Profile, folder: Path) -> Profile:
+    """The profile with a ControlNet that is seen: of every kind for SDXL, of edges and sketches for the other.
+
+    Beside the first lie Depth Anything and ViTPose.
+    """
+    torch.manual_seed(0)
+    plain = profile.generator.checkpoint.variant == ""
+    net = ControlNetModel.from_unet(_sd_unet(), **_CONDITION) if plain else _union()
+    for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
+        torch.nn.init.normal_(layer.weight, std=0.3)  # they begin with zeros, and would do nothing
+    torch.nn.init.normal_(net.controlnet_cond_embedding.conv_out.weight, std=0.3)
+    net.save_pretrained(folder / "control")
+    checkpoint = Checkpoint(local=str(folder / "control"))
+    if plain:
+        return replace(profile, control=ControlProfile(checkpoint=checkpoint, kinds=("edges", "sketch")))
+    for eye, model, processor in (
+        ("depth", _depth(), _looking()),
+        ("pose", _pose(), VitPoseImageProcessor()),
+    ):
+        model.save_pretrained(folder / eye)
+        processor.save_pretrained(folder / eye)
+    eyes = {eye: Checkpoint(local=str(folder / eye)) for eye in ("depth", "pose")}
+    return replace(profile, control=ControlProfile(checkpoint=checkpoint, kinds=KINDS, scale=0.8, **eyes))
+
+
+_CONDITION = {"conditioning_embedding_out_channels": (8, 8, 16, 16)}
+
+
+def _union() -> ControlNetUnionModel:
+    """As `xinsir/controlnet-union-sdxl-1.0`: six kinds of conditions, told apart by `control_mode`."""
+    unet = dict(_sdxl_unet().config)
+    shared = inspect.signature(ControlNetUnionModel.__init__).parameters.keys() & unet.keys()
+    sizes = {name: unet[name] for name in shared if name not in ("act_fn", "self")}
+    return ControlNetUnionModel(
+        **sizes, **_CONDITION, num_trans_channel=16, num_trans_head=2, num_proj_channel=16
+    )
+
+
+def _depth() -> DepthAnythingForDepthEstimation:
+    backbone = Dinov2Config(
+        hidden_size=32, num_hidden_layers=4, num_attention_heads=4, mlp_ratio=2, patch_size=14, image_size=28,
+        out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
+    )  # fmt: skip
+    config = DepthAnythingConfig(
+        backbone_config=backbone, patch_size=14, reassemble_hidden_size=32, neck_hidden_sizes=[8, 8, 16, 16],
+        fusion_hidden_size=8, head_hidden_size=8,
+    )  # fmt: skip
+    return DepthAnythingForDepthEstimation(config)
+
+
+def _looking() -> DPTImageProcessor:
+    return DPTImageProcessor(size={"height": 28, "width": 28}, ensure_multiple_of=14, keep_aspect_ratio=True)
+
+
+def _pose() -> VitPoseForPoseEstimation:
+    backbone = VitPoseBackboneConfig(
+        image_size=[256, 192], hidden_size=32, num_hidden_layers=2, num_attention_heads=4, mlp_ratio=2
+    )
+    return VitPoseForPoseEstimation(
+        VitPoseConfig(backbone_config=backbone, num_labels=17, use_simple_decoder=True)
+    )
 
 
 def build_chats(folder: Path) -> None:

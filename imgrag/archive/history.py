@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.archive import records
-from imgrag.archive.reading import reading_of, text_of, verdict_of, whole_of
+from imgrag.archive.checked import text_of, whole_of
+from imgrag.archive.reading import reading_of, verdict_of
 from imgrag.archive.restoring import open_run
 from imgrag.errors import RecordError
 from imgrag.runs.reading import Reading

@@ -9,15 +9,27 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, get_args
 
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from imgrag.archive import records
+from imgrag.archive.checked import (
+    MAX_ROWS,
+    adapter_of,
+    each_of,
+    maybe_of,
+    real_of,
+    rows_of,
+    text_of,
+    value_of,
+    whole_of,
+)
 from imgrag.errors import RecordError, RequestError
 from imgrag.runs.knowledge import MOST_FACTS, Augmentation
 from imgrag.runs.reading import LONGEST_NAME, MOST, MOST_THINGS, Reading
+from imgrag.runs.structure import Kind, Structure
 from imgrag.runs.styles import MAX_STYLES, PLACE, Styled, Styling, Use
 from imgrag.runs.values import (
     MAX_PROMPT,
@@ -42,7 +54,6 @@ from imgrag.runs.values import (
 
 MAX_TEXT = 20_000  # characters of any value
 LONGEST_READ = 3 * MAX_PROMPT  # characters; what is composed anew may be three times as long
-MAX_ROWS = 1000
 MAX_NUMBER = 2**63
 MAX_DEPTH = 8
 MAX_SIZE = 4096  # pixels; what a drawn image may measure
@@ -51,8 +62,7 @@ DAMAGED = "This is no record of a run that can be read; it may be damaged."
 Picture = Callable[[str], Image.Image | None]
 """The image in a file of the run, `None` if it is to be drawn again."""
 
-T = TypeVar("T")
-_FILE = re.compile(r"initial\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png")
+_FILE = re.compile(r"initial\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png|condition\.png")
 _LIBRARY = re.compile(r"[^/\\:\x00-\x1f~.][^/\\:\x00-\x1f]{0,254}")  # a name, never a path
 
 
@@ -151,7 +161,7 @@ def _found(run: Run, stage: StageName, number: int) -> bool:
 
 def _run(record: Mapping[str, Any], picture: Picture) -> Run:
     settings = _settings(record["settings"])
-    rounds = tuple(_round(past, picture) for past in _rows(record["rounds"], MAX_ROUNDS))
+    rounds = tuple(_round(past, picture) for past in rows_of(record["rounds"], MAX_ROUNDS))
     initial = picture("initial.png") if record["initial"] else None
     return Run(
         id=_id(record["id"]),
@@ -161,6 +171,7 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
         started=text_of(record["started"]),
         settings=settings,
         reading=reading_of(record),
+        structure=_structure(record.get("structure"), settings["size"], picture),
         initial=initial,
         rounds=rounds,
         stages=_with_reading(record, tuple(_reports(record["stages"], initial, rounds))),
@@ -178,9 +189,24 @@ def reading_of(record: Mapping[str, Any]) -> Reading | None:
     """How the prompt was read; records of before that was done took it word for word."""
     if record.get("reading") is None:
         return Reading(text_of(record["prompt"])) if record["stages"] else None
-    reading = _value(Reading, record["reading"])
+    reading = value_of(Reading, record["reading"])
     _check_read(reading)
     return reading
+
+
+def _structure(row: Any, size: int, picture: Picture) -> Structure | None:
+    """What a run is drawn along; earlier records have none. Its condition may be in no file that was brought along."""
+    if row is None:
+        return None
+    image = picture(text_of(row["image"])) if row["image"] else None
+    scale, share, initial = real_of(row["scale"]), real_of(row["share"]), bool(row["initial"])
+    if not (0 <= scale <= 2 and 0 <= share <= 1) or (row["image"] is None and not initial):
+        raise ValueError(f"a structure of scale {scale}, share {share}, or without a condition")
+    if image is not None and (image.mode, image.size) != ("RGB", (size, size)):
+        raise ValueError("a condition that is not of the output's size")
+    kind = adapter_of(Kind).validate_python(row["kind"])
+    similar = adapter_of(Use | None).validate_python(row["similar"])
+    return Structure(kind, scale, share, image, initial, similar)
 
 
 def _check_read(reading: Reading) -> None:
@@ -228,17 +254,17 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "seed": whole_of(values["seed"]),
         "negative_prompt": text_of(values["negative_prompt"]),
         "steps": whole_of(values["steps"]),
-        "guidance_scale": _real(values["guidance_scale"]),
-        "adapter_scale": _real(values["adapter_scale"]),
-        "guided_share": _real(values.get("guided_share", 1.0)),
-        "similarity_floor": _real(values["similarity_floor"]),
+        "guidance_scale": real_of(values["guidance_scale"]),
+        "adapter_scale": real_of(values["adapter_scale"]),
+        "guided_share": real_of(values.get("guided_share", 1.0)),
+        "similarity_floor": real_of(values["similarity_floor"]),
         "max_concepts": whole_of(values["max_concepts"]),
-        "weights": [_real(weight) for weight in _rows(values["weights"])],
+        "weights": [real_of(weight) for weight in rows_of(values["weights"])],
         "rounds": whole_of(values["rounds"]),
         "size": size,
         "knowledge": text_of(values.get("knowledge", "off")),
         "knowledge_base": text_of(values.get("knowledge_base", "")),
-        "styles": [asdict(style) for style in _each(Styled, values.get("styles", []))],
+        "styles": [asdict(style) for style in each_of(Styled, values.get("styles", []))],
     }
 
 
@@ -247,7 +273,7 @@ def _request(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Request:
     named = {name: value for name, value in settings.items() if name not in ("weights", "styles", "size")}
     return Request(
         prompt=text_of(record["prompt"]), library=library_of(record["library"]), weights=tuple(settings["weights"]),
-        styles=tuple(_each(Styled, settings["styles"])), **named,
+        styles=tuple(each_of(Styled, settings["styles"])), **named,
     )  # fmt: skip
 
 
@@ -261,7 +287,7 @@ def _kept(number: Any, rounds: Sequence[Mapping[str, Any]]) -> int:
 
 def _reports(rows: Any, initial: Image.Image | None, rounds: Sequence[Round]) -> Iterator[StageReport]:
     """Of drawings that are to come again there is nothing to report yet."""
-    reports = list(_each(StageReport, rows))
+    reports = list(each_of(StageReport, rows))
     if len({(report.name, report.round) for report in reports}) < len(reports):
         raise ValueError("two reports of one stage")
     for report in reports:
@@ -274,7 +300,7 @@ def _reports(rows: Any, initial: Image.Image | None, rounds: Sequence[Round]) ->
 
 
 def _corrections(rows: Any) -> Iterator[Correction]:
-    for correction in _each(Correction, rows):
+    for correction in each_of(Correction, rows):
         if not 1 <= correction.round <= MAX_ROUNDS:
             raise ValueError(f"a correction of round {correction.round}")
         yield correction
@@ -282,21 +308,21 @@ def _corrections(rows: Any) -> Iterator[Correction]:
 
 def _round(past: Mapping[str, Any], picture: Picture) -> Round:
     concepts, references = past["concepts"], past["references"]
-    found = None if references is None else tuple(_reference(row, picture) for row in _rows(references))
+    found = None if references is None else tuple(_reference(row, picture) for row in rows_of(references))
     return Round(
         verdict=verdict_of(past["verdict"]),
-        concepts=None if concepts is None else tuple(_each(Concept, concepts)),
-        rejected=tuple(_each(Rejection, past["rejected_concepts"])),
+        concepts=None if concepts is None else tuple(each_of(Concept, concepts)),
+        rejected=tuple(each_of(Rejection, past["rejected_concepts"])),
         references=found,
-        unfound=tuple(_each(Rejection, past["without_reference"])),
+        unfound=tuple(each_of(Rejection, past["without_reference"])),
         enhanced=picture(text_of(past["enhanced"])) if past["enhanced"] else None,
         second_verdict=verdict_of(past["second_verdict"]),
-        comparison=_maybe(Comparison, past.get("comparison")),  # earlier records have none
+        comparison=maybe_of(Comparison, past.get("comparison")),  # earlier records have none
     )
 
 
 def verdict_of(row: Any) -> Verdict | None:
-    verdict = _maybe(Verdict, row)
+    verdict = maybe_of(Verdict, row)
     sights = verdict.sights if verdict is not None else ()
     sure = [sight.sureness for sight in sights if sight.sureness is not None]
     if len(sights) > MOST_THINGS or not all(0 <= sureness <= 1 for sureness in sure):
@@ -308,19 +334,19 @@ def _reference(row: Mapping[str, Any], picture: Picture) -> Reference:
     image = picture(text_of(row["image"]))
     if image is None:
         raise ValueError(f"no picture {row['image']}")
-    weight = _real(row["weight"])
+    weight = real_of(row["weight"])
     if not 0 <= weight <= 2:
         raise ValueError(f"a weight of {weight}")
     return Reference(
         concept=text_of(row["concept"]),
-        chosen=_value(Candidate, {key: row[key] for key in Candidate.__dataclass_fields__ if key in row}),
+        chosen=value_of(Candidate, {key: row[key] for key in Candidate.__dataclass_fields__ if key in row}),
         image=image,
         weight=weight,
-        candidates=tuple(_each(Candidate, row["candidates"])),
-        crop=_value(Box, row.get("crop", {})),
-        region=_value(Box, row.get("region", {})),
+        candidates=tuple(each_of(Candidate, row["candidates"])),
+        crop=value_of(Box, row.get("crop", {})),
+        region=value_of(Box, row.get("region", {})),
         own=bool(row.get("own", False)),
-        use=_adapter(Use).validate_python(row.get("use", "both")),  # earlier records have none
+        use=adapter_of(Use).validate_python(row.get("use", "both")),  # earlier records have none
     )
 
 
@@ -335,60 +361,3 @@ def library_of(text: Any) -> str:
     if not _LIBRARY.fullmatch(text_of(text)):
         raise ValueError("no name of a library")
     return str(text)
-
-
-def text_of(value: Any) -> str:
-    """The value, if it is a text. Raises TypeError: it is none."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _real(value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
-
-
-def whole_of(value: Any) -> int:
-    """The value, if it is a whole number. Raises TypeError or ValueError: it is none, OverflowError: it is endless."""
-    if _real(value) != int(value):
-        raise ValueError(f"{value!r} is no whole number")
-    return int(value)
-
-
-def _value(kind: type[T], row: Any) -> T:
-    value = cast(T, _adapter(kind).validate_python(row))  # type: ignore[arg-type]  # a class can be hashed
-    _check_kinds(row, value)
-    return value
-
-
-def _check_kinds(row: Any, value: Any) -> None:
-    """Pydantic takes "3" and true for numbers. Raises TypeError: one stands where another kind is expected."""
-    if isinstance(row, Mapping):
-        for name in row.keys() & getattr(value, "__dataclass_fields__", {}).keys():
-            _check_kinds(row[name], getattr(value, name))
-    elif isinstance(row, list):
-        for inner, of in zip(row, value, strict=True):
-            _check_kinds(inner, of)
-    elif any(isinstance(row, kind) != isinstance(value, kind) for kind in (str, bool)):
-        raise TypeError(f"{row!r} is not of its kind")
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def _maybe(kind: type[T], row: Any) -> T | None:
-    return None if row is None else _value(kind, row)
-
-
-def _each(kind: type[T], rows: Any) -> Iterator[T]:
-    return (_value(kind, row) for row in _rows(rows))
-
-
-def _rows(rows: Any, most: int = MAX_ROWS) -> list[Any]:
-    if not isinstance(rows, list) or len(rows) > most:
-        raise ValueError("no list of what is expected")
-    return rows

@@ -1,7 +1,7 @@
 """Runs on disk: one folder a run, which grows by a stage at a time and is whole at any moment.
 
 A folder holds `initial.png`, `enhanced.png` (`enhanced-2.png` of the second round, ...),
-`reference-1.png`, ... and `run.json`; of a finished run also `result.png`. The drawn images of a finished
+`reference-1.png`, ..., `condition.png` of what it is drawn along, and `run.json`; of a finished run also `result.png`. The drawn images of a finished
 run carry prompt, parameters and decisions as JSON in their PNG text, under the key "imgrag"; it has no
 times and no ids in it, so that the same request gives the same file. `run.json` is written last and
 names only what is there. Whoever writes below the same folder is on the same machine.
@@ -21,17 +21,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from imgrag.archive.writers import PARTIAL, is_at_work, is_being_written, partial_prefix, this_process
 from imgrag.errors import RecordError
+from imgrag.runs.structure import Structure
 from imgrag.runs.values import Box, Reference, Round, Run, Verdict
 from imgrag.texts import clean_document
 
-PARTIAL = ".partial-"
 RECORD = "run.json"
 TEXT_KEY = "imgrag"
+CONDITION = "condition.png"
 MAX_RECORD = (
     50 * 10**6
 )  # bytes; one of five rounds with all candidates that a profile may ask for has ten million
@@ -41,7 +42,6 @@ LASTING = ("name", "status", "reason", "round", "notes")
 """What of a stage's report they do."""
 ID = re.compile(r"[0-9]{8}-[0-9]{6}(?:[0-9]{6})?-[0-9a-f]{6}")  # earlier ones have no microseconds
 _OWNER = re.compile(rb'(?<!\\)"owner": ?"([0-9a-f]{1,64})"')  # within a text the first quote has a backslash
-_WRITER = re.compile(rf"{re.escape(PARTIAL)}([0-9]+)-.*")
 
 
 def prepare(results: Path) -> None:
@@ -52,7 +52,7 @@ def prepare(results: Path) -> None:
     """
     try:
         results.mkdir(parents=True, exist_ok=True)
-        Path(tempfile.mkdtemp(prefix=_partial(), dir=results)).rmdir()
+        Path(tempfile.mkdtemp(prefix=partial_prefix(), dir=results)).rmdir()
     except OSError as error:
         raise _unwritable(results, error) from error
 
@@ -61,7 +61,7 @@ def sweep(results: Path) -> None:
     """Remove what killed processes left half written."""
     for left in (*results.glob(f"{PARTIAL}*"), *results.glob(f"*/{PARTIAL}*")):
         with suppress(OSError):
-            if _is_being_written(left):
+            if is_being_written(left):
                 continue
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
@@ -99,7 +99,7 @@ def open_record(results: Path, run_id: str) -> dict[str, Any]:
         found = parsed(_beginning(file))
     except (OSError, ValueError) as error:
         raise RecordError(f"The record of the run {run_id} cannot be read.") from error
-    if found.get("state") == "running" and not _is_at_work(found.get("worker")):
+    if found.get("state") == "running" and not is_at_work(found.get("worker")):
         found["state"] = "interrupted"
     return found
 
@@ -172,6 +172,7 @@ def record(run: Run) -> dict[str, Any]:
         "owner": run.owner,
         "settings": dict(run.settings),
         "reading": None if run.reading is None else asdict(run.reading),
+        "structure": None if run.structure is None else _structure(run.structure),
         "initial": "initial.png" if run.initial is not None else None,
         "enhanced": enhanced_name(shown) if shown is not None else None,
         "result": "result.png" if _has_result(run) else None,
@@ -191,6 +192,7 @@ def images(run: Run) -> dict[str, Image.Image]:
     """The images of a run under the names of their files."""
     drawn = {enhanced_name(n): now.enhanced for n, now in enumerate(run.rounds) if now.enhanced is not None}
     result = {"initial.png": run.initial, "result.png": run.result if _has_result(run) else None}
+    result[CONDITION] = run.structure.image if run.structure is not None else None
     found = {f"reference-{n}.png": r.image for n, r in enumerate(_all_references(run).values(), start=1)}
     return {name: image for name, image in {**result, **drawn, **found}.items() if image is not None}
 
@@ -246,6 +248,11 @@ def _round(now: Round, number: int, run: Run) -> dict[str, Any]:
     }
 
 
+def _structure(structure: Structure) -> dict[str, Any]:
+    values = {name: getattr(structure, name) for name in ("kind", "scale", "share", "initial", "similar")}
+    return {**values, "image": CONDITION if structure.image is not None else None}
+
+
 def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
     return None if verdict is None else asdict(verdict)
 
@@ -284,7 +291,7 @@ def _all_references(run: Run) -> dict[tuple[str, str, str], Reference]:
 
 def _create(run: Run, folder: Path) -> None:
     """Write the folder beside its place and rename it."""
-    partial = Path(tempfile.mkdtemp(prefix=_partial(), dir=folder.parent))
+    partial = Path(tempfile.mkdtemp(prefix=partial_prefix(), dir=folder.parent))
     try:
         for name, write in _files(run, record(run)):
             write(partial / name)
@@ -319,7 +326,7 @@ def _complete(run: Run, folder: Path) -> None:
 
 
 def _put(folder: Path, name: str, write: Callable[[Path], None]) -> None:
-    partial = folder / f"{_partial()}{name}"
+    partial = folder / f"{partial_prefix()}{name}"
     try:
         write(partial)
         os.replace(partial, folder / name)
@@ -342,7 +349,7 @@ def _files(run: Run, found: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[
     for name, image in images(run).items():
         info = None if name.startswith("reference-") else text
         yield name, lambda path, image=image, info=info: _write_image(path, image, info)  # type: ignore[misc]
-    worker = {"worker": _this_process()} if run.state == "running" else {}
+    worker = {"worker": this_process()} if run.state == "running" else {}
     yield RECORD, lambda path: _write_text(path, json.dumps({**found, **worker}, indent=2) + "\n")
 
 
@@ -363,34 +370,6 @@ def reproducible(found: Mapping[str, Any]) -> dict[str, Any]:
         **kept,
         "stages": [{name: stage.get(name) for name in LASTING} for stage in found.get("stages", ())],
     }
-
-
-def _partial() -> str:
-    """What the names of this process's half-written files begin with."""
-    return f"{PARTIAL}{os.getpid()}-"
-
-
-def _is_being_written(partial: Path) -> bool:
-    """Whether the process of its name is alive, and is no later one with the same number."""
-    writer = _WRITER.fullmatch(partial.name)
-    try:
-        return bool(writer and psutil.Process(int(writer[1])).create_time() < partial.stat().st_mtime + 1)
-    except (psutil.Error, OverflowError):
-        return False
-
-
-def _this_process() -> list[float]:
-    process = psutil.Process()
-    return [process.pid, process.create_time()]
-
-
-def _is_at_work(worker: Any) -> bool:
-    """Whether the process that wrote a record is alive: the same number could be another by now."""
-    try:
-        pid, begun = int(worker[0]), float(worker[1])
-        return abs(float(psutil.Process(pid).create_time()) - begun) < 1
-    except (psutil.Error, TypeError, ValueError, LookupError, OverflowError):
-        return False
 
 
 def _unwritable(results: Path, error: OSError) -> RecordError:

@@ -19,7 +19,8 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from imgrag.archive import records
-from imgrag.archive.reading import DAMAGED, library_of, restored, text_of
+from imgrag.archive.checked import text_of
+from imgrag.archive.reading import DAMAGED, library_of, restored
 from imgrag.errors import RecordError
 from imgrag.library.intake.archives import check_list
 from imgrag.library.intake.pictures import MAX_PIXELS
@@ -76,6 +77,11 @@ def read_png(path: Path, find: Find) -> Run:
     if any(correction.what == "image" for correction in run.corrections):
         raise RecordError(
             "This run began with a picture of one's own, which its PNG has not. Drop its zip here."
+        )
+    structure = run.structure
+    if structure is not None and structure.image is None and not structure.initial:
+        raise RecordError(
+            "This run is drawn along a structure of one's own, which its PNG has not. Drop its zip here."
         )
     return run
 

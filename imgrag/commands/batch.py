@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from io import FileIO
 from pathlib import Path
 from threading import Event as Stop
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from imgrag.archive import records
@@ -159,9 +160,15 @@ def request_key(request: Request, profile: str) -> str:
     """A hash of the values that were asked for. What is left open has no part in it."""
     values = ((field.name, getattr(request, field.name), field.default) for field in fields(request))
     asked = {name: value for name, value, default in values if value != default}
-    return hashlib.sha256(json.dumps([profile, asked], sort_keys=True, default=asdict).encode()).hexdigest()[
-        :16
-    ]
+    told = json.dumps([profile, asked], sort_keys=True, default=_plain)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """A value of a request as JSON has it; a picture by what it shows."""
+    if isinstance(value, Image.Image):
+        return records.pixel_hash(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _run(

@@ -24,10 +24,12 @@ from rich.progress import (
 from imgrag.commands.knowledge import app as knowledge_app
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_styles, parse_weights, read_prompts
+from imgrag.commands.structures import read_control, structure_from
 from imgrag.commands.style import app as style_app
 from imgrag.commands.terminal import Program, plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, RequestError
 from imgrag.runs.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
+from imgrag.runs.structure import Structured
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Request, Run, in_brief
 
@@ -65,6 +67,24 @@ class KnowledgeWhen(str, Enum):
     unknown = "unknown"
 
 
+class KindName(str, Enum):
+    """What a structure is made of."""
+
+    edges = "edges"
+    depth = "depth"
+    pose = "pose"
+    sketch = "sketch"
+    lines = "lines"
+
+
+class SimilarUse(str, Enum):
+    """What a similar picture gives."""
+
+    both = "both"
+    style = "style"
+    thing = "thing"
+
+
 Seed = Annotated[int, typer.Option(help="The same seed gives the same image.")]
 ProfileName = Annotated[str, typer.Option(help="A profile's name or the path of a TOML file.")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps.")]
@@ -79,6 +99,16 @@ Knowledge = Annotated[KnowledgeWhen | None, typer.Option(help="When texts are lo
 KnowledgeBaseName = Annotated[str | None, typer.Option("--knowledge-base", help="Where they are looked up.")]
 Styles = Annotated[
     list[str] | None, typer.Option("--style", help="A style to draw in, NAME or NAME:WEIGHT; may come again.")
+]
+Control = Annotated[Path | None, typer.Option(help="A sketch or picture whose structure to draw along.")]
+ControlKind = Annotated[KindName | None, typer.Option(help="What to make of it. [default: sketch]")]
+ControlScale = Annotated[float | None, typer.Option(help="How closely to follow it, 0 to 2.")]
+ControlShare = Annotated[float | None, typer.Option(help="Share of the steps, the first, that follow it.")]
+ControlInitial = Annotated[
+    bool, typer.Option("--control-initial", help="Keep the initial image's own structure.")
+]
+ControlSimilar = Annotated[
+    SimilarUse | None, typer.Option(help="What a picture of the library that looks like it is to give.")
 ]
 Weights = Annotated[str, typer.Option(help="Weights of the references, such as 1,0.5.")]
 PolicyChoice = Annotated[PolicyName, typer.Option(help="Let idle models go, or keep all.")]
@@ -109,6 +139,12 @@ def run(
     knowledge: Knowledge = None,
     knowledge_base: KnowledgeBaseName = None,
     style: Styles = None,
+    control: Control = None,
+    control_kind: ControlKind = None,
+    control_scale: ControlScale = None,
+    control_share: ControlShare = None,
+    control_initial: ControlInitial = False,
+    control_similar: ControlSimilar = None,
     policy: PolicyChoice = PolicyName.sequential,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
 ) -> None:
@@ -119,6 +155,9 @@ def run(
             max_concepts, parse_weights(weights), rounds, library,
             knowledge=knowledge.value if knowledge else None, knowledge_base=typed(knowledge_base or "") or None,
             styles=parse_styles(typed(",".join(style or ()))),
+            structure=_structure(
+                control, control_kind, control_scale, control_share, control_initial, control_similar
+            ),
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
@@ -153,6 +192,12 @@ def batch(
     knowledge: Knowledge = None,
     knowledge_base: KnowledgeBaseName = None,
     style: Styles = None,
+    control: Control = None,
+    control_kind: ControlKind = None,
+    control_scale: ControlScale = None,
+    control_share: ControlShare = None,
+    control_initial: ControlInitial = False,
+    control_similar: ControlSimilar = None,
     policy: PolicyChoice = PolicyName.sequential,
 ) -> None:
     """Draw a list of prompts, one line of JSON each; the same command again goes on where it was stopped."""
@@ -163,6 +208,9 @@ def batch(
             "weights": parse_weights(weights), "rounds": rounds, "library": library,
             "knowledge": knowledge.value if knowledge else None, "knowledge_base": typed(knowledge_base or "") or None,
             "styles": parse_styles(typed(",".join(style or ()))),
+            "structure": _structure(
+                control, control_kind, control_scale, control_share, control_initial, control_similar
+            ),
         }  # fmt: skip
         requests = [Request(typed(prompt), **usual) for prompt in prompts or ()]
         requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []
@@ -227,6 +275,16 @@ def bench(
         module = importlib.import_module(f"imgrag.bench.{name}")
         code = module.main(context.args)
     raise typer.Exit(code)
+
+
+def _structure(
+    control: Path | None, kind: KindName | None, scale: float | None, share: float | None, initial: bool,
+    similar: SimilarUse | None,
+) -> Structured | None:  # fmt: skip
+    return structure_from(
+        read_control(control) if control else None, kind.value if kind else None, scale, share, initial,
+        similar.value if similar else None,
+    )  # fmt: skip
 
 
 def _check_names(what: str, names: Iterable[str], known: Iterable[str]) -> None:

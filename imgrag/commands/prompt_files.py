@@ -18,6 +18,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from imgrag.commands import structures
 from imgrag.errors import RequestError
 from imgrag.runs.styles import Styled
 from imgrag.runs.values import Request, in_brief
@@ -30,7 +31,7 @@ PLAIN = (".txt", ".text")
 JSON = (".jsonl", ".ndjson", ".json")
 CSV = (".csv", ".tsv")
 DELIMITERS = ",;\t"  # a spreadsheet takes the second where a comma parts decimals
-FIELDS = tuple(field.name for field in fields(Request))
+FIELDS = (*(field.name for field in fields(Request) if field.name != "structure"), *structures.OPTIONS)
 ALIASES = {"prompts": "prompt", "cfg_scale": "guidance_scale"}  # DrawBench's and A1111's words
 BESIDE = ("category", "challenge", "note")  # what PartiPrompts and DrawBench say of a prompt
 OPTIONS = ("prompt", "negative_prompt", "seed", "steps", "guidance_scale")
@@ -324,7 +325,10 @@ def _request(row: Row, usual: Mapping[str, Any]) -> Request:
     unknown = [str(name) for name in row if name not in FIELDS]
     if unknown:
         raise RequestError(f"A request has no field {in_brief(unknown[0])!r}; it has {', '.join(FIELDS)}.")
-    given = {name: _value(name, value) for name, value in row.items() if value is not None and value != ""}
+    told = {name: value for name, value in row.items() if value is not None and value != ""}
+    given = {name: _value(name, value) for name, value in told.items() if name not in structures.OPTIONS}
+    if told.keys() & set(structures.OPTIONS):
+        given["structure"] = structures.structure_in(clean_document(told), usual.get("structure"))
     return Request(**{"prompt": "", **usual, **given})
 
 
@@ -347,7 +351,7 @@ def _value(name: str, value: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    return {name: TypeAdapter(kind) for name, kind in get_type_hints(Request).items()}
+    return {name: TypeAdapter(kind) for name, kind in get_type_hints(Request).items() if name in FIELDS}
 
 
 def _of(name: str) -> str:

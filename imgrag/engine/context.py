@@ -10,6 +10,7 @@ from imgrag.engine.reading.reader import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.library import Library
 from imgrag.models import Embedder
+from imgrag.models.controlling import ControlProfile
 from imgrag.models.residency import Residency
 from imgrag.runs.events import Preview
 from imgrag.runs.knowledge import Fact
@@ -47,6 +48,7 @@ class Context:
         texts: of a knowledge base that are kept for each phrase, at most.
         alike: similarity from which on a text counts that no words found.
         styles: those of the profile.
+        control: what the profile can draw along, `None` if it cannot.
         emit: takes the previews.
         note: takes what the person should know.
         check: raises `Cancelled` once the person has stopped the run.
@@ -66,6 +68,7 @@ class Context:
     texts: int
     alike: float
     styles: StyleShelf
+    control: ControlProfile | None
     emit: Callable[[Preview], None]
     note: Callable[[str], None]
     check: Callable[[], None]

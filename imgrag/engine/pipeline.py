@@ -14,6 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from imgrag.archive import records
 from imgrag.archive.history import Room
 from imgrag.engine.context import Context
@@ -21,16 +23,19 @@ from imgrag.engine.execution import Execution, Put
 from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.reading import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary, load_vocabulary
+from imgrag.engine.structuring import refuse_structure, seen, structured
 from imgrag.errors import Cancelled, RequestError
 from imgrag.knowledge import KnowledgeShelf
 from imgrag.library import BUNDLED, ImageLibrary, libraries_folder, library_names, open_library
 from imgrag.library.engines.store import CLOSED
 from imgrag.library.opened import OpenLibraries
 from imgrag.models.checkpoints import PROJECT
+from imgrag.models.conditions import condition_of
 from imgrag.models.profile import Profile, load_profile
 from imgrag.models.residency import ModelSpec, Policy, Residency
-from imgrag.models.roles import ROLES, choose_device, load_roles
+from imgrag.models.roles import EYES, ROLES, choose_device, load_roles
 from imgrag.runs.events import Event, Finished, Paused
+from imgrag.runs.structure import Kind, Structure, Structured
 from imgrag.runs.values import Request, Run, new_id
 from imgrag.styles import StyleShelf
 from imgrag.texts import clean_line
@@ -151,7 +156,7 @@ class ImageRAGPipeline:
             residency = self.residency
             needed = sum(residency.spec(role).bytes for role in ROLES)
             if residency.budget_bytes is None or needed <= residency.budget_bytes:
-                residency.preload()
+                residency.preload(ROLES)
 
     def tidy(self) -> None:
         """Do at a start what a crash left to do: sweep half-written files, and keep to the cap of the disk.
@@ -172,6 +177,26 @@ class ImageRAGPipeline:
         """
         with self._lock, self.residency.use(role) as model:
             yield model
+
+    def condition(self, picture: Image.Image, kind: Kind) -> Image.Image:
+        """What a picture is to the ControlNet, RGB of the profile's size; runs wait if a model has to see it.
+
+        Raises:
+            RequestError: the profile has none of this kind, or the picture gives none.
+            CheckpointError: the model that sees it is missing.
+        """
+        refuse_structure(Structured(picture, kind), self.profile.control)
+        size = self.profile.generator.size
+        if kind not in EYES:
+            return condition_of(picture, kind, size)
+        with self._lock:
+            return seen(picture, kind, size, self.residency)
+
+    def structure(self, wanted: Structured) -> Structure:
+        """What a run would be drawn along. Raises what `condition` raises."""
+        refuse_structure(wanted, self.profile.control)
+        assert self.profile.control is not None
+        return structured(wanted, self.profile.control, self.condition)
 
     def library(self, name: str) -> ImageLibrary:
         """The library of that name, or that folder of images; opened once as long as somebody uses it.
@@ -259,6 +284,7 @@ class ImageRAGPipeline:
             self.knowledge.open(request.knowledge_base)  # it says which there are
         for style in request.styles:
             self.styles.get(style.name)  # likewise
+        refuse_structure(request.structure, self.profile.control)
         return Run(
             id=new_id(now),
             request=request,
@@ -277,6 +303,7 @@ class ImageRAGPipeline:
                 f"This run was made by the profile {run.profile!r}, and {self.profile.name!r} is at work here. "
                 f"Start the app with --profile {run.profile} to go on with it."
             )
+        refuse_structure(run.structure, self.profile.control)
         most = self.profile.reading.most
         if most and run.reading is not None and sum(thing.drawn for thing in run.reading.things) > most:
             raise RequestError(
@@ -312,6 +339,7 @@ class ImageRAGPipeline:
             texts=profile.knowledge.k,
             alike=profile.knowledge.alike,
             styles=self.styles,
+            control=profile.control,
             emit=emit,
             note=lambda note: None,
             check=check,

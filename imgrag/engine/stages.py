@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from PIL import Image
@@ -27,10 +28,11 @@ from imgrag.engine.prompts import (
     verdict_question,
 )
 from imgrag.engine.reading.languages import NAMES
+from imgrag.engine.structuring import along, as_drawn, structure_of, with_condition
 from imgrag.engine.styling import drawn_as, kept_out, loras_of, wanted_styles
 from imgrag.errors import LibraryError
-from imgrag.models import Generator, Guide, Lora, OnStep
-from imgrag.runs.decisions import is_open, keep_better
+from imgrag.models import Control, Generator, Guide, Lora, OnStep
+from imgrag.runs.decisions import is_open, keep_better, seeks_alike
 from imgrag.runs.events import Preview
 from imgrag.runs.layout import placed, regions_of
 from imgrag.runs.values import (
@@ -69,7 +71,7 @@ def read(run: Run, context: Context) -> Run:
     reading = replace(augmented(run, first, context), styles=styles)
     for left_out in reading.left_out:
         context.note(f'"{left_out.words}" is left out: {left_out.reason}.')
-    return replace(run, reading=reading)
+    return replace(run, reading=reading, structure=structure_of(run, context))
 
 
 def _unlike(said: str | None, question: str) -> str | None:
@@ -83,7 +85,8 @@ def draw(run: Run, context: Context) -> Run:
     with context.residency.use("generator", sum(lora.bytes for lora in loras)) as generator:
         for note in _reading_notes(generator, run):
             context.note(note)
-        initial = _draw(generator, run, context, "initial", drawn_as(run.prompt, run), (), loras)
+        with along(run, "initial", context) as control:
+            initial = _draw(generator, run, context, "initial", drawn_as(run.prompt, run), (), loras, control)
     return replace(run, initial=initial)
 
 
@@ -107,6 +110,8 @@ def extract(run: Run, context: Context) -> Run:
     """
     verdict = run.round.verdict
     assert verdict is not None
+    if verdict.matches:  # and yet the run goes on, for what looks like the sketch
+        return run.with_round(concepts=())
     wanted = wanted_of(verdict, run)
     told = run.reading is not None and (verdict.readable or not run.reading.things)
     if told and not wanted and context.vocabulary is not None:
@@ -144,6 +149,8 @@ def retrieve(run: Run, context: Context) -> Run:
             unfound.append(Rejection(concept.name, _why_unfound(rest, run.settings["similarity_floor"])))
         else:
             references[key] = reference
+    for reference in _alike(run, context):
+        references.setdefault(reference.concept.casefold(), reference)
     weighted = _weighted(list(references.values()), run.request.weights)
     _note_skipped(context)
     return run.with_round(references=placed(weighted, run, context.layout), unfound=tuple(unfound))
@@ -151,14 +158,16 @@ def retrieve(run: Run, context: Context) -> Run:
 
 def enhance(run: Run, context: Context) -> Run:
     """The image again, with all references so far. The wording gives way to the prompt's own words."""
-    references = run.round.references
+    references, run = run.round.references, with_condition(run, context)
     assert references
     plain = drawn_as(run.prompt, run)
     worded = enhancing_prompt(context.enhancing_prompt, [r.concept for r in references], plain)
     loras = loras_of(run, context)
     with context.residency.use("generator", sum(lora.bytes for lora in loras)) as generator:
         fits = not generator.cut(worded) or bool(generator.cut(plain))
-        enhanced = _draw(generator, run, context, "enhanced", worded if fits else plain, references, loras)
+        prompt = worded if fits else plain
+        with along(run, "enhanced", context) as control:
+            enhanced = _draw(generator, run, context, "enhanced", prompt, references, loras, control)
     return run.with_round(enhanced=enhanced)
 
 
@@ -195,6 +204,7 @@ def _draw(
     prompt: str,
     references: Sequence[Reference],
     loras: Sequence[Lora],
+    control: Control | None,
 ) -> Image.Image:
     settings = run.settings
     scale = settings["adapter_scale"]
@@ -211,6 +221,7 @@ def _draw(
         ],
         guided_share=settings["guided_share"],
         loras=loras,
+        control=control,
         on_step=_previews(stage, len(run.rounds), context),
     )
 
@@ -231,6 +242,8 @@ def _previews(stage: StageName, number: int, context: Context) -> OnStep:
 
 def _search(concepts: Sequence[Concept], context: Context) -> dict[Concept, list[Candidate]]:
     """Candidates, best first: those called exactly like the concept, then the most similar ones."""
+    if not concepts:
+        return {}
     queries = [context.query.format(caption=concept.caption, name=concept.name) for concept in concepts]
     with context.residency.use("clip") as clip:
         column = context.library.index(clip, context.check)
@@ -239,6 +252,21 @@ def _search(concepts: Sequence[Concept], context: Context) -> dict[Concept, list
         concept: column.search(vector, concept.name, context.candidates)
         for concept, vector in zip(concepts, vectors, strict=True)
     }
+
+
+def _alike(run: Run, context: Context) -> list[Reference]:
+    """The picture of the library that looks most like the sketch, where one is wanted."""
+    if not seeks_alike(run) or run.structure is None or run.structure.similar is None:
+        return []
+    with context.residency.use("clip") as clip:
+        column = context.library.index(clip, context.check)
+        vector = clip.embed_images([as_drawn(run.structure)])[0]
+    found = tuple(column.search(vector, "", context.candidates))
+    for candidate in found:
+        with suppress(LibraryError):  # it vanished since it was indexed
+            image, name = context.library.open(candidate.file), candidate.name or candidate.file
+            return [Reference(name, candidate, image, candidates=found, use=run.structure.similar)]
+    return []
 
 
 def _choose(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
+from imgrag.runs.structure import Kind
 from imgrag.runs.styles import Use
 from imgrag.runs.values import WHOLE, Box
 
@@ -46,6 +47,25 @@ class Lora:
     bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Control:
+    """A structure as the generator takes it.
+
+    Attributes:
+        net: the ControlNet, a model of the role "control".
+        image: the condition, RGB of the output's size.
+        kind: what the condition was made of.
+        scale: how strongly it guides, 0 to 2.
+        share: of the denoising steps, the first ones, that it guides.
+    """
+
+    net: Any = field(repr=False)
+    image: Image.Image = field(repr=False)
+    kind: Kind
+    scale: float = 1.0
+    share: float = 1.0
+
+
 class Generator(Protocol):
     """Draws, with or without references. One entry in memory serves both images of a run."""
 
@@ -60,11 +80,12 @@ class Generator(Protocol):
         guides: Sequence[Guide] = (),
         guided_share: float = 1.0,
         loras: Sequence[Lora] = (),
+        control: Control | None = None,
         on_step: OnStep | None = None,
     ) -> Image.Image:
         """The adapter is attached only if there are guides, and guides that share of the steps, the first.
 
-        LoRAs stay on for the next image, until other ones are wanted, or none.
+        LoRAs stay on for the next image, until other ones are wanted, or none; a ControlNet does not.
 
         Raises:
             StyleError: a LoRA's file is damaged, or made for another base model.

@@ -170,13 +170,19 @@ def choose(checkpoint: Checkpoint, fallback: Checkpoint | None) -> Checkpoint:
 
 def cast(profile: Profile) -> dict[str, Checkpoint]:
     """The checkpoint of each role but CLIP, whose files have no repository."""
-    composer = {"composer": profile.composer.checkpoint} if profile.composer else {}
+    control = profile.control
+    some = {
+        "composer": profile.composer.checkpoint if profile.composer else None,
+        "control": control.checkpoint if control else None,
+        "depth": control.depth if control else None,
+        "pose": control.pose if control else None,
+    }
     return {
         "generator": profile.generator.checkpoint,
         "adapter": profile.adapter.checkpoint,
         "vlm": choose(profile.vlm.checkpoint, profile.vlm.fallback),
         "llm": choose(profile.llm.checkpoint, profile.llm.fallback),
-        **composer,
+        **{role: checkpoint for role, checkpoint in some.items() if checkpoint is not None},
     }
 
 

@@ -2,7 +2,7 @@
 
 One pipeline in memory draws both images of a run. The adapter is attached for an image with
 references and detached after it, so that a picture without references is the same bit for bit
-before and after; LoRAs stay on while they are wanted. A guide's region is a mask on what the adapter adds in the attention layers
+before and after; LoRAs stay on while they are wanted, a ControlNet for one image. A guide's region is a mask on what the adapter adds in the attention layers
 (diffusers' IP-Adapter masking). Knows diffusers; knows no stage and no profile by name.
 """
 
@@ -19,8 +19,9 @@ from typing import Any
 
 from PIL import Image
 
-from imgrag.models import Guide, Lora, OnStep
+from imgrag.models import Control, Guide, Lora, OnStep
 from imgrag.models.adapter import adapter_files, refuse_adapter
+from imgrag.models.control import steered
 from imgrag.models.lora import WornLoras
 from imgrag.models.parts import open_parts, refuse_strangers
 from imgrag.models.profile import AdapterProfile, GeneratorProfile
@@ -88,10 +89,9 @@ class DiffusionGenerator:
         self._device = device
         self._offload = offload
         self._loras = WornLoras(pipe, self._change)
-        if offload:
-            pipe.enable_model_cpu_offload(device=device)
-        else:
+        if not offload:
             pipe.to(device)
+        self._lay_offload(pipe)
 
     @property
     def nbytes(self) -> int:
@@ -114,6 +114,7 @@ class DiffusionGenerator:
         guides: Sequence[Guide] = (),
         guided_share: float = 1.0,
         loras: Sequence[Lora] = (),
+        control: Control | None = None,
         on_step: OnStep | None = None,
     ) -> Image.Image:
         """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on."""
@@ -132,12 +133,12 @@ class DiffusionGenerator:
             "callback_on_step_end": report,
         }
         if not adapters:
-            return self._call(settings)
+            return self._drawn(settings, control)
         if guided < steps:
             settings["callback_on_step_end"] = _silencing(guided, len(adapters), report)
         with self._attached(len(adapters)):
             self._set_scales(adapters)
-            return self._call({**settings, **self._guidance(adapters)})
+            return self._drawn({**settings, **self._guidance(adapters)}, control)
 
     def cut(self, prompt: str) -> str:
         """See `imgrag.models.Generator`; with two text encoders the shorter window counts."""
@@ -162,13 +163,26 @@ class DiffusionGenerator:
         both = (self._pipe.tokenizer, getattr(self._pipe, "tokenizer_2", None))
         return [tokenizer for tokenizer in both if tokenizer is not None]
 
-    def _call(self, settings: dict[str, Any]) -> Image.Image:
+    def _drawn(self, settings: dict[str, Any], control: Control | None) -> Image.Image:
+        """By the pipeline as it is, or along a structure for this image alone."""
+        steps = settings["num_inference_steps"]
+        held = round(control.share * steps) if control is not None else 0
+        if control is None or not held:
+            return self._call(self._pipe, settings)
+        with steered(self._pipe, control, held / steps, self._lay_offload) as (pipe, structure):
+            return self._call(pipe, {**settings, **structure})
+
+    def _call(self, pipe: Any, settings: dict[str, Any]) -> Image.Image:
         size = self._profile.size
         try:
-            return self._pipe(height=size, width=size, **settings).images[0]
+            return pipe(height=size, width=size, **settings).images[0]
         except BaseException:
-            self._pipe.maybe_free_model_hooks()  # an interrupted call leaves its part on the device
+            pipe.maybe_free_model_hooks()  # an interrupted call leaves its part on the device
             raise
+
+    def _lay_offload(self, pipe: Any) -> None:
+        if self._offload:
+            pipe.enable_model_cpu_offload(device=self._device)
 
     @contextmanager
     def _attached(self, count: int) -> Iterator[None]:
@@ -195,7 +209,7 @@ class DiffusionGenerator:
             return
         self._pipe.remove_all_hooks()
         step()
-        self._pipe.enable_model_cpu_offload(device=self._device)
+        self._lay_offload(self._pipe)
 
     def _shared_out(self, guides: Sequence[Guide]) -> list[Sequence[Guide]]:
         """The guides that each adapter serves; no adapter without one."""

@@ -15,7 +15,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from PIL import ImageColor
 
 from imgrag.errors import ProfileError
+from imgrag.models.controlling import ControlProfile
 from imgrag.models.knowing import KnowledgeProfile
+from imgrag.models.places import Checkpoint, require
 from imgrag.runs.layout import FREE, LAYOUTS
 from imgrag.runs.values import MAX_CONCEPTS, in_brief
 from imgrag.texts import clean_document
@@ -33,13 +35,6 @@ MAX_CANDIDATES = 1000
 MOST_THINGS = 20
 SEVERAL = ("one", "each")
 DTYPES = ("float32", "float16", "bfloat16")
-SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
-"""What a download fetches unless a profile says otherwise: no pickle and no code among it."""
-
-
-def _require(holds: bool, what: str) -> None:
-    if not holds:
-        raise ProfileError(what)
 
 
 def _is_colour(name: str) -> bool:
@@ -48,37 +43,6 @@ def _is_colour(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """Where a model lies: a local folder first, a hub repository second.
-
-    Attributes:
-        local: a folder, relative to the project or absolute; "" if it only lies on the hub.
-        hub: a repository of the Hugging Face hub, "owner/name"; "" if there is none.
-        revision: the branch, tag or commit that the first download resolves.
-        variant: "fp16" picks `*.fp16.safetensors`.
-        files: patterns of the files a download fetches.
-        needs: packages without which the checkpoint cannot be opened; the role's fallback serves then.
-    """
-
-    local: str = ""
-    hub: str = ""
-    revision: str = "main"
-    variant: str = ""
-    files: tuple[str, ...] = SAFE_FILES
-    needs: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _require(
-            bool(self.local or self.hub), "a checkpoint names neither a local folder nor a hub repository"
-        )
-
-    @property
-    def label(self) -> str:
-        """What to call it on a page or in a record: no path of this machine."""
-        return self.hub or (Path(self.local).name if Path(self.local).is_absolute() else self.local)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,13 +70,13 @@ class GeneratorProfile:
 
     def __post_init__(self) -> None:
         _check_dtype(self.dtype)
-        _require(self.layout in LAYOUTS, f"generator.layout is {self.layout!r}, none of {', '.join(LAYOUTS)}")
-        _require(
+        require(self.layout in LAYOUTS, f"generator.layout is {self.layout!r}, none of {', '.join(LAYOUTS)}")
+        require(
             0 < self.size <= MAX_SIZE and self.size % 8 == 0,
             f"generator.size is {in_brief(self.size)}, not a multiple of 8 up to {MAX_SIZE}",
         )
-        _require(1 <= self.steps <= 150, f"generator.steps is {in_brief(self.steps)}, not from 1 to 150")
-        _require(
+        require(1 <= self.steps <= 150, f"generator.steps is {in_brief(self.steps)}, not from 1 to 150")
+        require(
             0 <= self.guidance_scale <= 30,
             f"generator.guidance_scale is {self.guidance_scale}, not from 0 to 30",
         )
@@ -120,7 +84,7 @@ class GeneratorProfile:
             complete = "\0" in self.enhancing_prompt.format(images="", concepts="", prompt="\0")
         except (KeyError, IndexError, ValueError):
             complete = False
-        _require(
+        require(
             complete, "generator.enhancing_prompt must hold {prompt}, and may hold {images} and {concepts}"
         )
 
@@ -149,16 +113,14 @@ class AdapterProfile:
     style_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(0 <= self.scale <= 2, f"adapter.scale is {self.scale}, not from 0 to 2")
-        _require(0 <= self.guided_share <= 1, f"adapter.guided_share is {self.guided_share}, not from 0 to 1")
-        _require(
-            self.several in SEVERAL, f"adapter.several is {self.several!r}, none of {', '.join(SEVERAL)}"
-        )
-        _require(
+        require(0 <= self.scale <= 2, f"adapter.scale is {self.scale}, not from 0 to 2")
+        require(0 <= self.guided_share <= 1, f"adapter.guided_share is {self.guided_share}, not from 0 to 1")
+        require(self.several in SEVERAL, f"adapter.several is {self.several!r}, none of {', '.join(SEVERAL)}")
+        require(
             self.weight_name.endswith(".safetensors"),
             f"adapter.weight_name {self.weight_name!r} is no safetensors",
         )
-        _require(_is_colour(self.background), f"adapter.background {self.background!r} is no colour")
+        require(_is_colour(self.background), f"adapter.background {self.background!r} is no colour")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +137,7 @@ class LlmProfile:
 
     def __post_init__(self) -> None:
         _check_dtype(self.dtype, "auto")
-        _require(
+        require(
             0 < self.max_new_tokens <= MAX_TOKENS,
             f"max_new_tokens is {in_brief(self.max_new_tokens)}, not from 1 to {MAX_TOKENS}",
         )
@@ -197,7 +159,7 @@ class VlmProfile(LlmProfile):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_pixels("vlm", self.min_pixels, self.max_pixels)
-        _require(
+        require(
             0 <= self.sure_no <= self.sure_yes <= 1,
             f"vlm.sure_no is {self.sure_no} and vlm.sure_yes {self.sure_yes}, not in this order from 0 to 1",
         )
@@ -250,12 +212,12 @@ class RetrievalProfile:
 
     def __post_init__(self) -> None:
         floor, limit = self.similarity_floor, self.max_concepts
-        _require(-1 <= floor <= 1, f"retrieval.similarity_floor is {floor}, not from -1 to 1")
-        _require(
+        require(-1 <= floor <= 1, f"retrieval.similarity_floor is {floor}, not from -1 to 1")
+        require(
             1 <= limit <= MAX_CONCEPTS,
             f"retrieval.max_concepts is {in_brief(limit)}, not from 1 to {MAX_CONCEPTS}",
         )
-        _require(
+        require(
             1 <= self.candidates <= MAX_CANDIDATES,
             f"retrieval.candidates is {in_brief(self.candidates)}, not from 1 to {MAX_CANDIDATES}",
         )
@@ -284,12 +246,12 @@ class ReadingProfile:
     draws: str = ""
 
     def __post_init__(self) -> None:
-        _require(self.language == "en", f"reading.language is {self.language!r}; only en can be read so far")
-        _require(
+        require(self.language == "en", f"reading.language is {self.language!r}; only en can be read so far")
+        require(
             0 <= self.most <= MOST_THINGS,
             f"reading.most is {in_brief(self.most)}, not from 0 to {MOST_THINGS}",
         )
-        _require(not self.vocabulary or self.most > 0, "reading.most must be set where there is a vocabulary")
+        require(not self.vocabulary or self.most > 0, "reading.most must be set where there is a vocabulary")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +267,7 @@ class Profile:
     clip: ClipProfile
     retrieval: RetrievalProfile
     composer: ComposerProfile | None = None
+    control: ControlProfile | None = None
     reading: ReadingProfile = ReadingProfile()
     knowledge: KnowledgeProfile = field(default_factory=KnowledgeProfile)
     description: str = ""
@@ -343,10 +306,10 @@ def _build(kind: Any, table: dict[str, Any], where: str, **extra: Any) -> Any:
     """A dataclass from a TOML table; what the class does not know, and a wrong type, is an error."""
     known = {entry.name: entry for entry in fields(kind) if entry.name not in extra}
     for key in table:
-        _require(key in known, f"it has an unknown key {where + key!r}; known are {', '.join(known)}")
+        require(key in known, f"it has an unknown key {where + key!r}; known are {', '.join(known)}")
     for name, entry in known.items():
         needed = entry.default is MISSING and entry.default_factory is MISSING
-        _require(name in table or not needed, f"it lacks the key {where + name!r}")
+        require(name in table or not needed, f"it lacks the key {where + name!r}")
     hints = get_type_hints(kind)
     return kind(**{key: _value(hints[key], value, where + key) for key, value in table.items()}, **extra)
 
@@ -355,16 +318,16 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         hint = get_args(hint)[0]
     if is_dataclass(hint):
-        _require(isinstance(value, dict), f"{where!r} must be a table")
+        require(isinstance(value, dict), f"{where!r} must be a table")
         return _build(hint, value, f"{where}.")
     if get_origin(hint) is tuple:
         words = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        _require(words, f"{where!r} must be a list of strings")
+        require(words, f"{where!r} must be a list of strings")
         return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        _require(abs(value) <= MAX_TOKENS, f"{where!r} is {in_brief(value)}, which is too large")
+        require(abs(value) <= MAX_TOKENS, f"{where!r} is {in_brief(value)}, which is too large")
         return float(value)
-    _require(type(value) is hint, f"{where!r} is {in_brief(repr(value))}, not of type {hint.__name__}")
+    require(type(value) is hint, f"{where!r} is {in_brief(repr(value))}, not of type {hint.__name__}")
     return value
 
 
@@ -376,7 +339,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _check_pixels(what: str, least: int, most: int) -> None:
-    _require(
+    require(
         0 < least <= most <= MAX_PIXELS,
         f"{what}.min_pixels is {in_brief(least)} and {what}.max_pixels {in_brief(most)}",
     )
@@ -384,4 +347,4 @@ def _check_pixels(what: str, least: int, most: int) -> None:
 
 def _check_dtype(dtype: str, *also: str) -> None:
     allowed = (*DTYPES, *also)
-    _require(dtype in allowed, f"the dtype {dtype!r} is none of {', '.join(allowed)}")
+    require(dtype in allowed, f"the dtype {dtype!r} is none of {', '.join(allowed)}")

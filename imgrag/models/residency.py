@@ -47,6 +47,7 @@ class ModelSpec:
         bytes: the most it will take, an estimate; the measured footprint counts if that is more.
         label: what to call the checkpoint on a page or in a record.
         recurring: needed more than once in a run; leaves after the models that are not.
+        passing: leaves as soon as nobody uses it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ModelSpec:
     bytes: int = 0
     label: str = ""
     recurring: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class Residency:
         finally:
             with self._lock:
                 entry.pins -= 1
+                if entry.spec.passing and not entry.pins:
+                    self._drop([name])
 
     @property
     def resident(self) -> list[Resident]:
@@ -150,9 +154,9 @@ class Residency:
         """The declaration of a role."""
         return self._specs[name]
 
-    def preload(self) -> None:
-        """Load every role now; what a resident policy wants before the first request."""
-        for name in self._specs:
+    def preload(self, names: Sequence[str] = ()) -> None:
+        """Load these roles now, or all; what a resident policy wants before the first request."""
+        for name in names or self._specs:
             with self.use(name):
                 pass
 

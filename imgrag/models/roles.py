@@ -1,4 +1,4 @@
-"""From a profile to the four models that residency is to hold."""
+"""From a profile to the models that residency is to hold."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from imgrag.models.adapter import adapter_files
 from imgrag.models.checkpoints import Store, cast, locate, locate_clip
 from imgrag.models.clip import load_clip
 from imgrag.models.composer import load_composer
+from imgrag.models.conditions import load_eye
+from imgrag.models.control import load_control
 from imgrag.models.generator import load_generator
 from imgrag.models.llm import load_llm
 from imgrag.models.profile import Checkpoint, Profile
@@ -20,9 +22,14 @@ from imgrag.models.residency import ModelSpec, Sized, out_of_memory
 from imgrag.models.soundness import UnsoundFile
 from imgrag.models.vlm import load_vlm
 from imgrag.models.weights import expected_bytes
+from imgrag.runs.structure import Kind
 
 ROLES = ("generator", "vlm", "llm", "clip")
-"""What every run needs. A profile may also name a "composer", for searches by picture and words."""
+"""What every run needs. A profile may also name a "composer", for searches by picture and words, and a "control"."""
+EYES: tuple[Kind, ...] = ("depth", "pose")
+"""Roles that make a condition of a picture, and leave."""
+ASKED_FOR = ("control", *EYES)
+"""What only some runs need; the others do without its checkpoint too."""
 
 
 def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None) -> dict[str, ModelSpec]:
@@ -33,7 +40,7 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
     """
     store = store or Store()
     checkpoints = cast(profile)
-    at = {role: locate(checkpoint, profile.name, store) for role, checkpoint in checkpoints.items()}
+    at, absent = _located(checkpoints, profile.name, store)
     clip = locate_clip(profile.clip.checkpoint, profile.name, store)
     loaders: dict[str, Callable[[], Sized]] = {
         "generator": partial(
@@ -45,24 +52,50 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
     }
     if profile.composer is not None:
         loaders["composer"] = partial(load_composer, profile.composer, at["composer"], device)
+    if "control" in at:
+        folders = at["control"], at["generator"]
+        loaders["control"] = partial(load_control, profile.generator, *folders, device)
+    loaders |= {eye: partial(load_eye, eye, at[eye], device) for eye in EYES if eye in at}
     places = {
         role: _Place(at[role], checkpoint.label, _remedy(checkpoint, profile.name, store))
         for role, checkpoint in checkpoints.items()
+        if role in at
     }
     label = Checkpoint(local=profile.clip.checkpoint).label
     places["clip"] = _Place(clip, label, "Put a file of OpenAI's CLIP there.")
     with _in_a_sentence(list(places.values())):
         sizes = _sizes(profile, at, clip, device)
-    return {
+    opened = {
         role: ModelSpec(
             name=role,
             load=partial(_open, loaders[role], [places[role], places["adapter"]]),
             bytes=sizes[role],
             label=places[role].label,
-            recurring=role in ("generator", "vlm"),
+            recurring=role in ("generator", "control", "vlm"),
+            passing=role in EYES,
         )
         for role in loaders
     }
+    return opened | {role: ModelSpec(role, partial(_refuse, error)) for role, error in absent.items()}
+
+
+def _located(
+    checkpoints: Mapping[str, Checkpoint], profile: str, store: Store
+) -> tuple[dict[str, Path], dict[str, CheckpointError]]:
+    """Where each checkpoint lies, and what to say of those that are not here and that not every run needs."""
+    at, absent = dict[str, Path](), dict[str, CheckpointError]()
+    for role, checkpoint in checkpoints.items():
+        try:
+            at[role] = locate(checkpoint, profile, store)
+        except CheckpointError as error:
+            if role not in ASKED_FOR:
+                raise
+            absent[role] = error
+    return at, absent
+
+
+def _refuse(error: CheckpointError) -> Sized:
+    raise error
 
 
 def choose_device(wanted: str = "auto") -> str:
@@ -134,7 +167,9 @@ def _sizes(profile: Profile, at: Mapping[str, Path], clip: Path, device: str) ->
     }
     if profile.composer is not None:
         sizes["composer"] = _folder_bytes(at["composer"], profile.composer.dtype, device)
-    return sizes
+    if "control" in at:
+        sizes["control"] = _folder_bytes(at["control"], profile.generator.dtype, device)
+    return sizes | {eye: _folder_bytes(at[eye], "float32", device) for eye in EYES if eye in at}
 
 
 def _generator_bytes(profile: Profile, folder: Path, adapter: Path, device: str) -> int:

@@ -17,7 +17,8 @@ from imgrag.errors import RequestError
 from imgrag.pictures import border_colour, bounded, upright
 from imgrag.runs.decisions import folded, listed, rekept
 from imgrag.runs.reading import Reading
-from imgrag.runs.styles import MAX_STYLES, USES, Styling, Use, joined
+from imgrag.runs.structure import Structure
+from imgrag.runs.styles import MAX_STYLES, USES, Use, joined
 from imgrag.runs.values import (
     MAX_CONCEPTS,
     ONCE,
@@ -69,6 +70,7 @@ def rewind(run: Run, stage: StageName) -> Run:
     back = replace(
         run,
         reading=None if stage == "reading" else run.reading,
+        structure=_anew(run.structure) if stage in ONCE[:2] else run.structure,
         initial=None if stage in ONCE[:2] else run.initial,
         rounds=() if stage in ONCE[:2] else rounds,
         stages=reports,
@@ -91,26 +93,6 @@ def reread(run: Run, reading: Reading) -> Run:
     reading = replace(reading, styles=joined(kept, reading.styles)[:MAX_STYLES])
     back = replace(rewind(run, "reading"), reading=reading)
     return _corrected(back, "reading", "reading", old, reading.prompt)
-
-
-def restyle(run: Run, styles: Sequence[Styling]) -> Run:
-    """Other styles to draw in, from the initial image on; none for none.
-
-    Raises:
-        RequestError: there are too many, or the run has not come to its initial image.
-    """
-    if len(styles) > MAX_STYLES:
-        raise RequestError(
-            f"{len(styles)} styles are named; at most {MAX_STYLES} go into one image. Drop some."
-        )
-    back = rewind(run, "initial")
-    assert back.reading is not None
-    before, after = (
-        listed([f"{s.title} ({s.weight:g})" for s in some]) or "none"
-        for some in (back.reading.styles, styles)
-    )
-    back = replace(back, reading=replace(back.reading, styles=tuple(styles)))
-    return replace(back, corrections=(*back.corrections, Correction("reading", 1, "styles", before, after)))
 
 
 def own_initial(run: Run, image: Image.Image) -> Run:
@@ -270,6 +252,13 @@ def _image_name(number: int, run: Run) -> str:
     if not number:
         return "initial image"
     return "enhanced image" if len(run.rounds) == 1 else f"enhanced image of round {number}"
+
+
+def _anew(structure: Structure | None) -> Structure | None:
+    """The structure before there is an initial image."""
+    if structure is None or not structure.initial:
+        return structure
+    return replace(structure, image=None)
 
 
 def _cleared(run: Run, number: int, stage: StageName) -> Round:

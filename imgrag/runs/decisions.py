@@ -55,6 +55,10 @@ def keep_better(run: Run) -> Run:
     assert old is not None and new is not None
     earlier = "initial" if not run.kept else "earlier enhanced"
     gained = _gained(run.round, new)
+    if new.matches and old.matches:
+        return _kept(
+            run, "Both images match; the enhanced one has the look of its references, as was asked for."
+        )
     if new.matches:
         left_out = run.reading is not None and run.reading.curtailed
         everything = (
@@ -99,14 +103,19 @@ def rekept(run: Run) -> Run:
 def end_reason(run: Run) -> str:
     """Why the rest of this round is not needed or not possible; "" while it is both."""
     now = run.round
-    if now.verdict is not None and now.verdict.matches:
+    if now.verdict is not None and now.verdict.matches and not seeks_alike(run):
         return matching(run)
-    if now.concepts == ():
+    if now.concepts == () and not seeks_alike(run):
         return " ".join(("There is no missing concept that a picture can show.", *_reasons(now.rejected)))
     before = run.rounds[-2].references if len(run.rounds) > 1 else ()
     if now.references is not None and (not now.references or _same(now.references, before or ())):
         return " ".join(("There is no good reference.", *_reasons(now.unfound)))
     return ""
+
+
+def seeks_alike(run: Run) -> bool:
+    """Whether references are wanted of what looks like the sketch, whatever is missing."""
+    return run.structure is not None and run.structure.similar is not None and len(run.rounds) == 1
 
 
 def matching(run: Run) -> str:

@@ -19,6 +19,10 @@ def trace(run: Run) -> list[str]:
         lines += [f'Read "{run.request.prompt}" as "{read}".'] if read != run.request.prompt else []
         lines += _looked_up(run.reading)
         lines += map(_styled, run.reading.styles)
+    if run.structure is not None:
+        words = run.structure.in_words
+        whole = f"All images are drawn along {words}."
+        lines.append(f"The enhanced images are drawn along {words}." if run.structure.initial else whole)
     if run.initial is not None and not _replaced(run):
         lines.append(f'Drew "{run.prompt}" with seed {run.settings["seed"]}.')
     lines += [_changed(correction, run) for correction in run.corrections]
@@ -58,7 +62,8 @@ def _round_trace(now: Round, number: int, run: Run) -> list[str]:
     if now.concepts:
         lines.append(f"To look up: {listed([concept.name for concept in now.concepts])}.")
     earlier = run.rounds[number - 2].references or () if number > 1 else ()
-    lines += [_found(reference) for reference in now.references or () if reference not in earlier]
+    new = [reference for reference in now.references or () if reference not in earlier]
+    lines += [_alike(one) if _is_alike(one, now, run) else _found(one) for one in new]
     lines += [f'No reference for "{rejection.name}": {rejection.reason}.' for rejection in now.unfound]
     if now.enhanced is not None:
         guides = [reference.chosen.file for reference in now.references or ()]
@@ -71,6 +76,24 @@ def _round_trace(now: Round, number: int, run: Run) -> list[str]:
             f"{now.comparison.enhanced:.1f} in the enhanced one."
         )
     return [f"Round {number}: {line}" for line in lines] if len(run.rounds) > 1 else lines
+
+
+def _is_alike(reference: Reference, now: Round, run: Run) -> bool:
+    """Whether a reference was found by the sketch, not by a concept."""
+    seeks = run.structure is not None and run.structure.similar is not None
+    return (
+        seeks
+        and not reference.own
+        and folded([reference.concept]).isdisjoint(folded([concept.name for concept in now.concepts or ()]))
+    )
+
+
+def _alike(reference: Reference) -> str:
+    chosen = reference.chosen
+    origin = ", ".join(filter(None, (chosen.source, chosen.licence)))
+    gives = {"both": "guides whole", "style": "gives its style", "thing": "gives its thing"}[reference.use]
+    told = f"similarity {chosen.score:.3f}{f', {origin}' if origin else ''}"
+    return f"What looks most like the sketch is {chosen.file} ({told}); it {gives}."
 
 
 def _found(reference: Reference) -> str:

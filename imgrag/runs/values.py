@@ -5,7 +5,6 @@ All are frozen; a stage returns a new `Run`. Nothing here knows a model, a file 
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,17 +14,17 @@ from typing import Any, Literal, get_args
 from PIL import Image
 
 from imgrag.errors import RequestError
+from imgrag.runs.checking import check_number, in_brief
 from imgrag.runs.knowledge import WHENS, When
 from imgrag.runs.reading import Reading, Sight
+from imgrag.runs.structure import Structure, Structured
 from imgrag.runs.styles import LONGEST_NAME, MAX_STYLES, Styled, Use
-from imgrag.texts import clean, clean_line
+from imgrag.texts import clean
 
 MAX_PROMPT = 2000  # characters
 MAX_CONCEPTS = 3
 MAX_ROUNDS = 5
 MAX_SEED = 2**32 - 1
-MAX_DIGITS = 30  # of a number in a sentence
-MAX_SHOWN = 60  # characters of any value in a sentence
 
 StageName = Literal["reading", "initial", "verdict", "concepts", "references", "enhanced", "second_verdict"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
@@ -56,6 +55,7 @@ class Request:
         knowledge: when texts are looked up for the prompt.
         knowledge_base: the name of the knowledge base that they are looked up in.
         styles: to draw in, at most 4, each with a weight from 0 to 2.
+        structure: what to draw along.
 
     Raises:
         RequestError: a value is out of its range; the message names it and the range.
@@ -76,6 +76,7 @@ class Request:
     knowledge: When | None = None
     knowledge_base: str | None = None
     styles: tuple[Styled, ...] = ()
+    structure: Structured | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -85,16 +86,16 @@ class Request:
             raise RequestError(
                 "The prompt is empty. Describe what to draw, for example: a dog and a toolbox."
             )
-        _check_number("seed", self.seed, 0, MAX_SEED, whole=True)
-        _check_number("number of steps", self.steps, 1, 150, whole=True)
-        _check_number("guidance scale", self.guidance_scale, 0, 30)
-        _check_number("adapter scale", self.adapter_scale, 0, 2)
-        _check_number("share of guided steps", self.guided_share, 0, 1)
-        _check_number("similarity floor", self.similarity_floor, -1, 1)
-        _check_number("number of concepts", self.max_concepts, 1, MAX_CONCEPTS, whole=True)
-        _check_number("number of rounds", self.rounds, 1, MAX_ROUNDS, whole=True)
+        check_number("seed", self.seed, 0, MAX_SEED, whole=True)
+        check_number("number of steps", self.steps, 1, 150, whole=True)
+        check_number("guidance scale", self.guidance_scale, 0, 30)
+        check_number("adapter scale", self.adapter_scale, 0, 2)
+        check_number("share of guided steps", self.guided_share, 0, 1)
+        check_number("similarity floor", self.similarity_floor, -1, 1)
+        check_number("number of concepts", self.max_concepts, 1, MAX_CONCEPTS, whole=True)
+        check_number("number of rounds", self.rounds, 1, MAX_ROUNDS, whole=True)
         for weight in self.weights:
-            _check_number("weight of a reference", weight, 0, 2)
+            check_number("weight of a reference", weight, 0, 2)
         if self.knowledge not in (None, *WHENS):
             raise RequestError(f"Knowledge is {in_brief(self.knowledge)}; it must be off, on or unknown.")
         _checked_text("name of the knowledge base", self.knowledge_base or "")
@@ -120,26 +121,9 @@ def _check_styles(styles: Sequence[Styled]) -> None:
     for style in styles:
         if not isinstance(style.name, str) or not 0 < len(style.name) <= LONGEST_NAME:
             raise RequestError(f"A style has a name of 1 to {LONGEST_NAME} characters.")
-        _check_number("weight of a style", style.weight, 0, 2)
+        check_number("weight of a style", style.weight, 0, 2)
     if len({style.name for style in styles}) < len(styles):
         raise RequestError("A style is named twice. Name each once.")
-
-
-def _check_number(what: str, value: float | None, low: float, high: float, whole: bool = False) -> None:
-    if value is None:
-        return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not low <= value <= high or (whole and value != int(value)):  # NaN is in no range
-        kind = "a whole number" if whole else "a number"
-        raise RequestError(f"The {what} is {in_brief(value)}; it must be {kind} from {low} to {high}.")
-
-
-def in_brief(value: Any) -> str:
-    """A value as a sentence may hold it, whatever it is: Python does not even print a number of 5,000 digits."""
-    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
-        return f"{'-' if value < 0 else ''}1e{math.floor(math.log10(abs(value)))}"
-    text = clean_line(str(value))
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 @dataclass(frozen=True)
@@ -219,7 +203,7 @@ class Box:
 
     def __post_init__(self) -> None:
         for edge in (self.left, self.top, self.right, self.bottom):
-            _check_number("edge of a box", edge, 0, 1)
+            check_number("edge of a box", edge, 0, 1)
         if self.left >= self.right or self.top >= self.bottom:
             raise RequestError(
                 f"The box from {self.left:g}, {self.top:g} to {self.right:g}, {self.bottom:g} has no area; "
@@ -336,6 +320,7 @@ class Run:
     started: str  # ISO 8601, UTC
     settings: dict[str, Any]  # the request's values with the profile's filled in
     reading: Reading | None = None
+    structure: Structure | None = None
     initial: Image.Image | None = field(default=None, repr=False, compare=False)
     rounds: tuple[Round, ...] = ()
     stages: tuple[StageReport, ...] = ()

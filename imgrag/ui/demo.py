@@ -27,10 +27,12 @@ from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
+from imgrag.ui.create.events.structures import wire_structure, wire_structure_api
 from imgrag.ui.create.fields import Fields
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
 from imgrag.ui.create.layout.settings import Controls, build_controls, knowing, offering
+from imgrag.ui.create.layout.structure import speaking
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
@@ -108,6 +110,7 @@ def build_demo(
     offered, chosen = choose_library(pipeline, library)
     librarian = Librarian(pipeline)
     runs, shelves = Runs(pipeline, offered), Shelves(librarian, offered, folders)
+    along, by_part = pipeline.profile.control, bool(pipeline.profile.adapter.style_layers)
     with gr.Blocks(
         title="ImageRAG", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as demo:
@@ -119,10 +122,10 @@ def build_demo(
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
                     controls = build_controls(
                         _defaults(pipeline.profile), list(offered), chosen, pipeline.knowledge.names(),
-                        pipeline.styles, pipeline.profile.reading.draws, pipeline.vocabulary,
+                        pipeline.styles, pipeline.profile.reading.draws, pipeline.vocabulary, along, by_part,
                     )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
-                    panels = build_panels(bool(pipeline.profile.adapter.style_layers))
+                    panels = build_panels(by_part, along is not None)
             past_tab = build_history()
             tab = build_library(
                 librarian.names(), pipeline.knowledge.names(), folders is not None, MAX_UPLOAD
@@ -132,7 +135,9 @@ def build_demo(
         fields = Fields({**controls.inputs, "locked": controls.locked, "pause": controls.pause}, offered)
         past = Past(runs, pipeline, fields)
         outputs = [*panels.outputs, controls.run]
-        ending = wire_changes(Changes(runs, pipeline), panels, controls.pause, outputs, GPU)
+        changes, structure = Changes(runs, pipeline), controls.structure
+        ending = wire_changes(changes, panels, controls.pause, [*structure.inputs.values()], outputs, GPU)
+        wire_structure(structure, pipeline, controls.field.prompt)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, fields.outputs, GPU)
         _wire(runs, controls, panels, key, ending)
         wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
@@ -141,7 +146,9 @@ def build_demo(
         wire_knowledge(tab.knowledge, knowledge, tab.tab)
         _wire_api(runs, controls, chosen)
         batches = Batches(pipeline, offered)
-        wire_batch_api(batches, chosen, GPU)
+        strength = (along.scale, along.share) if along is not None else (1.0, 1.0)
+        wire_batch_api(batches, chosen, strength, GPU)
+        wire_structure_api(pipeline)
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
@@ -157,6 +164,8 @@ def build_demo(
         demo.load(lambda: knowing(pipeline.knowledge.names()), None, bases, **quiet)
         wearing = [controls.inputs["styles"], controls.gallery]
         demo.load(lambda: offering(pipeline.styles), None, wearing, **quiet)
+        taken = [structure.inputs[name] for name in ("control_kind", "control_similar")]
+        demo.load(lambda: speaking(along, by_part), None, taken, **quiet)
         demo.load(shelves.arrive, [tab.shelf.name, drawing], [tab.shelf.name, drawing], **quiet)
         demo.load(knowledge.arrive, tab.knowledge.name, tab.knowledge.name, **quiet)
         demo.unload(runs.leave)

@@ -93,6 +93,18 @@ COMMANDS = {
         (["run"], "Missing argument 'prompt'. See root run --help."),
         (["run", "a dog", "--seed", "many"], "Invalid value for '--seed'"),
         (["run", "a dog", "--policy", "lazy"], "Invalid value for '--policy'"),
+        (["run", "a dog", "--control", "x" * 300], "The picture of the structure cannot be used"),
+        (
+            ["run", "a dog", "--control", __file__],
+            "The picture of the structure cannot be used: it is no picture",
+        ),
+        (["run", "a dog", "--control-kind", "sketch"], "no picture to make a structure of"),
+        (["run", "a dog", "--control-initial", "--control-scale", "9"], "scale of the structure is 9"),
+        (
+            ["batch", "a dog", "--control-initial", "--control-similar", "both"],
+            "found by a sketch or a picture",
+        ),
+        (["run", "a dog", "--control-kind", "maybe"], "Invalid value for '--control-kind'"),
         (["run", "a dog", "--knowledge", "maybe"], "Invalid value for '--knowledge': 'maybe' is not one of"),
         (["run", "a dog", "--nonsense"], "No such option: --nonsense"),
         (["run", "a dog", "--seed"], "--seed"),

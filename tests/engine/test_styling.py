@@ -13,7 +13,7 @@ from imgrag.archive.restoring import drawn_anew, open_run, read_png
 from imgrag.engine.lookup import wording_of
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import RecordError, RequestError, StyleError
-from imgrag.runs import corrections
+from imgrag.runs import corrections, redrawing
 from imgrag.runs.events import Finished
 from imgrag.runs.styles import Styled
 from imgrag.runs.trace import trace
@@ -188,7 +188,7 @@ def test_styles_are_changed_and_the_run_goes_on_from_its_initial_image(
     run = pipeline(OWL)
     assert run.reading is not None
     ink = run.reading.styles[0]
-    changed = ended(pipeline, corrections.restyle(run, [replace(ink, weight=0.4)]))
+    changed = ended(pipeline, redrawing.restyle(run, [replace(ink, weight=0.4)]))
     assert changed.parent == run.id
     assert [(c.what, c.before, c.after) for c in changed.corrections] == [
         ("styles", "Ink wash (1) and Pixel art (1)", "Ink wash (0.4)")
@@ -196,10 +196,10 @@ def test_styles_are_changed_and_the_run_goes_on_from_its_initial_image(
     assert cast.generator.calls[2]["prompt"] == "a dog and an owl, inky"
     assert [lora.scale for lora in cast.generator.calls[2]["loras"]] == [0.2]
     assert open_run(pipeline.results, changed.id).reading == changed.reading
-    plain = ended(pipeline, corrections.restyle(changed, []))
+    plain = ended(pipeline, redrawing.restyle(changed, []))
     assert plain.reading is not None and not plain.reading.styles
     with pytest.raises(RequestError, match="at most 4"):
-        corrections.restyle(run, [ink] * 5)
+        redrawing.restyle(run, [ink] * 5)
 
 
 def test_a_person_s_own_wording_keeps_the_styles(pipeline: ImageRAGPipeline) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
@@ -66,9 +66,33 @@ def test_the_libraries_are_listed(client):
     assert client.predict(api_name="/libraries") == ["pocket"]
 
 
+def test_a_run_is_drawn_along_a_sketch_or_a_picture(client, tmp_path):
+    _, drawn = client.predict(prompt="a car", sketch="100 100 800 100 800 900", api_name="/run")
+    assert (drawn["structure"]["kind"], drawn["structure"]["image"]) == ("sketch", "condition.png")
+    picture = Image.new("RGB", (99, 80), "white")
+    picture.paste("black", (30, 20, 60, 50))
+    picture.save(tmp_path / "square.png")
+    name, condition = client.predict(handle_file(tmp_path / "square.png"), "edges", api_name="/structure")
+    with Image.open(condition) as lines:
+        assert lines.getbbox() is not None and lines.size == (64, 64)
+    given = {"control": name, "control_kind": "edges", "control_scale": 0.5, "control_share": 0.4}
+    _, record = client.predict(prompt="a car", **given, api_name="/run")
+    told = {name: record["structure"][name] for name in ("kind", "scale", "share")}
+    assert told == {"kind": "edges", "scale": 0.5, "share": 0.4}
+    lines, _ = client.predict(prompts="a car", control=name, control_kind="edges", api_name="/batch")
+    assert lines[0]["state"] == "finished"
+    _, own = client.predict(prompt="a dog and a toolbox", control_initial=True, api_name="/run")
+    assert own["structure"]["initial"] is True
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ({"prompt": "a car", "sketch": "1 2 3"}, "What was drawn cannot be read"),
+        ({"prompt": "a car", "control": "../../etc"}, "not here any more"),
+        ({"prompt": "a car", "sketch": "1 2 3 nan"}, "What was drawn cannot be read"),
+        ({"prompt": "a car", "sketch": "1 2 3 4", "control_initial": True}, "not both"),
+        ({"prompt": "a car", "sketch": "1 2 3 4", "control_scale": 3}, "scale of the structure is 3|maximum"),
         ({"prompt": "   "}, "prompt is empty"),
         ({"prompt": "x" * 2001}, "2001 characters"),
         ({"prompt": "x", "seed": -1}, "field .*Seed.* takes a number from 0 to 4294967295"),

@@ -266,7 +266,7 @@ class TestUpdates:
         begun = named(panels, updates(None, seen[0]))
         ended = named(panels, updates(seen[-2], seen[-1]))
         assert not any(begun[name]["interactive"] for name in BUTTONS)
-        assert all(ended[name]["interactive"] for name in BUTTONS if name != "original")
+        assert all(ended[name]["interactive"] for name in BUTTONS if name not in ("original", "unstructure"))
         assert (begun["missing"], ended["missing"]) == (gr.skip(), "toolbox")
         assert ended["concepts"] == "toolbox: a picture of toolbox"
         assert ended["result"] == gr.update(choices=[("Initial image", 0), ("Enhanced image", 1)], value=1)
@@ -279,6 +279,7 @@ class TestUpdates:
             "reread",
             "read",
             "restyle",
+            "restructure",
             "use_image",
             "draw",
             "overrule",
@@ -568,7 +569,7 @@ class TestDemo:
     def test_only_the_named_endpoints_are_public(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
         named = set(demo.get_api_info()["named_endpoints"])
-        assert named == {"/run", "/batch", "/libraries", "/library_search", "/library_list"}
+        assert named == {"/run", "/batch", "/structure", "/libraries", "/library_search", "/library_list"}
 
 
 def test_flags():

@@ -51,6 +51,7 @@ UNTAKEN = frozenset(
     ".svg .svgz .psd .ai .eps .pdf .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .x3f".split()
 )  # what people call pictures too
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
+MOVING = ("GIF", "PNG", "WEBP", "AVIF")
 TAKEN = "PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC, AVIF"
 _LARGE = 16_000_000  # pixels; of those that are no JPEG and cannot be scaled while they are decoded
 _TURNS = threading.BoundedSemaphore(2)  # that many large ones are decoded at once, whoever sends them
@@ -76,6 +77,18 @@ def read_picture(path: Path, side: int = SIDE) -> Image.Image:
     """
     with _explained(), _file(path) as file, opened(file) as picture, _turn(picture):
         return ImageOps.exif_transpose(_decoded(picture, file, side))
+
+
+def read_still(path: Path, side: int = SIDE) -> Image.Image:
+    """As `read_picture`, of what does not move.
+
+    Raises:
+        UnreadablePicture: as `read_picture`, or it is animated.
+    """
+    with _explained(), _file(path) as file, opened(file) as picture:
+        if picture.format in MOVING and getattr(picture, "is_animated", False):
+            raise UnreadablePicture("it is animated; save one picture of it")
+    return read_picture(path, side)
 
 
 def thumbnail(path: Path, side: int) -> Image.Image:

@@ -15,7 +15,9 @@ from imgrag.commands.batch import Line, run_batch
 from imgrag.commands.contact_sheet import contact_sheets
 from imgrag.commands.prompt_files import parse_prompts, parse_styles
 from imgrag.runs.events import StageStarted
+from imgrag.runs.structure import KINDS
 from imgrag.ui.create.events.runs import cached, chosen, detached, explain
+from imgrag.ui.create.structures import asked_for
 from imgrag.ui.server import imports
 
 if TYPE_CHECKING:
@@ -46,6 +48,12 @@ class Batches:
         knowledge: str | None,
         knowledge_base: str | None,
         styles: str | None,
+        control: str | None,
+        control_kind: str | None,
+        control_scale: float | None,
+        control_share: float | None,
+        control_initial: bool | None,
+        control_similar: str | None,
         request: gr.Request,
     ) -> Iterator[Update]:
         """Run prompts, one a line: the lines so far, an update a stage, and at last the contact sheet.
@@ -58,6 +66,8 @@ class Batches:
         stop = self._stops[session] = threading.Event()
         try:
             usual = self._usual(seed, library, knowledge, knowledge_base, styles)
+            strength = control_scale, control_share, bool(control_initial), control_similar
+            usual["structure"] = asked_for("", control, control_kind, *strength)
             for event in self._events(prompts, usual, stop):
                 if isinstance(event, Line):
                     lines.append(event)
@@ -106,8 +116,10 @@ class Batches:
             del self._stops[session]
 
 
-def wire_batch_api(batches: Batches, library: str, gpu: dict[str, Any]) -> None:
-    """The endpoint `/batch`; `gpu` is what all events that touch a model share."""
+def wire_batch_api(
+    batches: Batches, library: str, strength: tuple[float, float], gpu: dict[str, Any]
+) -> None:
+    """The endpoint `/batch`; `strength` is a structure's scale and share, `gpu` what events that touch a model share."""
     prompts = gr.Textbox(visible=False, label="Prompts", info=f"One a line, at most {MAX_PROMPTS}")
     seed = gr.Number(0, visible=False, label="Seed", precision=0)
     name = gr.Textbox(library, visible=False, label="Library")
@@ -116,8 +128,20 @@ def wire_batch_api(batches: Batches, library: str, gpu: dict[str, Any]) -> None:
     )
     base = gr.Textbox("", visible=False, label="Knowledge base")
     styles = gr.Textbox("", visible=False, label="Styles", info="Such as ink:0.8, with commas between")
+    structure = [
+        gr.Textbox("", visible=False, label="Control", info="The name that /structure gave to a picture"),
+        gr.Textbox("", visible=False, label="Control kind", info=f"One of {', '.join(KINDS)}"),
+        gr.Slider(0, 2, strength[0], visible=False, label="Control scale"),
+        gr.Slider(0, 1, strength[1], visible=False, label="Control share"),
+        gr.Checkbox(False, visible=False, label="Control initial"),
+        gr.Textbox("", visible=False, label="Control similar", info="both, style or thing; empty for none"),
+    ]
     lines = gr.JSON(visible=False, label="lines")
     sheet = gr.Image(type="filepath", format="png", visible=False, label="contact sheet")
     gr.Button(visible=False).click(
-        batches.call, [prompts, seed, name, when, base, styles], [lines, sheet], api_name="batch", **gpu
+        batches.call,
+        [prompts, seed, name, when, base, styles, *structure],
+        [lines, sheet],
+        api_name="batch",
+        **gpu,
     )

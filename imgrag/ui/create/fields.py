@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from imgrag.runs.structure import Structure
 from imgrag.runs.values import MAX_CONCEPTS, Run
 from imgrag.texts import clean
 from imgrag.ui.create.styles import typed_names
@@ -84,6 +85,21 @@ def run_values(run: Run) -> dict[str, Any]:
         "styles": typed_names(run.request.styles),
         **{name: settings[name] for name in taken},
         **{f"weight_{number}": weight for number, weight in enumerate(weights, start=1)},
+        **_structure_values(run.structure),
+    }
+
+
+def _structure_values(structure: Structure | None) -> dict[str, Any]:
+    """How a run was drawn along its structure; a sketch or picture stays with the run, whose panels draw again along it."""
+    if structure is None:
+        return {"sketch": "", "control": "", "control_initial": False, "control_similar": ""}
+    return {
+        "sketch": "",
+        "control": "",
+        "control_initial": structure.initial,
+        "control_similar": structure.similar or "",
+        "control_scale": structure.scale,
+        "control_share": structure.share,
     }
 
 

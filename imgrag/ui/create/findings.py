@@ -10,6 +10,7 @@ from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, 
 from imgrag.ui.create.board import PanelState
 from imgrag.ui.create.markup import chip, data_uri, icon, origin, score, served
 from imgrag.ui.create.readings import reading
+from imgrag.ui.create.structures import along
 from imgrag.ui.create.verdicts import verdict
 from imgrag.ui.language import say, told
 
@@ -39,8 +40,12 @@ def _found(panel: PanelState, run: Run) -> str:
     content = run.round
     if panel.stage == "reading" and run.reading:
         return reading(run.reading, panel.thumbnails)
+    if panel.stage == "enhanced":
+        return along(run.structure, True)
     if panel.stage == "initial":
-        return "".join(f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in _notes(run))
+        return along(run.structure, False) + "".join(
+            f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in _notes(run)
+        )
     if panel.stage == "verdict" and content.verdict:
         return verdict(content.verdict, run)
     if panel.stage == "second_verdict" and content.second_verdict:

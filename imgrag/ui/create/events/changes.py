@@ -14,12 +14,14 @@ from PIL import Image
 from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.lookup import by_hand, original
 from imgrag.errors import RequestError
-from imgrag.runs import corrections, variation
+from imgrag.runs import corrections, redrawing, variation
+from imgrag.runs.structure import OWN, Structured
 from imgrag.runs.styles import Use
 from imgrag.runs.values import MAX_SEED, Run, StageName
 from imgrag.texts import clean_line
 from imgrag.ui.create.events.runs import Runs, Updates
 from imgrag.ui.create.layout.forms import box_from, concepts_from, percent, places, reference_fields
+from imgrag.ui.create.structures import asked_for
 from imgrag.ui.language import say
 from imgrag.ui.library.uploads import PICTURES, read_upload, taken
 
@@ -83,11 +85,34 @@ class Changes:
             wanted = replace(run.request, styles=parse_styles(text)).styles
             called = {} if run.reading is None else {style.name: style.words for style in run.reading.styles}
             shelf = self._pipeline.styles
-            return corrections.restyle(
+            return redrawing.restyle(
                 run, [shelf.styling(shelf.get(s.name), s.weight, called.get(s.name, "")) for s in wanted]
             )
 
         yield from self._runs.changed(request, pause, change)
+
+    def restructure(self, request: gr.Request, pause: bool, *fold: Any) -> Iterator[Updates]:
+        """Draw along what the fold "Structure" asks for, from the first image on that it changes."""
+
+        def change(run: Run) -> Run:
+            wanted = asked_for(*fold)
+            if wanted is None:
+                raise RequestError("No structure is chosen. Draw or give one in the fold Structure.")
+            return redrawing.restructure(run, self._pipeline.structure(wanted))
+
+        yield from self._runs.changed(request, pause, change)
+
+    def compose(self, request: gr.Request, pause: bool, *fold: Any) -> Iterator[Updates]:
+        """Draw the enhanced image again along the initial one's own structure, as strongly as the fold says."""
+        scale, share = fold[3:5]
+        yield from self._runs.changed(
+            request, pause,
+            lambda run: redrawing.restructure(run, self._pipeline.structure(Structured(None, OWN, scale, share))),
+        )  # fmt: skip
+
+    def unstructure(self, request: gr.Request, pause: bool) -> Iterator[Updates]:
+        """Draw along nothing."""
+        yield from self._runs.changed(request, pause, lambda run: redrawing.restructure(run, None))
 
     def take(self, request: gr.Request, path: str | None) -> Updates:
         """Read the person's own picture, before models are waited for: its copy and name, then updates as the others give."""
@@ -195,9 +220,9 @@ def _named(concept: str | None) -> str:
 
 
 def wire_changes(
-    changes: Changes, panels: Any, pause: gr.Checkbox, outputs: list[Any], gpu: dict[str, Any]
-) -> list[Any]:
-    """Let the buttons do what they say; returns the events that a Stop has to end."""
+    changes: Changes, panels: Any, pause: gr.Checkbox, structure: list[Any], outputs: list[Any], gpu: dict[str, Any]
+) -> list[Any]:  # fmt: skip
+    """Let the buttons do what they say; returns the events that a Stop has to end. `structure` are the fold's inputs."""
     fields, buttons = panels.forms.fields, panels.forms.buttons
     heavy: dict[str, Any] = {
         "outputs": outputs, "trigger_mode": "once", "show_progress": "minimal", "show_progress_on": outputs[0],
@@ -207,6 +232,7 @@ def wire_changes(
         "reread": (changes.reread, ["read_as", "unwanted"]),
         "original": (changes.original, []),
         "restyle": (changes.restyle, ["styles"]),
+        "unstructure": (changes.unstructure, []),
         "overrule": (changes.overrule, ["matches", "missing"]),
         "name": (changes.name, ["concepts"]),
         "adjust": (changes.adjust, ["concept", "weight", "use", "crop", "region"]),
@@ -218,6 +244,8 @@ def wire_changes(
         buttons[name].click(function, [pause, *(fields[field] for field in inputs)], **heavy)
         for name, (function, inputs) in own.items()
     ]
+    for name, function in (("restructure", changes.restructure), ("compose", changes.compose)):
+        events.append(buttons[name].click(function, [pause, *structure], **heavy))
     for name, field, function, inputs in (
         ("use_image", "own_image", changes.use_image, ()),
         ("own", "own_picture", changes.own, ("concept",)),

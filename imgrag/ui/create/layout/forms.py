@@ -186,13 +186,15 @@ FIELDS = (
     "scale", "share", "result",
 )  # fmt: skip
 BUTTONS = (
-    "reread", "read", "original", "restyle", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own", "drop", "retrieve", "enhance",
-    "keep", "rejudge",
+    "reread", "read", "original", "restyle", "restructure", "unstructure", "use_image", "draw", "overrule", "judge", "name", "extract", "adjust", "own",
+    "drop", "retrieve", "enhance", "compose", "keep", "rejudge",
 )  # fmt: skip
 
+STRUCTURING = ("restructure", "unstructure", "compose")
+"""Those that a profile has which draws along structures."""
 ALWAYS = ("reread", "read")
 NEEDS: dict[str, StageName] = {
-    "restyle": "reading", "use_image": "reading", "draw": "reading", "overrule": "initial", "judge": "initial", "name": "verdict",
+    "restyle": "reading", "restructure": "reading", "unstructure": "reading", "compose": "references", "use_image": "reading", "draw": "reading", "overrule": "initial", "judge": "initial", "name": "verdict",
     "extract": "verdict", "adjust": "references", "own": "concepts", "drop": "references", "retrieve": "concepts",
     "enhance": "references", "keep": "enhanced", "rejudge": "enhanced",
 }  # fmt: skip
@@ -207,6 +209,8 @@ def _can(name: str, run: Run | None) -> bool:
     if name == "original":
         told = run.reading.augmentation if run.reading is not None else None
         return told is not None and not told.reason
+    if name == "unstructure" and run.structure is None:
+        return False
     stage = NEEDS[name]
     report = run.report(stage, 1 if stage in ONCE else len(run.rounds))
     return report is not None and report.status != "skipped"
@@ -276,6 +280,10 @@ def _initial(forms: Forms) -> None:
         elem_id="ir-own-styles",
     )  # fmt: skip
     _buttons(forms, restyle=(label("Draw in these styles"), True))
+    _buttons(
+        forms, restructure=(label("Draw along the structure chosen above"), False),
+        unstructure=(label("Draw along no structure"), False),
+    )  # fmt: skip
     forms.fields["own_image"] = picture_upload(
         sources=["upload", "clipboard"], label=label("Your own picture"), height=150,
         alt_text="Your own picture", elem_id="ir-own-image",
@@ -333,7 +341,10 @@ def _enhanced(forms: Forms) -> None:
         0, 1, 1.0, step=0.05, label=label("Guided share"), info=label("Of the steps, the first, that they guide"),
         elem_id="ir-share",
     )  # fmt: skip
-    _buttons(forms, enhance=(label("Draw again with these"), True))
+    _buttons(
+        forms, enhance=(label("Draw again with these"), True),
+        compose=(label("Keep the initial image's structure"), False),
+    )  # fmt: skip
 
 
 def _second_verdict(forms: Forms) -> None:

@@ -14,7 +14,16 @@ from PIL import Image
 from imgrag.runs.values import StageName
 from imgrag.ui.create import findings, markup, usage, verdicts, viewing
 from imgrag.ui.create.board import DRAWING, GUESSED_PACE, Board, PanelState
-from imgrag.ui.create.layout.forms import BUTTONS, FIELDS, PICK, Forms, build_form, form_updates, in_order
+from imgrag.ui.create.layout.forms import (
+    BUTTONS,
+    FIELDS,
+    PICK,
+    STRUCTURING,
+    Forms,
+    build_form,
+    form_updates,
+    in_order,
+)
 from imgrag.ui.language import both, label, say
 
 VIEWER = (Path(__file__).parents[2] / "viewer.js").read_text(encoding="utf-8")
@@ -73,8 +82,13 @@ class Panels:
         ]
 
 
-def build_panels(by_part: bool = False) -> Panels:
-    """Lay the right column out, idle. `by_part`: a reference can give its style or its thing alone."""
+def build_panels(by_part: bool = False, along: bool = False) -> Panels:
+    """Lay the right column out, idle.
+
+    Args:
+        by_part: a reference can give its style or its thing alone.
+        along: images can be drawn along a structure.
+    """
     board = Board()
     strip = gr.HTML(both(lambda: markup.strip(board)), elem_id="ir-strip")
     banner = gr.HTML("", elem_id="ir-banner")
@@ -98,6 +112,8 @@ def build_panels(by_part: bool = False) -> Panels:
                 )
                 build_form(panel.stage, forms)
     forms.fields["use"].visible = by_part
+    for name in STRUCTURING:
+        forms.buttons[name].visible = along
     return Panels(strip, banner, used, heads, images, bodies, **result, go_on=go_on, forms=in_order(forms))
 
 

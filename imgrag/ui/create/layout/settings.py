@@ -11,11 +11,14 @@ import gradio as gr
 
 from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.reading.vocabulary import Vocabulary
+from imgrag.models.controlling import ControlProfile
 from imgrag.runs.knowledge import When
 from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, Request
 from imgrag.styles import StyleShelf
 from imgrag.ui.create.layout.prompts import PromptField, build_prompt
 from imgrag.ui.create.layout.seeds import build_seed
+from imgrag.ui.create.layout.structure import StructureFold, build_structure
+from imgrag.ui.create.structures import asked_for
 from imgrag.ui.create.styles import GALLERY, gallery
 from imgrag.ui.language import Language, both, label, say, speaking, told
 
@@ -38,6 +41,7 @@ class Controls:
 
     inputs: dict[str, gr.components.Component]
     gallery: gr.HTML
+    structure: StructureFold
     field: PromptField
     run: gr.Button
     stop: gr.Button
@@ -54,6 +58,8 @@ def build_controls(
     styles: StyleShelf,
     draws: str,
     vocabulary: Vocabulary | None,
+    control: ControlProfile | None = None,
+    by_part: bool = False,
 ) -> Controls:
     """Lay the left column out.
 
@@ -63,6 +69,8 @@ def build_controls(
         bases: the knowledge bases there are.
         styles: those of the profile.
         draws: what the profile draws, in one line; `vocabulary` are its names if they have an end.
+        control: what it can draw along.
+        by_part: a reference can give its style or its thing alone.
     """
     gr.Markdown(
         TITLE,
@@ -81,14 +89,15 @@ def build_controls(
         with speaking(language):
             texts = [[told(text)] for text in EXAMPLES]
         gr.Examples(texts, prompt, label=label("Try one of these"), elem_id=elem_id)
+    structure = build_structure(control, by_part)
     with gr.Accordion(label("Settings"), open=False, elem_id="ir-settings"):
         seeds = build_seed()
         names, gallery = _build_styles(styles)
         others = _build_settings(settings, libraries, library, seeds.number) | _build_knowledge(
             settings, bases
         )
-    inputs = {"prompt": prompt, **others, "styles": names}
-    return Controls(inputs, gallery, field, run, stop, pause, surprise, seeds.locked)
+    inputs = {"prompt": prompt, **others, "styles": names, **structure.inputs}
+    return Controls(inputs, gallery, structure, field, run, stop, pause, surprise, seeds.locked)
 
 
 def _build_settings(
@@ -246,6 +255,13 @@ def request_from(
     knowledge: When | None = None,
     knowledge_base: str | None = None,
     styles: str | None = None,
+    sketch: str | None = None,
+    control: str | None = None,
+    control_kind: str | None = None,
+    control_scale: float | None = None,
+    control_share: float | None = None,
+    control_initial: bool | None = False,
+    control_similar: str | None = None,
 ) -> Request:
     """The request these values make; a field that was emptied counts as not touched.
 
@@ -268,4 +284,13 @@ def request_from(
         knowledge=knowledge or None,
         knowledge_base=knowledge_base or None,
         styles=parse_styles(styles or ""),
+        structure=asked_for(
+            sketch or "",
+            control,
+            control_kind,
+            control_scale,
+            control_share,
+            bool(control_initial),
+            control_similar,
+        ),
     )
