@@ -31,6 +31,8 @@ from tests.fakes import COLOURS, Cast, make_pipeline, shows
 ROOT = Path(__file__).parents[2]
 GREEN = ImageColor.getrgb(KEPT)
 
+PLAIN = (None,) * 6  # no structure
+
 
 class Bench:
     """A pipeline on fakes whose runs lie beside their journal."""
@@ -548,7 +550,9 @@ def batches(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ba
 
 
 def test_the_endpoint_gives_lines_as_they_come_and_the_sheet(batches: Batches, tmp_path: Path) -> None:
-    updates = list(batches.call("a dog\n# no\n\na cat and an owl", 3, "pocket", None, None, "", Visitor()))
+    updates = list(
+        batches.call("a dog\n# no\n\na cat and an owl", 3, "pocket", None, None, "", *PLAIN, Visitor())
+    )
     counts = [len(lines) for lines, _ in updates]
     assert counts == sorted(counts) and {0, 1, 2} == set(counts)
     assert [sheet for _, sheet in updates[:-1]] == [None] * (len(updates) - 1)
@@ -574,7 +578,7 @@ def test_the_endpoint_gives_lines_as_they_come_and_the_sheet(batches: Batches, t
 )
 def test_bad_input_to_the_endpoint_is_a_sentence(batches: Batches, arguments: tuple, says: str) -> None:
     with pytest.raises(gr.Error, match=says):
-        list(batches.call(*arguments, None, None, None, Visitor()))
+        list(batches.call(*arguments, None, None, None, *PLAIN, Visitor()))
 
 
 def test_whoever_leaves_stops_the_batch(batches: Batches, bench: Bench) -> None:
@@ -584,7 +588,7 @@ def test_whoever_leaves_stops_the_batch(batches: Batches, bench: Bench) -> None:
 
     def go() -> None:
         try:
-            list(batches.call("a dog\n" * 2 + "a cat", 0, None, None, None, None, Visitor()))
+            list(batches.call("a dog\n" * 2 + "a cat", 0, None, None, None, None, *PLAIN, Visitor()))
         except gr.Error as error:
             ended.append(error)
 
@@ -600,7 +604,7 @@ def test_whoever_leaves_stops_the_batch(batches: Batches, bench: Bench) -> None:
 
 
 def test_a_closed_generator_stops_the_batch(batches: Batches, bench: Bench) -> None:
-    updates = batches.call("a dog\na cat", 0, None, None, None, None, Visitor())
+    updates = batches.call("a dog\na cat", 0, None, None, None, None, *PLAIN, Visitor())
     next(updates)
     updates.close()
     with bench.pipeline._lock:  # whoever gets it is the only one in the models

@@ -310,7 +310,9 @@ def test_the_fallback_serves_where_a_package_is_lacking() -> None:
 
 
 def test_the_sdxl_cast_is_whole() -> None:
-    assert list(cast(load_profile("sdxl"))) == ["generator", "adapter", "vlm", "llm"]
+    assert list(cast(load_profile("sdxl"))) == [
+        "generator", "adapter", "vlm", "llm", "control", "depth", "pose",
+    ]  # fmt: skip
 
 
 def test_clip_is_found_by_name_and_by_path(store: Store) -> None:

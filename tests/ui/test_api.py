@@ -92,7 +92,10 @@ def test_a_run_is_drawn_along_a_sketch_or_a_picture(client, tmp_path):
         ({"prompt": "a car", "control": "../../etc"}, "not here any more"),
         ({"prompt": "a car", "sketch": "1 2 3 nan"}, "What was drawn cannot be read"),
         ({"prompt": "a car", "sketch": "1 2 3 4", "control_initial": True}, "not both"),
-        ({"prompt": "a car", "sketch": "1 2 3 4", "control_scale": 3}, "scale of the structure is 3|maximum"),
+        (
+            {"prompt": "a car", "sketch": "1 2 3 4", "control_scale": 3},
+            "field .*Structure scale.* takes a number from 0 to 2",
+        ),
         ({"prompt": "   "}, "prompt is empty"),
         ({"prompt": "x" * 2001}, "2001 characters"),
         ({"prompt": "x", "seed": -1}, "field .*Seed.* takes a number from 0 to 4294967295"),

@@ -50,7 +50,7 @@ def wire_structure(fold: StructureFold, pipeline: ImageRAGPipeline, prompt: gr.T
 def wire_structure_api(pipeline: ImageRAGPipeline) -> None:
     """The endpoint `/structure`: a picture's name for `/run` and `/batch`, and the condition that it gives."""
 
-    def call(picture: str | None, kind: str | None) -> tuple[str, Image.Image]:
+    def named(picture: str | None, kind: str | None) -> tuple[str, Image.Image]:
         try:
             if not picture:
                 raise RequestError("There is no picture yet. Choose one first.")
@@ -66,7 +66,7 @@ def wire_structure_api(pipeline: ImageRAGPipeline) -> None:
         gr.Image(type="pil", format="png", visible=False, label="condition"),
     ]
     settings = {**PICTURES, "api_visibility": "public"}
-    gr.Button(visible=False).click(call, [picture, kind], outputs, api_name="structure", **settings)
+    gr.Button(visible=False).click(named, [picture, kind], outputs, api_name="structure", **settings)
 
 
 def _condition(pipeline: ImageRAGPipeline, name: str, kind: str) -> Image.Image:
