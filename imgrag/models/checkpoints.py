@@ -170,13 +170,13 @@ def choose(checkpoint: Checkpoint, fallback: Checkpoint | None) -> Checkpoint:
 
 def cast(profile: Profile) -> dict[str, Checkpoint]:
     """The checkpoint of each role but CLIP, whose files have no repository."""
-    composer = {"composer": profile.composer.checkpoint} if profile.composer else {}
+    further = {"composer": profile.composer, "captioner": profile.captioner}
     return {
         "generator": profile.generator.checkpoint,
         "adapter": profile.adapter.checkpoint,
         "vlm": choose(profile.vlm.checkpoint, profile.vlm.fallback),
         "llm": choose(profile.llm.checkpoint, profile.llm.fallback),
-        **composer,
+        **{role: one.checkpoint for role, one in further.items() if one},
     }
 
 
@@ -187,8 +187,7 @@ def locate(checkpoint: Checkpoint, profile: str, store: Store | None = None) -> 
         CheckpointError: it is not here (with the command that fetches it), or it is not safe to open.
     """
     store = store or Store()
-    local = store.root / checkpoint.local
-    folder = local if checkpoint.local and local.is_dir() else _cached(checkpoint, store)
+    folder = folder_of(checkpoint, store)
     if folder is None:
         raise CheckpointError(_missing(checkpoint.label, profile, fetchable=bool(checkpoint.hub)))
     files = [file for file in folder.rglob("*") if file.is_file()]
@@ -196,6 +195,12 @@ def locate(checkpoint: Checkpoint, profile: str, store: Store | None = None) -> 
     for file in files:
         _refuse_code(checkpoint, file, file.relative_to(folder).as_posix())
     return folder
+
+
+def folder_of(checkpoint: Checkpoint, store: Store) -> Path | None:
+    """Where a checkpoint lies on this machine, `None` if it is not here."""
+    local = store.root / checkpoint.local
+    return local if checkpoint.local and local.is_dir() else _cached(checkpoint, store)
 
 
 def locate_clip(name: str, profile: str, store: Store | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""From a profile to the four models that residency is to hold."""
+"""From a profile to the models that residency is to hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from imgrag.errors import CheckpointError, ImgragError
 from imgrag.models.adapter import adapter_files
-from imgrag.models.checkpoints import Store, cast, locate, locate_clip
+from imgrag.models.captioner import load_captioner
+from imgrag.models.checkpoints import Store, cast, folder_of, locate, locate_clip
 from imgrag.models.clip import load_clip
 from imgrag.models.composer import load_composer
 from imgrag.models.generator import load_generator
@@ -22,17 +23,19 @@ from imgrag.models.vlm import load_vlm
 from imgrag.models.weights import expected_bytes
 
 ROLES = ("generator", "vlm", "llm", "clip")
-"""What every run needs. A profile may also name a "composer", for searches by picture and words."""
+"""What every run needs. A profile may also name a "composer", for searches by picture and words, and a "captioner"."""
 
 
 def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None) -> dict[str, ModelSpec]:
-    """The models of a profile by role, found but not yet opened.
+    """The models of a profile by role, found but not yet opened. A captioner that is not here is left out.
 
     Raises:
         CheckpointError: a checkpoint is missing or not safe to open.
     """
     store = store or Store()
     checkpoints = cast(profile)
+    if "captioner" in checkpoints and not folder_of(checkpoints["captioner"], store):
+        del checkpoints["captioner"]
     at = {role: locate(checkpoint, profile.name, store) for role, checkpoint in checkpoints.items()}
     clip = locate_clip(profile.clip.checkpoint, profile.name, store)
     loaders: dict[str, Callable[[], Sized]] = {
@@ -45,6 +48,8 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
     }
     if profile.composer is not None:
         loaders["composer"] = partial(load_composer, profile.composer, at["composer"], device)
+    if profile.captioner is not None and "captioner" in at:
+        loaders["captioner"] = partial(load_captioner, profile.captioner, at["captioner"], device)
     places = {
         role: _Place(at[role], checkpoint.label, _remedy(checkpoint, profile.name, store))
         for role, checkpoint in checkpoints.items()
@@ -134,6 +139,8 @@ def _sizes(profile: Profile, at: Mapping[str, Path], clip: Path, device: str) ->
     }
     if profile.composer is not None:
         sizes["composer"] = _folder_bytes(at["composer"], profile.composer.dtype, device)
+    if profile.captioner is not None and "captioner" in at:
+        sizes["captioner"] = _folder_bytes(at["captioner"], profile.captioner.dtype, device)
     return sizes
 
 
