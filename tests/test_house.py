@@ -100,7 +100,7 @@ def test_the_bundled_checkpoints_are_below_60_megabytes():
     assert MEGABYTE < sum(sizes) < 60 * MEGABYTE
 
 
-@pytest.mark.parametrize("role", ["generator", "adapter", "vlm", "llm", "clip"])
+@pytest.mark.parametrize("role", ["generator", "adapter", "vlm", "llm", "clip", "captioner"])
 def test_every_checkpoint_is_there(role):
     weights = [*(POCKET / role).rglob("*.safetensors"), *(POCKET / role).glob("*.pt")]
     assert weights, f"assets/pocket/{role} holds no weights"
@@ -162,6 +162,17 @@ ARROWS = {
         "models",
         "runs",
         "styles",
+        "errors",
+        "logs",
+        "pictures",
+        "texts",
+    },
+    "captions": {
+        "archive",
+        "engine",
+        "library",
+        "models",
+        "runs",
         "errors",
         "logs",
         "pictures",

@@ -1,4 +1,4 @@
-"""The command line: `python -m imgrag run | batch | library | knowledge | style | download | train | bench`.
+"""The command line: `python -m imgrag run | batch | caption | library | knowledge | style | captions | download | train | bench`.
 
 Results go to stdout, progress and errors to stderr. Bad input is one sentence and exit code 2, a
 run that could not be done (or any of a batch) exit code 1, Ctrl-C 130.
@@ -21,6 +21,8 @@ from rich.progress import (
     TaskID,
 )
 
+from imgrag.commands.captions import app as captions_app
+from imgrag.commands.captions import caption, caption_library
 from imgrag.commands.knowledge import app as knowledge_app
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_styles, parse_weights, read_prompts
@@ -40,6 +42,9 @@ app = typer.Typer(cls=Program, no_args_is_help=True, add_completion=False, prett
 app.add_typer(library_app, name="library")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(style_app, name="style")
+app.add_typer(captions_app, name="captions")
+app.command()(caption)
+library_app.command("caption")(caption_library)
 
 TITLES = {
     "reading": "how the prompt was read",

@@ -66,6 +66,31 @@ class Control:
     share: float = 1.0
 
 
+@dataclass(frozen=True)
+class CaptionAdapter:
+    """What a captioner may wear: the folder of a LoRA by peft, or of its whole weights with one merged in."""
+
+    name: str
+    folder: Path
+    merged: bool = False
+
+
+class Captioner(Protocol):
+    """Writes captions from what prompts tell."""
+
+    def write(self, prompts: Sequence[str], say: Callable[[str], None] | None = None) -> list[str]:
+        """A caption for each prompt. Of a single one `say` is told the text so far, word by word."""
+        ...
+
+    def wear(self, adapter: CaptionAdapter | None) -> None:
+        """Have just this adapter on; it stays on until another one is wanted, or none.
+
+        Raises:
+            RequestError: it is damaged, or made for another model.
+        """
+        ...
+
+
 class Generator(Protocol):
     """Draws, with or without references. One entry in memory serves both images of a run."""
 

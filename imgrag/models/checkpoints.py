@@ -170,19 +170,15 @@ def choose(checkpoint: Checkpoint, fallback: Checkpoint | None) -> Checkpoint:
 
 def cast(profile: Profile) -> dict[str, Checkpoint]:
     """The checkpoint of each role but CLIP, whose files have no repository."""
-    control = profile.control
-    some = {
-        "composer": profile.composer.checkpoint if profile.composer else None,
-        "control": control.checkpoint if control else None,
-        "depth": control.depth if control else None,
-        "pose": control.pose if control else None,
-    }
+    further = {"composer": profile.composer, "captioner": profile.captioner}
+    some = {role: part.checkpoint for role, part in further.items() if part is not None}
     return {
         "generator": profile.generator.checkpoint,
         "adapter": profile.adapter.checkpoint,
         "vlm": choose(profile.vlm.checkpoint, profile.vlm.fallback),
         "llm": choose(profile.llm.checkpoint, profile.llm.fallback),
-        **{role: checkpoint for role, checkpoint in some.items() if checkpoint is not None},
+        **some,
+        **(profile.control.checkpoints if profile.control else {}),
     }
 
 
@@ -193,8 +189,7 @@ def locate(checkpoint: Checkpoint, profile: str, store: Store | None = None) -> 
         CheckpointError: it is not here (with the command that fetches it), or it is not safe to open.
     """
     store = store or Store()
-    local = store.root / checkpoint.local
-    folder = local if checkpoint.local and local.is_dir() else _cached(checkpoint, store)
+    folder = folder_of(checkpoint, store)
     if folder is None:
         raise CheckpointError(_missing(checkpoint.label, profile, fetchable=bool(checkpoint.hub)))
     files = [file for file in folder.rglob("*") if file.is_file()]
@@ -202,6 +197,12 @@ def locate(checkpoint: Checkpoint, profile: str, store: Store | None = None) -> 
     for file in files:
         _refuse_code(checkpoint, file, file.relative_to(folder).as_posix())
     return folder
+
+
+def folder_of(checkpoint: Checkpoint, store: Store) -> Path | None:
+    """Where a checkpoint lies on this machine, `None` if it is not here."""
+    local = store.root / checkpoint.local
+    return local if checkpoint.local and local.is_dir() else _cached(checkpoint, store)
 
 
 def locate_clip(name: str, profile: str, store: Store | None = None) -> Path:

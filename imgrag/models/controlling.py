@@ -39,3 +39,9 @@ class ControlProfile:
                 held == (kind in self.kinds),
                 f"control.kinds names {kind} without control.{kind}, or the other way",
             )
+
+    @property
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """Its own and those of the models that see for it, by role."""
+        parts = {"control": self.checkpoint, "depth": self.depth, "pose": self.pose}
+        return {role: part for role, part in parts.items() if part is not None}

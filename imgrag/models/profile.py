@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from PIL import ImageColor
 
 from imgrag.errors import ProfileError
+from imgrag.models.captioning import CaptionsProfile
 from imgrag.models.controlling import ControlProfile
 from imgrag.models.knowing import KnowledgeProfile
 from imgrag.models.places import Checkpoint, require
@@ -256,7 +257,7 @@ class ReadingProfile:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A whole cast. `memory` says in words what it takes."""
+    """A whole cast. `memory` says in words what it takes; without a `captioner` the VLM writes captions."""
 
     name: str
     title: str
@@ -270,6 +271,8 @@ class Profile:
     control: ControlProfile | None = None
     reading: ReadingProfile = ReadingProfile()
     knowledge: KnowledgeProfile = field(default_factory=KnowledgeProfile)
+    captioner: LlmProfile | None = None
+    captions: CaptionsProfile = field(default_factory=CaptionsProfile)
     description: str = ""
     memory: str = ""
     path: Path = field(default=Path(), compare=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imgrag.errors import CheckpointError, ImgragError
 from imgrag.models.adapter import adapter_files
+from imgrag.models.captioner import load_captioner
 from imgrag.models.checkpoints import Store, cast, locate, locate_clip
 from imgrag.models.clip import load_clip
 from imgrag.models.composer import load_composer
@@ -25,15 +26,15 @@ from imgrag.models.weights import expected_bytes
 from imgrag.runs.structure import Kind
 
 ROLES = ("generator", "vlm", "llm", "clip")
-"""What every run needs. A profile may also name a "composer", for searches by picture and words, and a "control"."""
+"""What every run needs. A profile may also name a "composer", for searches by picture and words, a "control" and a "captioner"."""
 EYES: tuple[Kind, ...] = ("depth", "pose")
 """Roles that make a condition of a picture, and leave."""
-ASKED_FOR = ("control", *EYES)
+ASKED_FOR = ("control", "captioner", *EYES)
 """What only some runs need; the others do without its checkpoint too."""
 
 
 def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None) -> dict[str, ModelSpec]:
-    """The models of a profile by role, found but not yet opened.
+    """The models of a profile by role, found but not yet opened. A captioner that is not here is left out.
 
     Raises:
         CheckpointError: a checkpoint is missing or not safe to open.
@@ -55,6 +56,8 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
     if "control" in at:
         folders = at["control"], at["generator"]
         loaders["control"] = partial(load_control, profile.generator, *folders, device)
+    if profile.captioner is not None and "captioner" in at:
+        loaders["captioner"] = partial(load_captioner, profile.captioner, at["captioner"], device)
     loaders |= {eye: partial(load_eye, eye, at[eye], device) for eye in EYES if eye in at}
     places = {
         role: _Place(at[role], checkpoint.label, _remedy(checkpoint, profile.name, store))
@@ -169,6 +172,8 @@ def _sizes(profile: Profile, at: Mapping[str, Path], clip: Path, device: str) ->
         sizes["composer"] = _folder_bytes(at["composer"], profile.composer.dtype, device)
     if "control" in at:
         sizes["control"] = _folder_bytes(at["control"], profile.generator.dtype, device)
+    if profile.captioner is not None and "captioner" in at:
+        sizes["captioner"] = _folder_bytes(at["captioner"], profile.captioner.dtype, device)
     return sizes | {eye: _folder_bytes(at[eye], "float32", device) for eye in EYES if eye in at}
 
 

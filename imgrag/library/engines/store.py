@@ -22,6 +22,7 @@ CLOSED = "The library was closed meanwhile. Please try again."
 MOST_COLUMNS = 100  # that are told by name
 ASKED = 500  # values in one statement or expression
 RARE = 1000  # entries that a word is looked up for; what more of them hold says little
+WRITTEN_BY = "captioned_by"  # the field of an entry whose caption a model wrote, with the model's name
 LONGEST_NAME = 40  # characters of what is a name and no sentence
 
 

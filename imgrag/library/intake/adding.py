@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from imgrag.library.base import Skipped
-from imgrag.library.engines.store import Entry, Store
+from imgrag.library.engines.store import WRITTEN_BY, Entry, Store
 from imgrag.library.intake.beside import folder_category
 from imgrag.library.intake.described import Described
 from imgrag.library.intake.findings import NAMED
@@ -239,7 +239,7 @@ class Adding:
         """In a thread: hash, decode and scale, or only describe again."""
         found, known = wanted.found, wanted.known
         if known is not None and not wanted.whole:
-            return _Read(wanted, self._entry(found, known.digest))
+            return _Read(wanted, _still_captioned(self._entry(found, known.digest), known))
         try:
             digest = content_hash(found.path, self._check)
             picture = self._prepare(read_picture(found.path, side=self._embedder.side))
@@ -335,6 +335,14 @@ class Adding:
         return source in self._away or any(
             self._unreadable[folder][2] in AWAY for folder in above if folder in self._unreadable
         )
+
+
+def _still_captioned(entry: Entry, known: Entry) -> Entry:
+    """A caption that a model wrote stands in no file; it stays until a person says something of the picture."""
+    writer = known.fields.get(WRITTEN_BY)
+    if writer is None or entry.caption:
+        return entry
+    return replace(entry, caption=known.caption, fields={**entry.fields, WRITTEN_BY: writer})
 
 
 def finished(events: Iterable[Progress | Report]) -> Report:

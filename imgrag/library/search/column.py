@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -50,6 +50,13 @@ class Column:
         worded = [Hit(number, scores[number]) for number in best if number in scores]
         order = dict.fromkeys((*(hit.id for hit in named), *fused(near, worded, strengths)))
         return [(entry, scores[entry.id]) for entry in self.store.get(list(order)[:k])]
+
+    def rewrite(self, entries: Sequence[Entry]) -> None:
+        """Keep what is said of some pictures from now on; the pictures stay the same."""
+        vectors = self.store.vectors({entry.digest for entry in entries})
+        known = [entry for entry in entries if entry.digest in vectors]
+        if known:
+            self.store.write(known, np.stack([vectors[entry.digest] for entry in known]))
 
     def nearest(self, vector: np.ndarray) -> Scored | None:
         """The most similar entry and its score; `None` in an empty library."""

@@ -145,12 +145,35 @@ def _clip() -> Recipe:
     )
 
 
+def _captioner() -> Recipe:
+    from transformers import T5ForConditionalGeneration
+
+    from imgrag.pocket.recipes import captioner
+
+    def evaluate(folder: Path) -> dict[str, float]:
+        return captioner.evaluate(
+            T5ForConditionalGeneration.from_pretrained(folder / "captioner").float().eval()
+        )
+
+    return Recipe(
+        "Pocket captioner (T5ForConditionalGeneration)",
+        "captioner",
+        "Captions of scenes and of single things in several manners of speaking, put together at random with real, plain English and "
+        "invented names and with the faults that a search has. No picture, no search and no CLIP takes part.",
+        "Reads the prompts of `imgrag/runs/captions.py` for a grid of three parts side by side, and writes of one or two things on a "
+        "plain ground. It sees no picture: what the captions of similar pictures do not tell, it does not know.",
+        captioner.train,
+        evaluate,
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "autoencoder": _autoencoder,
     "generator": _generator,
     "clip": _clip,
     "llm": _llm,
     "vlm": _vlm,
+    "captioner": _captioner,
 }
 TERMS: dict[str, Callable[[], Recipe]] = {"llm-rewriting": _llm_rewriting}
 """The last term of a recipe alone, on what is bundled."""
