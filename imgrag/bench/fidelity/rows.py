@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Figure, Meter, count, machine, print_bars, print_document
-from imgrag.bench.fidelity import honesty, styling
+from imgrag.bench.fidelity import honesty, structuring, styling
 from imgrag.bench.fidelity.cases import (
     Case,
     missing_cases,
@@ -95,8 +95,10 @@ KNOWLEDGE = (
 )
 
 UNTOLD = "no case of these prompts tells"
-ALL = (*BARS, *KNOWLEDGE, *styling.BARS, *honesty.BARS)
-GROUPS: Mapping[str, tuple[Bar, ...]] = {**honesty.GROUPS, "knowledge": KNOWLEDGE, "style": styling.BARS}
+ALL = (*BARS, *KNOWLEDGE, *styling.BARS, *structuring.BARS, *honesty.BARS)
+GROUPS: Mapping[str, tuple[Bar, ...]] = {
+    **honesty.GROUPS, "knowledge": KNOWLEDGE, "style": styling.BARS, "structure": structuring.BARS,
+}  # fmt: skip
 Figures = dict[str, Figure]
 
 
@@ -324,6 +326,7 @@ EXPERIMENTS = (
     *(Experiment((f"two_unseen_{way}",), partial(measure_two, "unseen", way)) for way in WAYS),
     Experiment(("knowledge_without", "knowledge_with", "knowledge_unchanged"), measure_knowledge),
     Experiment(tuple(bar.key for bar in styling.BARS), styling.measure_styles),
+    Experiment(tuple(bar.key for bar in structuring.BARS), structuring.measure_structure),
     Experiment(("first_run", "second_run"), measure_seconds),
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from imgrag.bench import Meter
 from imgrag.bench.fidelity.answers import Answer
 from imgrag.bench.fidelity.asking import Wording
 from imgrag.bench.fidelity.cases import Case
+from imgrag.bench.fidelity.sketching import Sketched
 from imgrag.engine.context import Context
 from imgrag.engine.pipeline import ImageRAGPipeline, settings
 from imgrag.engine.prompts import default_caption
@@ -27,6 +28,7 @@ from imgrag.pocket.judge import Judge, ground
 from imgrag.pocket.world import twemoji, world
 from imgrag.pocket.world.renderings import RENDERINGS, rendered_pictures
 from imgrag.runs.knowledge import When
+from imgrag.runs.structure import Structured
 from imgrag.runs.styles import Styled
 from imgrag.runs.values import WHOLE, Box, Candidate, Reference, Request, Round, Run
 
@@ -204,9 +206,32 @@ class Workbench:
                 images.append(run.round.enhanced)
         return images
 
+    def along(
+        self, what: str, cases: Sequence[Sketched], without: bool = False
+    ) -> Iterator[tuple[Sketched, Image.Image]]:
+        """Each case's image along its sketch: the initial one, or with a reference the enhanced one."""
+        context = self._context("pocket")
+        with self._meter.over(what, cases) as steps:
+            for case in steps:
+                structure = None if without else Structured(case.sketch)
+                begun = self._begun(Request(case.prompt, seed=case.seed, structure=structure), context)
+                yield case, self._along(case, begun, context)
+
+    def _along(self, case: Sketched, begun: Run, context: Context) -> Image.Image:
+        if case.shown is None:
+            image = draw(begun, context).initial
+        else:
+            name = case.things[case.shown]
+            given = replace(begun, rounds=(Round(references=(_right(name, self.pictures[name]),)),))
+            image = enhance(given, context).round.enhanced
+        assert image is not None  # it is what the stages are for
+        return image
+
     def _read(self, prompt: str, seed: int, knowledge: When, context: Context, style: str = "") -> Run:
         styles = (Styled(style),) if style else ()
-        request = Request(prompt, seed=seed, knowledge=knowledge, styles=styles)
+        return self._begun(Request(prompt, seed=seed, knowledge=knowledge, styles=styles), context)
+
+    def _begun(self, request: Request, context: Context) -> Run:
         profile = self.pipeline.profile
         return read(Run("bench", request, profile.name, "pocket", "", settings(request, profile)), context)
 

@@ -102,9 +102,9 @@ def sample(rng: np.random.Generator, mix: Mix, count: int = BATCH) -> Batch:
     colour = rng.integers(len(world.COLOURS), size=count)
     plain = world.colour_values()[colour]
     scenes = world.compose(slots[0], slots[1], torch.from_numpy(two), plain)
-    prompts = _prompts(chosen, referred, two, colour, rng)
+    prompts = prompts_of(chosen, referred, two, colour, rng)
     references = _references(kind, slots, referred, rng, mix.keyed)
-    _drop(prompts, references, rng)
+    dropped(prompts, references, rng)
     weights = (
         contrast_weights(slots, torch.from_numpy(two), plain) if mix.evened else torch.ones(count, 1, 8, 8)
     )
@@ -152,7 +152,7 @@ def contrast_weights(slots: list[torch.Tensor], two: torch.Tensor, plain: torch.
     return placed[:, :1, ::PATCH, ::PATCH]
 
 
-def _prompts(
+def prompts_of(
     chosen: np.ndarray, referred: np.ndarray, two: np.ndarray, colour: np.ndarray, rng: np.random.Generator
 ) -> list[str]:
     names, colours = world.names(), list(world.COLOURS)
@@ -185,7 +185,7 @@ def _references(
     return pair
 
 
-def _drop(prompts: list[str], references: torch.Tensor | None, rng: np.random.Generator) -> None:
+def dropped(prompts: list[str], references: torch.Tensor | None, rng: np.random.Generator) -> None:
     """Leave out conditions, for guidance: diffusers encodes a black tensor where there is none."""
     luck = rng.random(len(prompts))
     for row in (luck < 0.12).nonzero()[0]:

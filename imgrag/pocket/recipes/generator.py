@@ -209,13 +209,13 @@ def batch_loss(
             signal * latents + sigma * noise,
             times,
             encoder_hidden_states=text,
-            added_cond_kwargs={"image_embeds": [_encode_references(batch, modules, device)]},
+            added_cond_kwargs={"image_embeds": [encode_references(batch, modules, device)]},
         ).sample
     missed = (velocity.float() - (signal * noise - sigma * latents)) ** 2
     return (batch.weights.to(device) * missed).mean()
 
 
-def _encode_references(batch: Batch, modules: dict[str, Any], device: torch.device) -> torch.Tensor:
+def encode_references(batch: Batch, modules: dict[str, Any], device: torch.device) -> torch.Tensor:
     """Patch tokens of the references, [b, n, 17, 192]; the adapter is switched off where there are none."""
     set_adapter_scale(modules["unet"], 0.0 if batch.references is None else 1.0)
     if batch.references is None:

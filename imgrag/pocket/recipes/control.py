@@ -1,0 +1,172 @@
+"""Recipe: the pocket ControlNet (Zhang et al., 2023), which draws things where lines are.
+
+It learns through the generator, which stays as it is, from scenes with things anywhere and at any size. Half
+of the batches give a reference too, whose thing no name tells: what it looks like comes from the reference, where
+it stands and how large it is from the lines. Prompts are dropped at times and lines never, for guidance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import ControlNetModel, StableDiffusionPipeline
+
+from imgrag.pocket.recipes.batches import Batch, dropped, prompts_of, reference_pixels
+from imgrag.pocket.recipes.generator import NOISINESS, WINDOW, build_scheduler, encode_references, tokenizer
+from imgrag.pocket.recipes.inventions import invent
+from imgrag.pocket.recipes.precision import autocast
+from imgrag.pocket.recipes.training import Fitted, Schedule, fit
+from imgrag.pocket.world import world
+from imgrag.pocket.world.latents import PATCH, projection
+from imgrag.pocket.world.placing import FINE, edges, is_taught, layer, places, sketches
+from imgrag.pocket.world.twists import vary
+
+BATCH = 64
+LEARNING = Schedule(steps=2800, lr=1e-3, ema=0.995, warmup=60, save_every=50)
+REFERRED = 0.55  # of the batches have references
+TWO = 0.5  # of the scenes hold two things
+EDGED = 0.35  # of the lines are Canny's edges of the scene
+INVENTED = 0.3  # of the references show what nobody ever drew
+SWAPPED = 0.15  # of the prompts name the right or lower thing first
+KEYED = 0.75  # of the references stand on the profile's own ground
+THING = 2.0  # how much places with a thing count; without, 1
+LARGE = 64  # px of the icons that are placed
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One step's inputs: a `Batch`, and its lines [b, 3, 64, 64]."""
+
+    batch: Batch
+    lines: torch.Tensor
+
+
+def lesson(rng: np.random.Generator, count: int = BATCH) -> Lesson:
+    """Scenes of one or two things, all with a reference for one of them or none."""
+    refers = bool(rng.random() < REFERRED)
+    two = rng.random(count) < TWO
+    chosen, referred = _things(rng, count, two, refers)
+    pictures = [_pictures(chosen[:, i], referred[:, i], rng) for i in (0, 1)]
+    where = [places(rng, bool(both), is_taught) for both in two]
+    layers = [_placed(pictures[i], [each[min(i, len(each) - 1)] for each in where]) for i in (0, 1)]
+    for laid in layers[1]:
+        laid[torch.from_numpy(~two)] = 0
+    plain = world.colour_values()[colour := rng.integers(len(world.COLOURS), size=count)]
+    small = layers[0][0] + layers[1][0]
+    scenes = world.over(small, plain)
+    drawn = torch.maximum(sketches(layers[0][1], rng), sketches(layers[1][1], rng))
+    edged = torch.from_numpy(rng.random((count, 1, 1, 1)) < EDGED)
+    lines = torch.where(edged, edges(scenes), drawn)
+    swapped = two & (rng.random(count) < SWAPPED)
+    order = np.where(swapped[:, None], [[1, 0]], [[0, 1]])
+    rows = np.arange(count)[:, None]
+    prompts = prompts_of(chosen[rows, order], referred[rows, order], two, colour, rng)
+    references = _references(pictures, referred, rng) if refers else None
+    dropped(prompts, references, rng)
+    weights = 1 + (THING - 1) * torch.nn.functional.max_pool2d(small[:, 3:], PATCH)
+    batch = Batch(projection().encode(scenes), prompts, references, weights)
+    return Lesson(batch, lines.expand(-1, 3, -1, -1).contiguous())
+
+
+def _things(
+    rng: np.random.Generator, count: int, two: np.ndarray, refers: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places in `world.icons()` [b, 2], and which of them a reference shows."""
+    known, shown = world.indices("known"), world.indices("shown")
+    chosen = rng.choice(known, (count, 2))
+    referred = np.zeros((count, 2), bool)
+    if refers:
+        referred[np.arange(count), np.where(two, rng.integers(2, size=count), 0)] = True
+        fresh = referred & (rng.random((count, 2)) < 0.85)
+        chosen[fresh] = rng.choice(shown, int(fresh.sum()))
+    return chosen, referred
+
+
+def _pictures(chosen: np.ndarray, referred: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Of these things, [b, 4, 64, 64]; those that a reference shows are often changed, or made up."""
+    count = len(chosen)
+    pictures = vary(world.icon_slots(LARGE)[chosen], referred & (rng.random(count) < 0.5), rng)
+    made_up = (referred & (rng.random(count) < INVENTED)).nonzero()[0]
+    if len(made_up):
+        slots = invent(len(made_up), rng)
+        pictures[torch.from_numpy(made_up)] = torch.nn.functional.interpolate(
+            slots, (LARGE, LARGE), mode="bilinear"
+        )
+    return pictures
+
+
+def _placed(pictures: torch.Tensor, where: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    return layer(pictures, where), layer(pictures, where, FINE)
+
+
+def _references(pictures: list[torch.Tensor], referred: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    second = torch.from_numpy(referred[:, 1])[:, None, None, None]
+    shown = torch.where(second, pictures[1], pictures[0])
+    small = torch.nn.functional.interpolate(shown, (world.SLOT, world.SLOT), mode="bicubic", antialias=True)
+    return reference_pixels(small.clamp(0, 1), rng, KEYED)[:, None]
+
+
+def control_loss(
+    given: Lesson, control: ControlNetModel, parts: dict[str, Any], alphas: torch.Tensor,
+    rng: np.random.Generator, device: torch.device,
+) -> torch.Tensor:  # fmt: skip
+    """Mean squared error of the predicted velocity, as the generator's own, but for the lines beside it."""
+    batch = given.batch
+    noise = torch.from_numpy(rng.standard_normal(batch.latents.shape, dtype=np.float32)).to(device)
+    times = torch.from_numpy((1000 * rng.random(len(noise)) ** NOISINESS).astype(np.int64)).to(device)
+    signal = alphas[times].sqrt()[:, None, None, None]
+    sigma = (1 - alphas[times]).sqrt()[:, None, None, None]
+    latents = batch.latents.to(device)
+    noisy = signal * latents + sigma * noise
+    tokens = tokenizer()(
+        batch.prompts, padding="max_length", truncation=True, max_length=WINDOW, return_tensors="pt"
+    ).input_ids.to(device)
+    with autocast(device):
+        with torch.no_grad():
+            text = parts["text_encoder"](tokens)[0]
+            shown = encode_references(batch, parts, device)
+        down, mid = control(noisy, times, text, given.lines.to(device), return_dict=False)
+        velocity = parts["unet"](
+            noisy, times, encoder_hidden_states=text, added_cond_kwargs={"image_embeds": [shown]},
+            down_block_additional_residuals=down, mid_block_additional_residual=mid,
+        ).sample  # fmt: skip
+    missed = (velocity.float() - (signal * noise - sigma * latents)) ** 2
+    return (batch.weights.to(device) * missed).mean()
+
+
+def generator_parts(folder: Path, device: torch.device) -> dict[str, Any]:
+    """The bundled generator with its adapter attached, frozen: U-Net, text encoder, image encoder."""
+    pipeline = StableDiffusionPipeline.from_pretrained(folder / "generator", safety_checker=None)
+    pipeline.load_ip_adapter(
+        str(folder / "adapter"), subfolder="", weight_name="ip-adapter.safetensors", image_encoder_folder="image_encoder"
+    )  # fmt: skip
+    parts = {name: getattr(pipeline, name) for name in ("unet", "text_encoder", "image_encoder")}
+    return {name: part.float().to(device).eval().requires_grad_(False) for name, part in parts.items()}
+
+
+def build(parts: dict[str, Any]) -> ControlNetModel:
+    """A copy of the U-Net's way down, whose answers begin at nothing; it reads no references."""
+    from imgrag.pocket.recipes.generator import build_unet
+
+    plain = build_unet()
+    plain.load_state_dict({k: v for k, v in parts["unet"].state_dict().items() if k in plain.state_dict()})
+    return ControlNetModel.from_unet(plain)
+
+
+def train(folder: Path, device: torch.device) -> Fitted:
+    """Train the ControlNet on the bundled generator and write `folder/control`, in fp16."""
+    torch.manual_seed(LEARNING.seed)
+    parts = generator_parts(folder, device)
+    control = build(parts).to(device)
+    alphas = build_scheduler().alphas_cumprod.to(device)
+
+    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return control_loss(lesson(rng), control, parts, alphas, rng, device)
+
+    fitted = fit("control", {"control": control}, loss, LEARNING, device)
+    control.cpu().half().save_pretrained(folder / "control", max_shard_size="9MB")
+    return fitted
