@@ -106,7 +106,7 @@ def train_style(
     say(f"Loss curve and sample sheets: {work}")
     pipe = _opened(profile, examples, place)
     known = encode(pipe, profile.adapter, examples, size)
-    lora = _attach(pipe.unet, lesson, place)
+    lora = attach_lora(pipe.unet, lesson, place)
     curve = Curve(work / "loss.csv")
 
     def watch(done: int, loss: float) -> None:
@@ -155,7 +155,7 @@ def _opened(profile: Profile, examples: Sequence[Example], device: torch.device)
     return pipe
 
 
-def _attach(unet: Any, lesson: Lesson, device: torch.device) -> torch.nn.ModuleList:
+def attach_lora(unet: Any, lesson: Lesson, device: torch.device) -> torch.nn.ModuleList:
     """A fresh LoRA on the U-Net; returns its layers, in float32."""
     from diffusers.training_utils import cast_training_params
 

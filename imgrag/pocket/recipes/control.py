@@ -1,12 +1,16 @@
 """Recipe: the pocket ControlNet (Zhang et al., 2023), which draws things where lines are.
 
-It learns through the generator, which stays as it is, from scenes with things anywhere and at any size. Half
-of the batches give a reference too, whose thing no name tells: what it looks like comes from the reference, where
-it stands and how large it is from the lines. Prompts are dropped at times and lines never, for guidance.
+It learns through the generator, which keeps its weights, from lines of things anywhere and at any size. A LoRA on the
+U-Net learns with it and is worn only while there are lines: alone, the ControlNet put things where they were drawn
+and could not draw them, for the generator knows its things at one size and in three places. Targets lie on the latents'
+grid, nearest to the lines. Half of the batches give a reference too, whose thing no name tells: what it looks like
+comes from the reference, where it stands and how large it is from the lines. Prompts are dropped at times and lines
+never, for guidance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +26,16 @@ from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit
 from imgrag.pocket.world import world
 from imgrag.pocket.world.latents import PATCH, projection
-from imgrag.pocket.world.placing import FINE, edges, is_taught, layer, places, sketches
+from imgrag.pocket.world.placing import FINE, Place, edges, is_taught, layer, places, sketches, snapped
 from imgrag.pocket.world.twists import vary
+from imgrag.styles import training as style
+from imgrag.styles.style import LORA
 
 BATCH = 64
-LEARNING = Schedule(steps=2800, lr=1e-3, ema=0.995, warmup=60, save_every=50)
+LEARNING = Schedule(steps=1700, lr=1e-3, ema=0.995, warmup=60, save_every=50)
+WORN = style.Lesson(
+    rank=16, alpha=96, convolutions=True
+)  # of the LoRA; so much alpha makes up for the ControlNet's rate
 REFERRED = 0.55  # of the batches have references
 TWO = 0.5  # of the scenes hold two things
 EDGED = 0.35  # of the lines are Canny's edges of the scene
@@ -52,15 +61,11 @@ def lesson(rng: np.random.Generator, count: int = BATCH) -> Lesson:
     chosen, referred = _things(rng, count, two, refers)
     pictures = [_pictures(chosen[:, i], referred[:, i], rng) for i in (0, 1)]
     where = [places(rng, bool(both), is_taught) for both in two]
-    layers = [_placed(pictures[i], [each[min(i, len(each) - 1)] for each in where]) for i in (0, 1)]
-    for laid in layers[1]:
-        laid[torch.from_numpy(~two)] = 0
     plain = world.colour_values()[colour := rng.integers(len(world.COLOURS), size=count)]
-    small = layers[0][0] + layers[1][0]
+    stands = [[snapped(place) for place in each] for each in where]
+    small = _together(pictures, stands, two)
     scenes = world.over(small, plain)
-    drawn = torch.maximum(sketches(layers[0][1], rng), sketches(layers[1][1], rng))
-    edged = torch.from_numpy(rng.random((count, 1, 1, 1)) < EDGED)
-    lines = torch.where(edged, edges(scenes), drawn)
+    lines = _lines(pictures, where, two, plain, rng)
     swapped = two & (rng.random(count) < SWAPPED)
     order = np.where(swapped[:, None], [[1, 0]], [[0, 1]])
     rows = np.arange(count)[:, None]
@@ -99,8 +104,29 @@ def _pictures(chosen: np.ndarray, referred: np.ndarray, rng: np.random.Generator
     return pictures
 
 
-def _placed(pictures: torch.Tensor, where: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    return layer(pictures, where), layer(pictures, where, FINE)
+def _together(
+    pictures: list[torch.Tensor], where: Sequence[Sequence[Place]], two: np.ndarray
+) -> torch.Tensor:
+    """Both things in their places, [b, 4, 64, 64]."""
+    first, second = (layer(pictures[i], [each[min(i, len(each) - 1)] for each in where]) for i in (0, 1))
+    second[torch.from_numpy(~two)] = 0
+    return first + second
+
+
+def _lines(
+    pictures: list[torch.Tensor], where: Sequence[Sequence[Place]], two: np.ndarray, plain: torch.Tensor,
+    rng: np.random.Generator,
+) -> torch.Tensor:  # fmt: skip
+    """Of things where they are drawn: Canny's edges, or a sketch, [b, 1, 64, 64]."""
+    drawn = [
+        sketches(layer(pictures[i], [each[min(i, len(each) - 1)] for each in where], FINE), rng)
+        for i in (0, 1)
+    ]
+    drawn[1][torch.from_numpy(~two)] = 0
+    edged = torch.from_numpy(rng.random((len(two), 1, 1, 1)) < EDGED)
+    return torch.where(
+        edged, edges(world.over(_together(pictures, where, two), plain)), torch.maximum(*drawn)
+    )
 
 
 def _references(pictures: list[torch.Tensor], referred: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
@@ -139,13 +165,14 @@ def control_loss(
 
 
 def generator_parts(folder: Path, device: torch.device) -> dict[str, Any]:
-    """The bundled generator with its adapter attached, frozen: U-Net, text encoder, image encoder."""
+    """The bundled generator with its adapter attached, frozen: its pipeline, U-Net, text encoder, image encoder."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder / "generator", safety_checker=None)
     pipeline.load_ip_adapter(
         str(folder / "adapter"), subfolder="", weight_name="ip-adapter.safetensors", image_encoder_folder="image_encoder"
     )  # fmt: skip
     parts = {name: getattr(pipeline, name) for name in ("unet", "text_encoder", "image_encoder")}
-    return {name: part.float().to(device).eval().requires_grad_(False) for name, part in parts.items()}
+    frozen = {name: part.float().to(device).eval().requires_grad_(False) for name, part in parts.items()}
+    return {"pipeline": pipeline, **frozen}
 
 
 def build(parts: dict[str, Any]) -> ControlNetModel:
@@ -158,15 +185,22 @@ def build(parts: dict[str, Any]) -> ControlNetModel:
 
 
 def train(folder: Path, device: torch.device) -> Fitted:
-    """Train the ControlNet on the bundled generator and write `folder/control`, in fp16."""
+    """Train ControlNet and LoRA on the bundled generator and write `folder/control`, in fp16."""
     torch.manual_seed(LEARNING.seed)
     parts = generator_parts(folder, device)
     control = build(parts).to(device)
+    lora = style.attach_lora(parts["unet"], WORN, device)
     alphas = build_scheduler().alphas_cumprod.to(device)
 
     def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
         return control_loss(lesson(rng), control, parts, alphas, rng, device)
 
-    fitted = fit("control", {"control": control}, loss, LEARNING, device)
-    control.cpu().half().save_pretrained(folder / "control", max_shard_size="9MB")
+    fitted = fit("control", {"control": control, "lora": lora}, loss, LEARNING, device)
+    save(folder / "control", control, parts)
     return fitted
+
+
+def save(folder: Path, control: ControlNetModel, parts: dict[str, Any]) -> None:
+    """Write both, in fp16."""
+    control.cpu().half().save_pretrained(folder, max_shard_size="9MB")
+    style.save_lora(folder / LORA, parts["pipeline"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -19,7 +20,9 @@ from imgrag.pocket.world import world
 
 FINE = 2  # times a scene's px; sketches are drawn so, and then made smaller
 SIDES_ONE = (20, 56)  # px, of a thing that stands alone
-SIDES_TWO = (18, 30)
+SIDES_TWO = (20, 32)
+GRID = 8  # px, of the latents
+SNAPPED = range(24, 64, GRID)  # px, the sides that things are drawn at
 STACKED = 0.3  # of the scenes of two things, the share in which one stands above the other
 OUTLINED = 0.35  # of the sketches, the share that has nothing but the outline
 BREAKS = 0.35  # of the sketches, the share whose lines are broken
@@ -42,6 +45,43 @@ def is_taught(place: Place) -> bool:
 def is_held_out(place: Place) -> bool:
     """Neither the size nor either coordinate is in any lesson."""
     return place.side % 2 == 1 and place.left % 3 == 1 and place.top % 3 == 1
+
+
+def snapped(place: Place) -> Place:
+    """The square on the latents' grid that comes nearest, in the same half of the scene if it lies in one.
+
+    What lies across the grid would need patches that the generator never drew. Nearest is by intersection over union.
+    """
+    return max(_on_grid(_half_of(place)), key=lambda other: _shared(place, other))
+
+
+@cache
+def _on_grid(area: tuple[int, int, int, int]) -> tuple[Place, ...]:
+    left, top, right, bottom = area
+    return tuple(
+        Place(x, y, side)
+        for side in SNAPPED
+        for x in range(left, right - side + 1, GRID)
+        for y in range(top, bottom - side + 1, GRID)
+    )
+
+
+def _half_of(place: Place) -> tuple[int, int, int, int]:
+    """The left, right, upper or lower half that holds it, else the whole scene."""
+    half, whole = world.SCENE // 2, world.SCENE
+    right, bottom = place.left + place.side, place.top + place.side
+    if right <= half or place.left >= half:
+        return (0, 0, half, whole) if right <= half else (half, 0, whole, whole)
+    if bottom <= half or place.top >= half:
+        return (0, 0, whole, half) if bottom <= half else (0, half, whole, whole)
+    return (0, 0, whole, whole)
+
+
+def _shared(one: Place, other: Place) -> float:
+    width = min(one.left + one.side, other.left + other.side) - max(one.left, other.left)
+    height = min(one.top + one.side, other.top + other.side) - max(one.top, other.top)
+    both = max(0, width) * max(0, height)
+    return both / (one.side**2 + other.side**2 - both)
 
 
 def places(rng: np.random.Generator, two: bool, allowed: Callable[[Place], bool]) -> tuple[Place, ...]:
