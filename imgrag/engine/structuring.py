@@ -88,7 +88,7 @@ def along(run: Run, stage: StageName, context: Context) -> Iterator[Control | No
         yield None
         return
     with context.residency.use("control") as net:
-        yield Control(net.net, structure.image, structure.kind, structure.scale, structure.share)
+        yield Control(net.net, structure.image, structure.kind, structure.scale, structure.share, net.lora)
 
 
 def as_drawn(structure: Structure) -> Image.Image:

@@ -57,6 +57,7 @@ class Control:
         kind: what the condition was made of.
         scale: how strongly it guides, 0 to 2.
         share: of the denoising steps, the first ones, that it guides.
+        lora: what the generator wears meanwhile, for the whole image.
     """
 
     net: Any = field(repr=False)
@@ -64,6 +65,7 @@ class Control:
     kind: Kind
     scale: float = 1.0
     share: float = 1.0
+    lora: Lora | None = None
 
 
 @dataclass(frozen=True)

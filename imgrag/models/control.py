@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.errors import RequestError
-from imgrag.models import Control
+from imgrag.models import Control, Lora
 from imgrag.models.profile import GeneratorProfile
 from imgrag.models.soundness import UnsoundFile, open_part, read_json
 from imgrag.models.weights import tensor_bytes
@@ -24,10 +24,11 @@ ALIKE = ("cross_attention_dim", "block_out_channels", "in_channels", "layers_per
 
 
 class ControlNet:
-    """A ControlNet in memory."""
+    """A ControlNet in memory; `lora` is what the generator wears with it."""
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Any, lora: Lora | None = None) -> None:
         self.net = net
+        self.lora = lora
 
     @property
     def nbytes(self) -> int:
@@ -35,11 +36,14 @@ class ControlNet:
         return tensor_bytes(self.net)
 
 
-def load_control(profile: GeneratorProfile, folder: Path, generator: Path, device: str) -> ControlNet:
+def load_control(
+    profile: GeneratorProfile, folder: Path, generator: Path, device: str, lora: str = ""
+) -> ControlNet:
     """Open a ControlNet; on a CPU in float32 whatever it was stored in.
 
     Args:
         folder: its own; `generator` is that of the generator it belongs to.
+        lora: see `ControlProfile`.
 
     Raises:
         UnsoundFile: the folder does not hold one, or not all of it, or one of another generator.
@@ -60,7 +64,8 @@ def load_control(profile: GeneratorProfile, folder: Path, generator: Path, devic
         raise UnsoundFile(
             file, f"is of a ControlNet for another generator: its {unlike[0]} is not the U-Net's"
         )
-    return ControlNet(net if profile.offload and device != "cpu" else net.to(device))
+    worn = Lora("structure", folder / lora) if lora else None
+    return ControlNet(net if profile.offload and device != "cpu" else net.to(device), worn)
 
 
 @contextmanager

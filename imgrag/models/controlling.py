@@ -16,6 +16,7 @@ class ControlProfile:
         kinds: of conditions that it was trained on, some of `structure.KINDS`.
         scale: how strongly a condition guides.
         share: of the denoising steps, the first ones, that it guides.
+        lora: a file beside it, a LoRA that the generator wears while it draws along a structure; "" without one.
         depth: a model that sees how far things are (Depth Anything); it leaves memory as soon as it has.
         pose: likewise one that sees a person's limbs (ViTPose).
     """
@@ -24,6 +25,7 @@ class ControlProfile:
     kinds: tuple[str, ...]
     scale: float = 1.0
     share: float = 1.0
+    lora: str = ""
     depth: Checkpoint | None = None
     pose: Checkpoint | None = None
 
@@ -33,6 +35,10 @@ class ControlProfile:
         require(bool(self.kinds) and not strange, f"control.kinds is {list(self.kinds)}, not {known}")
         require(0 <= self.scale <= 2, f"control.scale is {self.scale}, not from 0 to 2")
         require(0 <= self.share <= 1, f"control.share is {self.share}, not from 0 to 1")
+        require(
+            not self.lora or self.lora.endswith(".safetensors"),
+            f"control.lora {self.lora!r} is no safetensors",
+        )
         for kind in ("depth", "pose"):
             held = getattr(self, kind) is not None
             require(

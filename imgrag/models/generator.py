@@ -120,7 +120,7 @@ class DiffusionGenerator:
         """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on."""
         import torch
 
-        self._loras.wear(loras)
+        self._loras.wear([*loras, *_with_structure(control, steps)])
         guided = round(guided_share * steps)
         adapters = self._shared_out(guides) if guided else []
         report = self._reporter(on_step) if on_step else None
@@ -285,6 +285,12 @@ class DiffusionGenerator:
                 latents = vae.post_quant_conv(latents)
             decoded = vae.decoder(latents)
         return self._pipe.image_processor.postprocess(decoded.float(), output_type="pil")[0]
+
+
+def _with_structure(control: Control | None, steps: int) -> list[Lora]:
+    """What is worn beside the styles, where a structure guides any step."""
+    guides = control is not None and round(control.share * steps) > 0
+    return [control.lora] if control is not None and control.lora is not None and guides else []
 
 
 def _adapter_scale(served: Sequence[Guide], deaf: str) -> float | list[float]:

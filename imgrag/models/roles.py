@@ -54,8 +54,8 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
     if profile.composer is not None:
         loaders["composer"] = partial(load_composer, profile.composer, at["composer"], device)
     if "control" in at:
-        folders = at["control"], at["generator"]
-        loaders["control"] = partial(load_control, profile.generator, *folders, device)
+        folders, lora = (at["control"], at["generator"]), profile.control.lora if profile.control else ""
+        loaders["control"] = partial(load_control, profile.generator, *folders, device, lora)
     if profile.captioner is not None and "captioner" in at:
         loaders["captioner"] = partial(load_captioner, profile.captioner, at["captioner"], device)
     loaders |= {eye: partial(load_eye, eye, at[eye], device) for eye in EYES if eye in at}
