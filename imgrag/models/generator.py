@@ -13,6 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -288,9 +289,10 @@ class DiffusionGenerator:
 
 
 def _with_structure(control: Control | None, steps: int) -> list[Lora]:
-    """What is worn beside the styles, where a structure guides any step."""
-    guides = control is not None and round(control.share * steps) > 0
-    return [control.lora] if control is not None and control.lora is not None and guides else []
+    """What is worn beside the styles, the less the weaker a structure guides; nothing where it guides no step."""
+    if control is None or control.lora is None or not control.scale or not round(control.share * steps):
+        return []
+    return [replace(control.lora, scale=min(1.0, control.scale))]
 
 
 def _adapter_scale(served: Sequence[Guide], deaf: str) -> float | list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from imgrag.models import Control, Guide
 from imgrag.models.conditions import condition_of
 from imgrag.models.control import ControlNet
 from imgrag.models.generator import DiffusionGenerator
+from imgrag.models.places import Checkpoint
 from imgrag.models.profile import Profile
 from imgrag.models.residency import Residency
 from imgrag.models.roles import load_roles
@@ -87,6 +89,26 @@ def test_images_without_a_structure_are_the_same_whatever_came_between(
     assert len({image.tobytes() for image in first}) == len(ways)
     for number in (4, 0, 7, 0, 2, 6, 1, 5, 0, 3, 4, 1, 2, 0):
         assert same(first[number], draw(generator, **ways[number])), number
+
+
+def test_a_net_may_bring_a_lora_that_is_worn_with_it(
+    generator: DiffusionGenerator, profile: Profile, tmp_path: Path
+) -> None:
+    plain, style = draw(generator), lora_in(tmp_path, trained(generator._pipe.unet))
+    folder = tmp_path / "control"
+    assert profile.control is not None
+    shutil.copytree(profile.control.checkpoint.local, folder)
+    shutil.copyfile(style.file, folder / "worn.safetensors")
+    told = replace(profile.control, checkpoint=Checkpoint(local=str(folder)), lora="worn.safetensors")
+    net = load_roles(replace(profile, control=told))["control"].load()
+    bare, worn = along(net), along(net, lora=net.lora)
+    assert not same(draw(generator, control=bare), draw(generator, control=worn))
+    assert same(draw(generator), plain)
+    for weak in ({"scale": 0.0}, {"share": 0.0}):
+        assert same(draw(generator, control=along(net, lora=net.lora, **weak)), plain)
+    both = draw(generator, control=worn, loras=[style])
+    assert not same(both, draw(generator, control=worn))
+    assert same(draw(generator), plain)
 
 
 def test_the_plain_pipeline_keeps_nothing_of_it(generator: DiffusionGenerator, profile: Profile) -> None:
