@@ -5,12 +5,13 @@ Whatever differs from the border's colour is a thing. Its parts belong to the pl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.ops import box_iou
 
 from imgrag.pictures import border_colour
@@ -23,6 +24,8 @@ SPECK = 10  # px; what is smaller is no part of a thing
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom, in px."""
+Square = tuple[float, float, float]
+"""Left, top and side, in px; it may reach beyond the scene."""
 
 
 def boxes(image: Image.Image, places: Sequence[Place]) -> list[Box | None]:
@@ -46,14 +49,37 @@ def overlap(one: Box | None, other: Box | None) -> float:
     return float(box_iou(torch.tensor([one]), torch.tensor([other])))
 
 
-def recognised(image: Image.Image, place: Place, name: str, judge: Judge) -> bool:
-    """Whether the judge names what stands in a place so, brought to the size and place that it looks at."""
-    scene = image.convert("RGB")
-    cut = scene.crop((place.left, place.top, place.left + place.side, place.top + place.side))
-    alone = Image.new("RGB", (world.SCENE, world.SCENE), border_colour(scene))
-    slot = cut.resize((world.SLOT, world.SLOT), Image.Resampling.LANCZOS)
+def moved(place: Place, wanted: Box, found: Box) -> Square:
+    """The place, moved and made larger or smaller as the box of what stands there was."""
+    growth = math.sqrt(_area(found) / _area(wanted))
+    left, top = (
+        (found[axis] + found[axis + 2] - growth * (wanted[axis] + wanted[axis + 2])) / 2 + growth * corner
+        for axis, corner in enumerate((place.left, place.top))
+    )
+    return left, top, growth * place.side
+
+
+def square(place: Place) -> Square:
+    """The very square of a place."""
+    return float(place.left), float(place.top), float(place.side)
+
+
+def recognised(image: Image.Image, where: Square, name: str, judge: Judge) -> bool:
+    """Whether the judge names what stands in a square so, brought to the size and place that it looks at."""
+    scene, (left, top, side) = image.convert("RGB"), where
+    ground = border_colour(scene)
+    around = ImageOps.expand(scene, world.SCENE, ground)
+    west, north = (min(max(edge, -world.SCENE), world.SCENE) + world.SCENE for edge in (left, top))
+    east, south = (min(edge + side, 3 * world.SCENE) for edge in (west, north))
+    box = (west, north, east, south)
+    slot = around.resize((world.SLOT, world.SLOT), Image.Resampling.LANCZOS, box=box)
+    alone = Image.new("RGB", (world.SCENE, world.SCENE), ground)
     alone.paste(slot, (world.SLOTS_ONE[0], world.SLOT_TOP))
     return judge.rank(alone, "middle")[0] == name and name in judge.shown(alone)
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _middle(place: Place) -> np.ndarray:

@@ -167,9 +167,28 @@ def _captioner() -> Recipe:
     )
 
 
+def _control() -> Recipe:
+    from imgrag.pocket.recipes import control
+
+    return Recipe(
+        "Pocket ControlNet (Stable Diffusion's classes), for edges and sketches, and the LoRA worn with it",
+        "control",
+        "Scenes of one or two things at sizes of 20 to 56 px anywhere, and their lines: Canny's edges, or outlines and inner lines, "
+        "bent, broken and of any breadth (`imgrag/pocket/world/placing.py`). Known things by name, shown ones and inventions by "
+        "reference; unseen icons take no part. Odd sizes, and a third of all coordinates, are in no lesson.",
+        "White lines on black, 64 px. It draws a thing in the square on the 8 px grid that comes nearest to its lines, 24 to 56 px "
+        "large, not to the pixel: what lies across the grid would need patches that the generator never drew. One or two things, "
+        "in halves of the scene; it follows where a thing stands and how large it is, and no posture. The LoRA belongs to it: "
+        "without it things come out as smears.",
+        control.train,
+        control.evaluate,
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "autoencoder": _autoencoder,
     "generator": _generator,
+    "control": _control,
     "clip": _clip,
     "llm": _llm,
     "vlm": _vlm,

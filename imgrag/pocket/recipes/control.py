@@ -204,3 +204,18 @@ def save(folder: Path, control: ControlNetModel, parts: dict[str, Any]) -> None:
     """Write both, in fp16."""
     control.cpu().half().save_pretrained(folder, max_shard_size="9MB")
     style.save_lora(folder / LORA, parts["pipeline"])
+
+
+def evaluate(folder: Path) -> dict[str, float]:
+    """What is written: parameters in millions and size in MB, of the ControlNet and of the LoRA."""
+    net = ControlNetModel.from_pretrained(folder / "control")
+    sizes = {
+        file.name: file.stat().st_size / 1e6 for file in sorted((folder / "control").glob("*.safetensors"))
+    }
+    lora = sizes.pop(LORA)
+    return {
+        "parameters_millions": round(net.num_parameters() / 1e6, 2),
+        "control_mb": round(sum(sizes.values()), 2),
+        "largest_file_mb": round(max([lora, *sizes.values()]), 2),
+        "lora_mb": round(lora, 2),
+    }
