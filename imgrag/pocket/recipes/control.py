@@ -23,7 +23,7 @@ from imgrag.pocket.recipes.batches import Batch, dropped, prompts_of, reference_
 from imgrag.pocket.recipes.generator import NOISINESS, WINDOW, build_scheduler, encode_references, tokenizer
 from imgrag.pocket.recipes.inventions import invent
 from imgrag.pocket.recipes.precision import autocast
-from imgrag.pocket.recipes.training import Fitted, Schedule, fit
+from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.world import world
 from imgrag.pocket.world.latents import PATCH, projection
 from imgrag.pocket.world.placing import FINE, Place, edges, is_taught, layer, places, sketches, snapped
@@ -32,7 +32,10 @@ from imgrag.styles import training as style
 from imgrag.styles.style import LORA
 
 BATCH = 64
-LEARNING = Schedule(steps=1700, lr=1e-3, ema=0.995, warmup=60, save_every=50)
+TERMS = {
+    "control": Schedule(steps=1700, lr=1e-3, ema=0.995, warmup=60, save_every=50),
+    "control-longer": Schedule(steps=1400, lr=1e-3, seed=1, ema=0.995, warmup=20, save_every=50),
+}
 WORN = style.Lesson(
     rank=16, alpha=96, convolutions=True
 )  # of the LoRA; so much alpha makes up for the ControlNet's rate
@@ -186,7 +189,7 @@ def build(parts: dict[str, Any]) -> ControlNetModel:
 
 def train(folder: Path, device: torch.device) -> Fitted:
     """Train ControlNet and LoRA on the bundled generator and write `folder/control`, in fp16."""
-    torch.manual_seed(LEARNING.seed)
+    torch.manual_seed(TERMS["control"].seed)
     parts = generator_parts(folder, device)
     control = build(parts).to(device)
     lora = style.attach_lora(parts["unet"], WORN, device)
@@ -195,9 +198,10 @@ def train(folder: Path, device: torch.device) -> Fitted:
     def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
         return control_loss(lesson(rng), control, parts, alphas, rng, device)
 
-    fitted = fit("control", {"control": control, "lora": lora}, loss, LEARNING, device)
+    modules = {"control": control, "lora": lora}
+    terms = [fit(name, modules, loss, schedule, device) for name, schedule in TERMS.items()]
     save(folder / "control", control, parts)
-    return fitted
+    return together(terms)
 
 
 def save(folder: Path, control: ControlNetModel, parts: dict[str, Any]) -> None:
