@@ -95,9 +95,9 @@ def test_no_run_cache_or_pickle_is_committed():
     assert not [file for file in files if ignored.search(file)]
 
 
-def test_the_bundled_checkpoints_are_below_60_megabytes():
+def test_the_bundled_checkpoints_are_below_70_megabytes():
     sizes = [file.stat().st_size for file in POCKET.rglob("*") if file.is_file()]
-    assert MEGABYTE < sum(sizes) < 60 * MEGABYTE
+    assert MEGABYTE < sum(sizes) < 70 * MEGABYTE
 
 
 @pytest.mark.parametrize("role", ["generator", "adapter", "vlm", "llm", "clip", "captioner"])

@@ -23,6 +23,7 @@ from imgrag.models.checkpoints import locate
 from imgrag.models.generator import open_pipeline
 from imgrag.models.profile import AdapterProfile, Profile
 from imgrag.pocket.recipes import training
+from imgrag.pocket.recipes.adapting import attach_lora, save_lora
 from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, pick_device
 from imgrag.runs.values import in_brief
@@ -31,12 +32,6 @@ from imgrag.styles.lessons import Example, digest
 from imgrag.styles.sheets import Curve, draw_previews, draw_sheet
 from imgrag.styles.style import FILE, LORA, Style, style_toml
 
-ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-CONVOLUTION = (
-    "conv1", "conv2", "time_emb_proj", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2",
-)  # fmt: skip
-ENDS = ("conv_in", "conv_out")  # they carry all that the U-Net sees and says of colour
-ENDS_RANK = 4  # times the others'
 NOISINESS = 0.6  # timesteps are drawn as u ** 0.6: the ground and what is large are decided in the noise
 DROPPED = 0.1  # of captions and of references, for guidance
 REFERRED = 0.5  # of the batches show the thing, where any example does
@@ -106,7 +101,10 @@ def train_style(
     say(f"Loss curve and sample sheets: {work}")
     pipe = _opened(profile, examples, place)
     known = encode(pipe, profile.adapter, examples, size)
-    lora = attach_lora(pipe.unet, lesson, place)
+    lora = attach_lora(
+        pipe.unet, place,
+        rank=lesson.rank, alpha=lesson.alpha, convolutions=lesson.convolutions, seed=lesson.seed,
+    )  # fmt: skip
     curve = Curve(work / "loss.csv")
 
     def watch(done: int, loss: float) -> None:
@@ -153,44 +151,6 @@ def _opened(profile: Profile, examples: Sequence[Example], device: torch.device)
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(False)
     return pipe
-
-
-def attach_lora(unet: Any, lesson: Lesson, device: torch.device) -> torch.nn.ModuleList:
-    """A fresh LoRA on the U-Net; returns its layers, in float32."""
-    from diffusers.training_utils import cast_training_params
-
-    torch.manual_seed(lesson.seed)
-    unet.add_adapter(_config(unet, lesson))
-    cast_training_params(unet, dtype=torch.float32)
-    if device.type != "cpu":
-        unet.enable_gradient_checkpointing()
-    return torch.nn.ModuleList(
-        module
-        for name, module in unet.named_modules()
-        if name.endswith((".lora_A.default", ".lora_B.default"))
-    )
-
-
-def _config(unet: Any, lesson: Lesson) -> Any:
-    from peft import LoraConfig
-
-    # By their full names: peft would take "conv1" of an encoder's and the adapter's layers for these as well.
-    wanted = ATTENTION + CONVOLUTION if lesson.convolutions else ATTENTION
-    names = [name for name, module in unet.named_modules() if _is_wanted(name, module, wanted)]
-    alpha, ends = lesson.alpha or lesson.rank, ENDS if lesson.convolutions else ()
-    return LoraConfig(
-        r=lesson.rank,
-        lora_alpha=alpha,
-        target_modules=[*names, *ends],
-        rank_pattern=dict.fromkeys(ends, ENDS_RANK * lesson.rank),
-        alpha_pattern=dict.fromkeys(ends, ENDS_RANK * alpha),
-    )
-
-
-def _is_wanted(name: str, module: torch.nn.Module, wanted: Sequence[str]) -> bool:
-    if name.startswith("encoder_hid_proj") or not isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
-        return False
-    return any(name == end or name.endswith(f".{end}") for end in wanted)
 
 
 def _loss(
@@ -260,20 +220,6 @@ def _write(
     (made / "README.md").write_text(card(style, profile, examples, lesson, fitted), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(made, folder)
-
-
-def save_lora(file: Path, pipe: Any) -> None:
-    """The LoRA on a pipeline's U-Net, in diffusers' format and float16; rank and alpha in the file's metadata."""
-    from peft import get_peft_model_state_dict
-
-    state = get_peft_model_state_dict(pipe.unet)
-    config = pipe.unet.peft_config["default"].to_dict()
-    pipe.save_lora_weights(
-        file.parent,
-        unet_lora_layers={key: value.half().contiguous().cpu() for key, value in state.items()},
-        unet_lora_adapter_metadata={**config, "target_modules": sorted(config["target_modules"])},
-        weight_name=file.name,
-    )
 
 
 def card(

@@ -88,6 +88,8 @@ def profile(store: Store) -> Profile:
         adapter=replace(pocket.adapter, checkpoint=local),
         vlm=replace(pocket.vlm, checkpoint=local),
         llm=replace(pocket.llm, checkpoint=Checkpoint(hub="someone/llm")),
+        captioner=None,
+        control=None,
     )
 
 
@@ -311,7 +313,7 @@ def test_the_fallback_serves_where_a_package_is_lacking() -> None:
 
 def test_the_sdxl_cast_is_whole() -> None:
     assert list(cast(load_profile("sdxl"))) == [
-        "generator", "adapter", "vlm", "llm", "control", "depth", "pose",
+        "generator", "adapter", "vlm", "llm", "captioner", "control", "depth", "pose",
     ]  # fmt: skip
 
 

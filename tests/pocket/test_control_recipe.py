@@ -16,11 +16,11 @@ from diffusers import ControlNetModel
 from imgrag.models.control import load_control
 from imgrag.models.profile import load_profile
 from imgrag.pocket.recipes import control, training
+from imgrag.pocket.recipes.adapting import attach_lora
 from imgrag.pocket.recipes.catalogue import ASSETS, RECIPES, write_card
 from imgrag.pocket.recipes.generator import build_scheduler
 from imgrag.pocket.world import world
 from imgrag.styles.style import LORA
-from imgrag.styles.training import attach_lora
 
 CPU = torch.device("cpu")
 
@@ -52,7 +52,7 @@ def test_only_controlnet_and_lora_learn_and_the_net_begins_at_nothing() -> None:
             given.batch.latents, torch.zeros(4), torch.randn(4, 5, 192), given.lines, return_dict=False
         )
     assert all(not answer.any() for answer in (*down, mid))
-    lora = attach_lora(parts["unet"], control.WORN, CPU)
+    lora = attach_lora(parts["unet"], CPU, **control.WORN)
     before = {key: value.clone() for key, value in parts["unet"].state_dict().items() if "lora" not in key}
     learning = [*net.parameters(), *lora.parameters()]
     optimizer = torch.optim.SGD(learning, lr=0.1)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from diffusers import ControlNetModel, StableDiffusionPipeline
 
+from imgrag.pocket.recipes.adapting import attach_lora, save_lora
 from imgrag.pocket.recipes.batches import Batch, dropped, prompts_of, reference_pixels
 from imgrag.pocket.recipes.generator import NOISINESS, WINDOW, build_scheduler, encode_references, tokenizer
 from imgrag.pocket.recipes.inventions import invent
@@ -28,17 +29,14 @@ from imgrag.pocket.world import world
 from imgrag.pocket.world.latents import PATCH, projection
 from imgrag.pocket.world.placing import FINE, Place, edges, is_taught, layer, places, sketches, snapped
 from imgrag.pocket.world.twists import vary
-from imgrag.styles import training as style
-from imgrag.styles.style import LORA
 
 BATCH = 64
 TERMS = {
     "control": Schedule(steps=1700, lr=1e-3, ema=0.995, warmup=60, save_every=50),
     "control-longer": Schedule(steps=1400, lr=1e-3, seed=1, ema=0.995, warmup=20, save_every=50),
 }
-WORN = style.Lesson(
-    rank=16, alpha=96, convolutions=True
-)  # of the LoRA; so much alpha makes up for the ControlNet's rate
+WORN: dict[str, Any] = {"rank": 16, "alpha": 96, "convolutions": True}  # much alpha makes up for the rate
+LORA = "lora.safetensors"
 REFERRED = 0.55  # of the batches have references
 TWO = 0.5  # of the scenes hold two things
 EDGED = 0.35  # of the lines are Canny's edges of the scene
@@ -192,7 +190,7 @@ def train(folder: Path, device: torch.device) -> Fitted:
     torch.manual_seed(TERMS["control"].seed)
     parts = generator_parts(folder, device)
     control = build(parts).to(device)
-    lora = style.attach_lora(parts["unet"], WORN, device)
+    lora = attach_lora(parts["unet"], device, **WORN)
     alphas = build_scheduler().alphas_cumprod.to(device)
 
     def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
@@ -207,7 +205,7 @@ def train(folder: Path, device: torch.device) -> Fitted:
 def save(folder: Path, control: ControlNetModel, parts: dict[str, Any]) -> None:
     """Write both, in fp16."""
     control.cpu().half().save_pretrained(folder, max_shard_size="9MB")
-    style.save_lora(folder / LORA, parts["pipeline"])
+    save_lora(folder / LORA, parts["pipeline"])
 
 
 def evaluate(folder: Path) -> dict[str, float]:
