@@ -108,8 +108,9 @@ def _found(reference: Reference) -> str:
 
 
 def _in_words(verdict: Verdict) -> str:
-    unsure = folded([sight.name for sight in verdict.unsure])
-    shown = [name for name in verdict.seen if name.casefold() not in unsure]
+    fewer = {sight.name for sight in verdict.sights if sight.fewer}
+    lacked = folded([sight.name for sight in verdict.unsure] + [n for n in verdict.missing if n not in fewer])
+    shown = [name for name in verdict.seen if name.casefold() not in lacked]
     seen = f"it shows {listed(shown)}" if shown else ""
     verdict_words = "everything is there" if verdict.matches else f"it {lacking(verdict)}"
     return "; ".join(filter(None, (seen, verdict_words)))

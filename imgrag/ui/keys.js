@@ -3,7 +3,7 @@
   const VIEWS = ["whole", "sides", "slider", "blink"];
   const typing = (target) => target.closest?.("input, textarea, select, [contenteditable]");
   const visible = (selector) => [...document.querySelectorAll(selector)].find((one) => one.offsetParent);
-  const running = () => document.querySelector("#ir-strip [data-phase='running']") !== null;
+  const stoppable = () => document.querySelector("#ir-stop[aria-disabled='false']") !== null;  // a run that waits for its turn too
 
   const help = () => {
     const list = document.querySelector("#ir-help");
@@ -30,7 +30,7 @@
       event.preventDefault();
       return void visible("#ir-run")?.click();
     }
-    if (event.key === "Escape" && running()) return void visible("#ir-stop")?.click();
+    if (event.key === "Escape" && stoppable()) return void visible("#ir-stop")?.click();
     if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "?") help();
     else if (event.key === "/") (event.preventDefault(), visible("#ir-prompt textarea")?.focus());

@@ -120,22 +120,44 @@ try { window.imgragDraft = JSON.parse(sessionStorage.getItem("imgrag-draft") ?? 
     });
   };
 
-  // What is wrong with the prompt is said at its field, and everything else stays as it is.
+  // What is wrong with the prompt is said at its field, and everything else stays as it is. What the page can tell by
+  // itself is not sent: its turn in the queue may be long in coming.
+  let unfit = "";
+  const word = (name) => document.querySelector(`#ir-words [data-word="${name}"]`)?.textContent ?? "";
+  const misfit = () => {
+    const typed = document.querySelector("#ir-prompt textarea")?.value ?? "", count = [...typed].length;
+    if (!typed.trim()) return word("empty");
+    return count > Number(word("most")) ? word("long").replace("[count]", count) : "";
+  };
+
   const remark = () => {
-    const field = document.querySelector("#ir-prompt textarea"), said = document.querySelector("#ir-banner [data-field='prompt'] p");
-    if (!field || field.hasAttribute("aria-invalid") === Boolean(said)) return;
+    const field = document.querySelector("#ir-prompt textarea");
+    const said = unfit || document.querySelector("#ir-banner [data-field='prompt'] p")?.textContent || "";
     let line = document.querySelector("#ir-remark");
+    if (!field || (line?.textContent ?? "") === said) return;
     if (!said) {
       field.removeAttribute("aria-invalid");
-      return void line?.remove();
+      return void line.remove();
     }
     line ??= Object.assign(document.createElement("p"), { id: "ir-remark", role: "alert" });
-    line.textContent = said.textContent;
+    line.textContent = said;
     field.closest("#ir-prompt").append(line);
     field.setAttribute("aria-invalid", "true");
     field.setAttribute("aria-describedby", "ir-remark");
     field.focus();
   };
+
+  const hinder = (event) => {
+    const entered = event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.closest("#ir-prompt");
+    if (!entered && !(event.type === "click" && event.target.closest("#ir-run"))) return;
+    unfit = misfit();
+    if (unfit) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+    remark();
+  };
+  const refit = () => { unfit &&= misfit(); remark(); };
 
   // Folds and details of all panels bear the same words; for who hears them they say of which step they are.
   const nameFolds = () => document.querySelectorAll(".ir-board > .ir-panel").forEach((panel) => {
@@ -170,6 +192,8 @@ try { window.imgragDraft = JSON.parse(sessionStorage.getItem("imgrag-draft") ?? 
       childList: true, subtree: true, attributes: true, attributeFilter: ["src", "alt", "data-phase", "data-run", "data-stage"],
     });
     tidy();
+    ["click", "keydown"].forEach((name) => document.addEventListener(name, hinder, true));
+    ["input", "imgrag:prompt"].forEach((name) => document.addEventListener(name, refit));
     document.addEventListener("click", (event) => { if (event.target.closest("#ir-run")) rememberPressed(); }, true);
     document.addEventListener("click", (event) => {
       const button = event.target.closest("[data-language]");

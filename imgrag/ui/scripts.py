@@ -5,10 +5,11 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from imgrag.ui.language import say
+from imgrag.runs.values import MAX_PROMPT
+from imgrag.ui.language import say, told
 
 HERE = Path(__file__).parent
-HEAD = ("page.js", "lightbox.js", "signals.js", "keys.js")
+HEAD = ("page.js", "lightbox.js", "signals.js", "seeds.js", "keys.js")
 STYLES = ("page.css", "result.css")
 
 
@@ -24,6 +25,10 @@ def words_said() -> str:
         "waiting": say("Waiting for its turn"),
         "place": say("Waiting for its turn, place {place} of {all}", place="[place]", all="[all]"),
         "left": say("about {time} left", time=say("{seconds} s", seconds="[left]")),
+        "empty": told("The prompt is empty. Describe what to draw, for example: a dog and a toolbox."),
+        "long": told(f"The prompt has {MAX_PROMPT + 1} characters; at most {MAX_PROMPT} are allowed. Shorten it.")
+        .replace(str(MAX_PROMPT + 1), "[count]"),
+        "most": str(MAX_PROMPT),
     }  # fmt: skip
     words = "".join(f'<i data-word="{name}">{escape(text)}</i>' for name, text in texts.items())
     return f"{words}{_help()}"

@@ -70,6 +70,20 @@ def test_each_run_draws_a_new_seed_unless_it_is_kept(person, url, results):  # n
     assert finished(page, results, lambda page: page.click("#ir-run"))["seed"] == drawn
 
 
+def test_seeds_are_followed_before_the_settings_are_opened(person, url, results):  # noqa: F811
+    page = opened(person, url)
+    first = finished(page, results, lambda page: run(page, PROMPT))
+    second = finished(page, results, lambda page: page.click("#ir-run"))
+    settings(page)
+    page.wait_for_function(
+        "seed => document.querySelector('#ir-seed input')?.value === seed", arg=str(second["seed"])
+    )
+    page.wait_for_selector(f".ir-used button:has-text('{first['seed']}')")
+    page.check("#ir-lock input")
+    third = finished(page, results, lambda page: page.click("#ir-run"))
+    assert (third["seed"], third["pixels"]) == (second["seed"], second["pixels"])
+
+
 @pytest.mark.parametrize(("prompt", "words"), [("   ", "The prompt is empty."), ("x" * 2001, "at most 2000")])
 def test_no_prompt_is_remarked_at_its_field_and_the_run_stays(person, url, results, prompt, words):  # noqa: F811
     page = opened(person, url)

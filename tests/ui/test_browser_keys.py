@@ -77,6 +77,23 @@ def test_the_place_in_the_line_is_said_in_words(browser, url, page):  # noqa: F8
     other.close()
 
 
+def test_in_the_line_escape_leaves_it_and_no_prompt_does_not_join_it(browser, url, page):  # noqa: F811
+    run(page, f"{PROMPT} [initial: lingers]")
+    page.wait_for_selector('.ir-stage-initial [data-status="running"]')
+    other = opened(browser, url)
+    run(other, "   ")
+    assert "The prompt is empty." in other.wait_for_selector("#ir-remark").inner_text()
+    assert other.get_attribute("#ir-stop", "aria-disabled") == "true"
+    run(other, "quick a cat")
+    other.wait_for_selector("#ir-remark", state="detached")
+    other.wait_for_selector("#ir-stop[aria-disabled=false]")
+    other.keyboard.press("Escape")
+    other.wait_for_selector("#ir-stop[aria-disabled=true]")
+    page.click("#ir-stop")
+    wait_for(page, "stopped")
+    other.close()
+
+
 def test_every_fold_says_of_which_step_it_is(page):
     names = page.eval_on_selector_all(
         ".ir-correct > button", "all => all.map(one => one.getAttribute('aria-label'))"

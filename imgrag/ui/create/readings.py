@@ -27,12 +27,17 @@ def reading(read: Reading, pictures: Mapping[str, str]) -> str:
         (say("The models are asked for"), escape(read.prompt)),
         (_translated(read.language), escape(read.translation)) if read.translation else ("", ""),
         (say("Background"), knowledge.ground(read)),
-        (say("Style"), drawn_in(read.styles) + escape(read.style)),
+        (say("Style"), drawn_in(read.styles) + escape(_taken(read))),
         (say("Not wanted"), escape(read.negative)),
         (say("Left out"), _left_out(read.left_out)),
     ]
     listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in rows if value)
     return f'{things(read.things, pictures)}<dl class="ir-read">{listed}</dl>'
+
+
+def _taken(read: Reading) -> str:
+    """The style that the generator is told in words; one that is left out is said there."""
+    return "" if any(part.words == read.style for part in read.left_out) else read.style
 
 
 def things(found: Sequence[Thing], pictures: Mapping[str, str]) -> str:

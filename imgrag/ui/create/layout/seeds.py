@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
 import gradio as gr
 
 from imgrag.runs.values import MAX_SEED
 from imgrag.ui.language import both, label, say
-
-SEEDS = (Path(__file__).parents[2] / "seeds.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ def build_seed() -> SeedField:
         container=False,
         elem_id="ir-lock",
     )
-    gr.HTML(both(_used), js_on_load=SEEDS, elem_id="ir-seeds")
+    gr.HTML(both(_used), elem_id="ir-seeds")
     dice.click(lambda: secrets.randbelow(MAX_SEED + 1), None, number, queue=False, api_visibility="private")
     return SeedField(number, locked)
 
