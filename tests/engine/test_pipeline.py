@@ -21,7 +21,7 @@ from imgrag.runs import corrections
 from imgrag.runs.decisions import lacking
 from imgrag.runs.events import Event, Finished, Paused, Preview, StageDone, StageSkipped, StageStarted
 from imgrag.runs.trace import trace
-from imgrag.runs.values import ONCE, STAGES, Comparison, Request, Run
+from imgrag.runs.values import ONCE, STAGES, Comparison, Request, Run, Verdict
 from tests.fakes import (
     MEGABYTE,
     SURE_NO,
@@ -180,6 +180,13 @@ def test_where_the_verdicts_leave_it_open_the_likelier_image_is_kept(tmp_path: P
     assert run.verdict is run.round.second_verdict
     assert run.why.startswith(f"The enhanced image {lacking(verdict)}; the judge finds it likelier")
     assert not any("enhanced image: it shows" in line and "owl;" in line for line in trace(run))
+
+
+def test_the_trace_does_not_show_and_lack_the_same_thing(tmp_path: Path) -> None:
+    run = make_pipeline(tmp_path, Cast(vlm=FakeChat(NO_OWL)))(OWL)
+    said = Verdict(False, missing=("owl",), seen=("owl", "cat"))
+    lines = trace(replace(run, rounds=(replace(run.rounds[0], verdict=said),)))
+    assert "The judge says of the initial image: it shows cat; it lacks owl." in lines
 
 
 def test_an_image_as_likely_as_the_earlier_one_is_not_kept(tmp_path: Path) -> None:

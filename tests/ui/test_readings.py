@@ -141,6 +141,14 @@ class TestSurprises:
         assert Typing(pipeline, {}).surprise() in WRITTEN
 
 
+def test_a_style_that_is_left_out_is_not_shown_as_taken():
+    left = (LeftOut("photorealistic", "there is no style here that is called so", seen=True),)
+    assert ">Style<" not in readings.reading(
+        Reading("a horse", (), style="photorealistic", left_out=left), {}
+    )
+    assert ">Style<" in readings.reading(Reading("a horse", (), style="photorealistic"), {})
+
+
 def test_the_line_above_the_field_says_what_is_drawn_and_lists_the_names(pipeline):
     vocabulary = pipeline.vocabulary
     html = readings.drawable(pipeline.profile.reading.draws, vocabulary)
