@@ -157,10 +157,10 @@ def test_a_reference_gives_its_style_or_its_thing_alone(
     scales: list[dict[str, Any]] = []
     call = generator._call
 
-    def noted(settings: dict[str, Any]) -> Image.Image:
+    def noted(pipe: Any, settings: dict[str, Any]) -> Image.Image:
         held = generator._pipe.unet.attn_processors.items()
         scales.append({name: np.ravel(one.scale).tolist() for name, one in held if hasattr(one, "scale")})
-        return call(settings)
+        return call(pipe, settings)
 
     monkeypatch.setattr(generator, "_call", noted)
     both = [Guide(RED, 1.0, use="style"), Guide(BLUE, 0.5, use="thing")]
