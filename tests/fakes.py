@@ -223,6 +223,7 @@ class FakeControlNet:
 
     nbytes = 15 * MEGABYTE
     net = "net"
+    lora = None
 
 
 class Cast:
