@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -17,16 +17,18 @@ from imgrag.runs.captions import WHOLE_PICTURE, Neighbour, parts_of
 SAME = 0.99999  # cosine similarity from which a picture of the library is the picture itself
 RUNNERS_UP = 5  # neighbours that the first one of a part must stand out from
 MOST_LOOKED_AT = 1000  # neighbours, where most have no caption
+NEAREST = 64  # pictures of which the likest to a part is chosen
+CROWD = 10  # pictures by which it is told how crowded it is around one
 
 
 @dataclass(frozen=True)
 class Search:
-    """Where neighbours come from. `without` are files that a person took out."""
+    """Where neighbours come from. `crowds` remembers how crowded it is around pictures, by id."""
 
     column: Column
     profile: CaptionsProfile
     k: int
-    without: frozenset[str] = frozenset()
+    crowds: dict[int, float] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -57,15 +59,53 @@ def neighbours(views: np.ndarray, search: Search, itself: str | None = None) -> 
     digest = _itself(search.column, views[0]) if itself is None else itself
     found: list[Neighbour] = []
     for part, vector in zip(search.parts, views, strict=True):
-        whole = part == WHOLE_PICTURE
-        k = search.k if whole else search.profile.k_parts
-        near = _captioned(search.column, vector, k + RUNNERS_UP, digest, search.without)
-        counting = _like_whole(near[:k], search.profile) if whole else _like_part(near, k, search.profile)
+        near, counting = (_whole if part == WHOLE_PICTURE else _part)(vector, digest, search)
         found += [
             Neighbour(part, as_candidate(entry, score), counts)
-            for (entry, score), counts in zip(near[:k], counting, strict=True)
+            for (entry, score), counts in zip(near, counting, strict=True)
         ]
     return tuple(found)
+
+
+def _whole(vector: np.ndarray, digest: str, search: Search) -> tuple[list[Scored], list[bool]]:
+    near = _captioned(search.column, vector, search.k, digest)
+    return near, [score >= search.profile.floor for _, score in near]
+
+
+def _part(vector: np.ndarray, digest: str, search: Search) -> tuple[list[Scored], list[bool]]:
+    """The pictures most like a part, and whether each counts: the first if it stands out, others if they are near it.
+
+    A thing that the library lacks has many neighbours that are all as like it as each other. What counts is twice the
+    similarity without how crowded it is around the picture (CSLS; Conneau et al., 2018): a scene is like every part
+    with its ground, as it is like every other scene on it.
+    """
+    profile, k = search.profile, search.profile.k_parts
+    if not profile.ahead:
+        near = _captioned(search.column, vector, k, digest)
+        return near, [score >= profile.part_floor for _, score in near]
+    near = _captioned(search.column, vector, NEAREST, digest)
+    crowds = _crowds([entry for entry, _ in near], search)
+    scaled = {entry.id: 2 * score - crowds[entry.id] for entry, score in near}
+    near.sort(key=lambda one: -scaled[one[0].id])
+    if not near:
+        return [], []
+    (first, score), others = near[0], [s for s in near[1:] if s[0].caption != near[0][0].caption]
+    rest = [scaled[entry.id] for entry, _ in others[:RUNNERS_UP]]
+    best, mean = scaled[first.id], float(np.mean(rest)) if rest else -1.0
+    stands = score >= profile.part_floor and best - mean >= profile.ahead
+    counting = [stands and scaled[entry.id] >= (best + mean) / 2 for entry, _ in near[:k]]
+    return near[:k], counting
+
+
+def _crowds(entries: Sequence[Entry], search: Search) -> dict[int, float]:
+    """How like each of these is to the pictures nearest to it, on average."""
+    store = search.column.store
+    unknown = [entry for entry in entries if entry.id not in search.crowds]
+    vectors = store.vectors({entry.digest for entry in unknown})
+    for entry in unknown:
+        near = store.search(vectors[entry.digest], CROWD, None, entry.digest)
+        search.crowds[entry.id] = float(np.mean([hit.score for hit in near])) if near else 0.0
+    return search.crowds
 
 
 def _itself(column: Column, vector: np.ndarray) -> str:
@@ -73,44 +113,17 @@ def _itself(column: Column, vector: np.ndarray) -> str:
     return nearest[0].digest if nearest and nearest[1] >= SAME else ""
 
 
-def _captioned(
-    column: Column, vector: np.ndarray, k: int, digest: str, without: Collection[str]
-) -> list[Scored]:
+def _captioned(column: Column, vector: np.ndarray, k: int, digest: str) -> list[Scored]:
     """The `k` most similar pictures with a caption by a person; further ones are looked at where many have none."""
-    looked_at = k + len(without)
+    looked_at = k
     while True:
         hits = column.store.search(vector, looked_at, None, digest)
         scores = {hit.id: hit.score for hit in hits}
-        found = [
-            (entry, scores[entry.id]) for entry in column.store.get(list(scores)) if _tells(entry, without)
-        ]
+        found = [(entry, scores[entry.id]) for entry in column.store.get(list(scores)) if _tells(entry)]
         if len(found) >= k or len(hits) < looked_at or looked_at >= MOST_LOOKED_AT:
             return found[:k]
         looked_at = min(MOST_LOOKED_AT, 4 * looked_at)
 
 
-def _tells(entry: Entry, without: Collection[str]) -> bool:
-    return bool(entry.caption.strip()) and entry.file not in without and WRITTEN_BY not in entry.fields
-
-
-def _like_whole(near: Sequence[Scored], profile: CaptionsProfile) -> list[bool]:
-    return [score >= profile.floor for _, score in near]
-
-
-def _like_part(near: Sequence[Scored], k: int, profile: CaptionsProfile) -> list[bool]:
-    """Whether each of the first `k` counts: the first if it stands out or is near, others if they are near it.
-
-    A thing that the library lacks has many neighbours that are all as like it as each other.
-    """
-    if not near:
-        return []
-    (first, best), others = (
-        near[0],
-        [score for entry, score in near[1:] if entry.caption != near[0][0].caption],
-    )
-    rest = float(np.mean(others[:RUNNERS_UP])) if others else -1.0
-    stands = best >= profile.part_floor and (best >= profile.sure or best - rest >= profile.ahead)
-    middle = (best + rest) / 2
-    return [
-        stands and (entry is first or score >= max(middle, profile.part_floor)) for entry, score in near[:k]
-    ]
+def _tells(entry: Entry) -> bool:
+    return bool(entry.caption.strip()) and WRITTEN_BY not in entry.fields

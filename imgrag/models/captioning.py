@@ -22,8 +22,8 @@ class CaptionsProfile:
         part: width and height of a part, as a share of the picture's; parts may overlap.
         floor: lowest cosine similarity at which a neighbour of the whole counts.
         part_floor: likewise of a part.
-        ahead: by how much the first neighbour of a part must stand out from the next ones to count, 0 for not at all.
-        sure: similarity from which on a neighbour of a part counts, whether it stands out or not.
+        ahead: by how much the first neighbour of a part must stand out from the next five to count, see
+            `captions.neighbours`; 0 for not at all.
     """
 
     library: str = ""
@@ -35,14 +35,13 @@ class CaptionsProfile:
     floor: float = -1.0
     part_floor: float = -1.0
     ahead: float = 0.0
-    sure: float = 1.0
 
     def __post_init__(self) -> None:
         for name, most in (("k", MOST_NEIGHBOURS), ("k_parts", MOST_NEIGHBOURS), ("columns", MOST_CELLS), ("rows", MOST_CELLS)):  # fmt: skip
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise ProfileError(f"captions.{name} is {in_brief(value)}, not from 1 to {most}")
-        for name in ("floor", "part_floor", "sure"):
+        for name in ("floor", "part_floor"):
             if not -1 <= getattr(self, name) <= 1:
                 raise ProfileError(f"captions.{name} is {getattr(self, name)}, not from -1 to 1")
         if not 0 < self.part <= 1:

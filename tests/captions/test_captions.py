@@ -129,6 +129,16 @@ def test_a_picture_of_the_library_is_not_its_own_neighbour(captions: CaptionPipe
     assert all(sample.target not in sample.prompt for sample in made)
 
 
+def test_of_a_part_only_what_stands_out_is_read(captions: CaptionPipeline) -> None:
+    pipeline = captions._pipeline
+    pipeline.profile = replace(pipeline.profile, captions=replace(GRID, ahead=0.3))
+    known = [one for one in captions(tile("owl", 16)).neighbours if one.part != WHOLE_PICTURE]
+    assert known and all(one.counts and "owl" in one.caption for one in known)
+    strange = captions(Image.new("RGB", (16, 16), (1, 2, 3)))
+    assert not any(one.counts for one in strange.neighbours if one.part != WHOLE_PICTURE)
+    assert "Its left: nothing\nIts middle: nothing\nIts right: nothing" in strange.prompt
+
+
 def test_neighbours_can_be_taken_out_and_the_prompt_edited(captions: CaptionPipeline) -> None:
     first = captions(tile("owl", 16))
     gone = first.neighbours[0]
