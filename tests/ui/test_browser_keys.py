@@ -58,6 +58,8 @@ def test_the_tab_tells_how_far_it_is(page):
     page.wait_for_function("/^[1-9][0-9]*% · ImageRAG$/.test(document.title)")
     page.click("#ir-stop")
     page.wait_for_function("document.title === 'ImageRAG'")
+    wait_for(page, "stopped")
+    page.wait_for_selector("#ir-stop[aria-disabled=true]")
     run(page, "quick " + PROMPT)
     page.wait_for_function("document.title === '✓ ImageRAG'")
 
