@@ -106,9 +106,9 @@ def test_events_requests_and_runs_cross_to_another_process() -> None:
         "",
         {},
         Reading("a dog"),
-        image,
-        (Round(enhanced=image),),
-        (report,),
+        initial=image,
+        rounds=(Round(enhanced=image),),
+        stages=(report,),
     )
     events: list[Event | Failure] = [
         StageStarted("initial", "model"), Preview("initial", 1, 2, image), StageDone("initial", report, run),

@@ -379,7 +379,7 @@ def test_nothing_can_be_corrected_while_a_run_is_at_work(page, results):
     page.wait_for_timeout(500)
     assert set(records(results)) == before
     enabled = "buttons => buttons.filter(button => !button.disabled).map(button => button.id)"
-    assert len(page.eval_on_selector_all("[id^=ir-do-]", enabled)) == 16
+    assert len(page.eval_on_selector_all("[id^=ir-do-]", enabled)) == 18
     type_into(page, "#ir-concepts", "owl")
     assert page.input_value("#ir-concepts textarea") == "owl"
 

@@ -33,7 +33,7 @@ PATH = re.compile(
 )
 """An absolute path of a server, where nothing before it makes it part of a link."""
 REFUSED = re.compile("ir-banner|too large|megapixels")
-NOT_TAKEN = re.compile("This picture cannot be used: [^.]+; save it")
+NOT_TAKEN = re.compile("(This picture|The picture of the structure) cannot be used: [^.]+; save it")
 HEAD_START = 0.1  # seconds until a picture has surely reached who decodes it
 UNFORESEEN = ("on our side", "Traceback", "object has no attribute", "Errno", "Error(")
 
