@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Any
@@ -60,8 +61,13 @@ async def _refusal(
         try:
             if value is not None:
                 await preprocess(alone, [_fitting(block, value)], *others, **named)
-        except (gr.Error, *_CANNOT_BE_READ):
-            return f"The field {_name(block)!r} does not take {in_brief(value)!r}; it takes {_kind(block)}."
+        except (gr.Error, *_CANNOT_BE_READ) as error:
+            if isinstance(error, gr.Error) and isinstance(block, gr.File | gr.Image):
+                return str(error.message)  # it says which files are taken
+            # What is no text may hold a path of this machine.
+            told = isinstance(value, str) or not re.search(r"[/\\]", repr(value))
+            sent = repr(in_brief(value)) if told else "that"
+            return f"The field {_name(block)!r} does not take {sent}; it takes {_kind(block)}."
     return ""
 
 
@@ -82,6 +88,8 @@ def _kind(block: Any) -> str:
         return "a number" if low is None or high is None else f"a number from {low} to {high}"
     if isinstance(block, gr.Radio):
         return f"one of: {', '.join(str(value) for _, value in block.choices)}"
+    if isinstance(block, gr.File | gr.Image):
+        return "a file"
     return "a text" if isinstance(block, gr.Textbox | gr.Dropdown) else "something else"
 
 
