@@ -178,8 +178,7 @@ def _control() -> Recipe:
         "reference; unseen icons take no part. Odd sizes, and a third of all coordinates, are in no lesson.",
         "White lines on black, 64 px. It draws a thing in the square on the 8 px grid that comes nearest to its lines, 24 to 56 px "
         "large, not to the pixel: what lies across the grid would need patches that the generator never drew. One or two things, "
-        "in halves of the scene; it follows where a thing stands and how large it is, and no posture. The LoRA belongs to it: "
-        "without it things come out as smears.",
+        "in halves of the scene. Things of 40 px and more mostly come out as smears; it was trained with its LoRA and needs it.",
         control.train,
         control.evaluate,
     )
