@@ -119,8 +119,8 @@ def _refuse_shape(picture: Image.Image) -> None:
         )
 
 
-class DepthEye:
-    """Depth Anything V2 (Yang et al., 2024): what is near is light."""
+class _Model:
+    """What makes a condition, and how it wants its pictures."""
 
     def __init__(self, model: Any, processor: Any, device: str) -> None:
         self._model = model.to(device)
@@ -131,6 +131,10 @@ class DepthEye:
     def nbytes(self) -> int:
         """See `residency.Sized`."""
         return tensor_bytes(self._model)
+
+
+class DepthEye(_Model):
+    """Depth Anything V2 (Yang et al., 2024): what is near is light."""
 
     def see(self, picture: Image.Image) -> Image.Image:
         """See `Eye`."""
@@ -144,18 +148,8 @@ class DepthEye:
         return Image.fromarray((255 * grey).byte().numpy()).resize(picture.size).convert("RGB")
 
 
-class PoseEye:
+class PoseEye(_Model):
     """ViTPose (Xu et al., 2022): the limbs of one person who fills the picture, each in a colour of its own."""
-
-    def __init__(self, model: Any, processor: Any, device: str) -> None:
-        self._model = model.to(device)
-        self._processor = processor
-        self._device = device
-
-    @property
-    def nbytes(self) -> int:
-        """See `residency.Sized`."""
-        return tensor_bytes(self._model)
 
     def see(self, picture: Image.Image) -> Image.Image:
         """See `Eye`."""

@@ -21,9 +21,8 @@ from diffusers import ControlNetModel, StableDiffusionPipeline
 
 from imgrag.pocket.recipes.adapting import attach_lora, save_lora
 from imgrag.pocket.recipes.batches import Batch, dropped, prompts_of, reference_pixels
-from imgrag.pocket.recipes.generator import NOISINESS, WINDOW, build_scheduler, encode_references, tokenizer
+from imgrag.pocket.recipes.generator import batch_loss, build_scheduler, plain_unet
 from imgrag.pocket.recipes.inventions import invent
-from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
 from imgrag.pocket.world import world
 from imgrag.pocket.world.latents import PATCH, projection
@@ -105,11 +104,16 @@ def _pictures(chosen: np.ndarray, referred: np.ndarray, rng: np.random.Generator
     return pictures
 
 
+def _at(where: Sequence[Sequence[Place]], number: int) -> list[Place]:
+    """Where the first or the second thing of each scene stands; that of one that has no second is no matter."""
+    return [each[min(number, len(each) - 1)] for each in where]
+
+
 def _together(
     pictures: list[torch.Tensor], where: Sequence[Sequence[Place]], two: np.ndarray
 ) -> torch.Tensor:
     """Both things in their places, [b, 4, 64, 64]."""
-    first, second = (layer(pictures[i], [each[min(i, len(each) - 1)] for each in where]) for i in (0, 1))
+    first, second = (layer(pictures[i], _at(where, i)) for i in (0, 1))
     second[torch.from_numpy(~two)] = 0
     return first + second
 
@@ -119,10 +123,7 @@ def _lines(
     rng: np.random.Generator,
 ) -> torch.Tensor:  # fmt: skip
     """Of things where they are drawn: Canny's edges, or a sketch, [b, 1, 64, 64]."""
-    drawn = [
-        sketches(layer(pictures[i], [each[min(i, len(each) - 1)] for each in where], FINE), rng)
-        for i in (0, 1)
-    ]
+    drawn = [sketches(layer(pictures[i], _at(where, i), FINE), rng) for i in (0, 1)]
     drawn[1][torch.from_numpy(~two)] = 0
     edged = torch.from_numpy(rng.random((len(two), 1, 1, 1)) < EDGED)
     return torch.where(
@@ -142,27 +143,12 @@ def control_loss(
     rng: np.random.Generator, device: torch.device,
 ) -> torch.Tensor:  # fmt: skip
     """Mean squared error of the predicted velocity, as the generator's own, but for the lines beside it."""
-    batch = given.batch
-    noise = torch.from_numpy(rng.standard_normal(batch.latents.shape, dtype=np.float32)).to(device)
-    times = torch.from_numpy((1000 * rng.random(len(noise)) ** NOISINESS).astype(np.int64)).to(device)
-    signal = alphas[times].sqrt()[:, None, None, None]
-    sigma = (1 - alphas[times]).sqrt()[:, None, None, None]
-    latents = batch.latents.to(device)
-    noisy = signal * latents + sigma * noise
-    tokens = tokenizer()(
-        batch.prompts, padding="max_length", truncation=True, max_length=WINDOW, return_tensors="pt"
-    ).input_ids.to(device)
-    with autocast(device):
-        with torch.no_grad():
-            text = parts["text_encoder"](tokens)[0]
-            shown = encode_references(batch, parts, device)
+
+    def steer(noisy: torch.Tensor, times: torch.Tensor, text: torch.Tensor) -> dict[str, Any]:
         down, mid = control(noisy, times, text, given.lines.to(device), return_dict=False)
-        velocity = parts["unet"](
-            noisy, times, encoder_hidden_states=text, added_cond_kwargs={"image_embeds": [shown]},
-            down_block_additional_residuals=down, mid_block_additional_residual=mid,
-        ).sample  # fmt: skip
-    missed = (velocity.float() - (signal * noise - sigma * latents)) ** 2
-    return (batch.weights.to(device) * missed).mean()
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+
+    return batch_loss(given.batch, parts, alphas, rng, device, steer)
 
 
 def generator_parts(folder: Path, device: torch.device) -> dict[str, Any]:
@@ -178,11 +164,7 @@ def generator_parts(folder: Path, device: torch.device) -> dict[str, Any]:
 
 def build(parts: dict[str, Any]) -> ControlNetModel:
     """A copy of the U-Net's way down, whose answers begin at nothing; it reads no references."""
-    from imgrag.pocket.recipes.generator import build_unet
-
-    plain = build_unet()
-    plain.load_state_dict({k: v for k, v in parts["unet"].state_dict().items() if k in plain.state_dict()})
-    return ControlNetModel.from_unet(plain)
+    return ControlNetModel.from_unet(plain_unet(parts["unet"]))
 
 
 def train(folder: Path, device: torch.device) -> Fitted:

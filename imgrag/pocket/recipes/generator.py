@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ EXTRA_WORDS = (
 )
 
 
+Steer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], dict[str, Any]]
+"""(noisy latents, times, text) -> further arguments of the U-Net."""
 TERMS: dict[str, tuple[Schedule, Mix]] = {
     "generator-naming": (NAMING, Mix((0.4, 0.5, 0.1))),
     "generator-copying": (COPYING, Mix((0.15, 0.75, 0.1))),
@@ -143,6 +146,13 @@ def build_unet() -> UNet2DConditionModel:
     )
 
 
+def plain_unet(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """A copy without its adapter."""
+    plain = build_unet()
+    plain.load_state_dict({k: v for k, v in unet.state_dict().items() if k in plain.state_dict()})
+    return plain
+
+
 def build_scheduler() -> DPMSolverMultistepScheduler:
     return DPMSolverMultistepScheduler(
         beta_start=0.00085,
@@ -191,8 +201,9 @@ def batch_loss(
     alphas: torch.Tensor,
     rng: np.random.Generator,
     device: torch.device,
+    steer: Steer = lambda noisy, times, text: {},
 ) -> torch.Tensor:
-    """Mean squared error of the predicted velocity, weighted by place."""
+    """Mean squared error of the predicted velocity, weighted by place; `steer` gives the U-Net what else it is told."""
     count = len(batch.prompts)
     noise = torch.from_numpy(rng.standard_normal(batch.latents.shape, dtype=np.float32)).to(device)
     # More of the noisy times: it is there that a picture's objects are decided.
@@ -203,13 +214,15 @@ def batch_loss(
     tokens = tokenizer()(
         batch.prompts, padding="max_length", truncation=True, max_length=WINDOW, return_tensors="pt"
     ).input_ids.to(device)
+    noisy = signal * latents + sigma * noise
     with autocast(device):
         text = modules["text_encoder"](tokens)[0]
         velocity = modules["unet"](
-            signal * latents + sigma * noise,
+            noisy,
             times,
             encoder_hidden_states=text,
             added_cond_kwargs={"image_embeds": [encode_references(batch, modules, device)]},
+            **steer(noisy, times, text),
         ).sample
     missed = (velocity.float() - (signal * noise - sigma * latents)) ** 2
     return (batch.weights.to(device) * missed).mean()
@@ -234,9 +247,7 @@ def save(folder: Path, modules: dict[str, Any]) -> None:
     save_file(adapter_state(unet), partial)
     os.replace(partial, adapter / "ip-adapter.safetensors")
     modules["image_encoder"].cpu().half().save_pretrained(adapter / "image_encoder")
-    plain = build_unet()
-    plain.load_state_dict({k: v for k, v in unet.state_dict().items() if k in plain.state_dict()})
-    plain.half().save_pretrained(folder / "generator" / "unet", max_shard_size="9MB")
+    plain_unet(unet).half().save_pretrained(folder / "generator" / "unet", max_shard_size="9MB")
     modules["text_encoder"].cpu().half().save_pretrained(folder / "generator" / "text_encoder")
     # A new one: the one that training asked would take its padding along into the file.
     build_tokenizer().save_pretrained(folder / "generator" / "tokenizer")
