@@ -27,7 +27,6 @@ from imgrag.engine.librarian import BorrowedEmbedder
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, LibraryError, RequestError
 from imgrag.models import CaptionAdapter
-from imgrag.models.checkpoints import locate
 from imgrag.runs.captions import (
     MAX_CAPTION_PROMPT,
     Captioned,
@@ -172,7 +171,6 @@ class CaptionPipeline:
                     clean_line(vlm.reply(BY_SIGHT.format(prompt=prompt), [picture]))
                     for prompt, picture in asked
                 ]
-        self._require_captioner()
         with self._pipeline.borrow("captioner") as captioner:
             captioner.wear(adapter)
             return [clean_line(text) for text in captioner.write(prompts, say)]
@@ -206,16 +204,6 @@ class CaptionPipeline:
         profile = self._pipeline.profile
         name = request.library or profile.captions.library or profile.retrieval.library
         return clean_line(self._pipeline.library(name).name)
-
-    def _require_captioner(self) -> None:
-        """Raises CheckpointError: the profile's captioner is not on this machine."""
-        captioner = self._pipeline.profile.captioner
-        try:
-            self._pipeline.residency.spec("captioner")
-        except KeyError:
-            if captioner is not None:
-                locate(captioner.checkpoint, self._pipeline.profile.name)
-            raise
 
     def _worked(
         self,
