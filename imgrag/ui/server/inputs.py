@@ -64,8 +64,8 @@ async def _refusal(
         except (gr.Error, *_CANNOT_BE_READ) as error:
             if isinstance(error, gr.Error) and isinstance(block, gr.File | gr.Image):
                 return str(error.message)  # it says which files are taken
-            # What is no text may hold a path of this machine.
-            told = isinstance(value, str) or not re.search(r"[/\\]", repr(value))
+            # Sent back, a path would be a path on the page, whoever wrote it.
+            told = not re.search(r"[/\\]", str(value))
             sent = repr(in_brief(value)) if told else "that"
             return f"The field {_name(block)!r} does not take {sent}; it takes {_kind(block)}."
     return ""
