@@ -114,6 +114,10 @@ def read_openly(prompt: str) -> Reading:
         ("a dog in watercolor", "a dog"),
         ("a hedge-hog and a tool box", "a hedgehog and a toolbox"),
         ("three dogs and two cats", "a dog and a cat"),
+        ("a school of dogs", "a dog and a dog"),
+        ("half a dozen dogs", "a dog and a dog"),
+        ("<p class=x>a dog</p> <br> a castle", "a dog and a castle"),
+        ("teh dog wiht a castle adn", "a dog and a castle"),
         ("a dog, a kangaroo and a castle", "a dog and a castle"),  # what the generator knows goes first
     ],
 )
@@ -125,7 +129,13 @@ def test_what_people_type_becomes_what_the_models_are_asked_for(prompt: str, ask
     ("prompt", "name", "how", "number"),
     [
         ("a tolbox", "toolbox", "slip", 1),
+        ("a dgo", "dog", "slip", 1),
+        ("a hrose", "horse", "slip", 1),  # its letters in another order; a rose has others
+        ("a tac", "tac", "nobody", 1),
         ("two puppies", "dog", "synonym", 2),
+        ("half a dozen owls", "owl", "name", 6),
+        ("1000000 cats", "cat", "name", 99),
+        ("a 1920 cat", "cat", "name", 1),
         ("a \U0001f436", "dog", "emoji", 1),
         ("3 owls", "owl", "name", 3),
         ("a pikachu", "pikachu", "nobody", 1),
@@ -217,6 +227,9 @@ def test_where_words_have_no_end_things_are_whole_phrases_and_known() -> None:
         ("pikachu", ""),
         ("hello there", ""),
         ("a tolbox and a pan", ""),  # a pan is bread in Spanish
+        ("el perro", "Spanish"),  # a dictionary of English has "perro" too
+        ("a bera and a forg", ""),  # slips of English look like German
+        ("cta and dgo", ""),
     ],
 )
 def test_another_language_is_known_as_one(prompt: str, language: str) -> None:

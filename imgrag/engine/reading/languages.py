@@ -29,13 +29,24 @@ _SMALL_WORDS = {language: frozenset(words.split()) for language, words in _SMALL
 LEAST_SMALL = 2  # articles and the like from which on a language is told by them
 
 
+def is_in_english(text: str) -> bool:
+    """Whether a text has articles and the like, and more of English than of any other language."""
+    found = _small_words(text)
+    return found.pop("en") > max(found.values())
+
+
+def has_small_words(text: str, language: str) -> bool:
+    """Whether a text has articles and the like of this language, "es", and none of English: "el perro"."""
+    found = _small_words(text)
+    return bool(found.get(language)) and not found["en"]
+
+
 def by_small_words(text: str) -> str:
     """The language whose articles, prepositions and numbers a text has most of; "" if that is English or too few.
 
     Where two languages have as many, or there is one such word only, it is the one that knows more of all words.
     """
-    words = set(re.findall(r"[^\W\d_]+", text.casefold()))
-    counts = {language: sum(word in small for word in words) for language, small in _SMALL_WORDS.items()}
+    counts = _small_words(text)
     most = max(counts.values())
     if not most or counts["en"] * 2 >= most:
         return ""
@@ -43,6 +54,12 @@ def by_small_words(text: str) -> str:
     shares = {language: in_target_language(text, lang=language) for language in (*best, "en")}
     likely = max(best, key=lambda language: shares[language])
     return NAMES[likely] if most >= LEAST_SMALL or shares[likely] > shares["en"] else ""
+
+
+def _small_words(text: str) -> dict[str, int]:
+    """How many different ones of each language a text has."""
+    words = set(re.findall(r"[^\W\d_]+", text.casefold()))
+    return {language: len(words & small) for language, small in _SMALL_WORDS.items()}
 
 
 def foreign_script(text: str) -> str:

@@ -16,6 +16,7 @@ from imgrag.library.search.words import stem
 from imgrag.runs.reading import LONGEST_NAME, How, Knower
 
 SHORTEST = 4  # letters of a word that may have a slip in it
+SWAPPED = 3  # letters from which on two of them may have changed places
 LONG = 6  # letters from which on it may have two
 ALIKE = 0.905  # Jaro-Winkler similarity of words with two; 2% of made-up words are taken for a name
 
@@ -95,7 +96,7 @@ class Lexicon:
     def slipped(self, words: Sequence[str]) -> Found | None:
         """The thing whose name this is but for a letter or two; never where all of it are English words."""
         text = key(" ".join(words))
-        if len(text) < SHORTEST or is_english(" ".join(words)):
+        if len(text) < SWAPPED or is_english(" ".join(words)):
             return None
         near = self._nearest(text)
         if near is not None:
@@ -116,7 +117,9 @@ class Lexicon:
         found = process.extract(text, spellings.keys(), scorer=OSA.distance, score_cutoff=most, limit=9)
         names_only = self._vocabulary.names
         best = [slip for slip in found if _may_be(text, slip[0]) and (slip[1] < 2 or slip[0] in names_only)]
-        names = {spellings[spelling] for spelling, distance, _ in best if distance == best[0][1]}
+        closest = [spelling for spelling, distance, _ in best if distance == best[0][1]]
+        swapped = [spelling for spelling in closest if is_swapped(text, spelling)]
+        names = {spellings[spelling] for spelling in swapped or closest}
         return names.pop() if len(names) == 1 else None
 
     def _is_a_form(self, text: str) -> bool:
@@ -152,8 +155,15 @@ def is_english(text: str) -> bool:
     return all(simplemma.is_known(word, "en") for word in text.split())
 
 
+def is_swapped(text: str, meant: str) -> bool:
+    """Whether these are the letters of that, two of them in each other's place: the commonest slip in typing."""
+    return text[:1] == meant[:1] and sorted(text) == sorted(meant) and OSA.distance(text, meant) == 1
+
+
 def _may_be(text: str, meant: str) -> bool:
     """Whether somebody may have meant this: by one slip, or by two where the words begin and go on alike."""
+    if len(text) < SHORTEST:
+        return is_swapped(text, meant)
     if OSA.distance(text, meant) < 2:
         return meant[:1] == text[:1] or len(text) > SHORTEST
     return JaroWinkler.similarity(text, meant) >= ALIKE

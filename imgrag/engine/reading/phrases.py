@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 
 import simplemma
 
-from imgrag.engine.reading.lexicon import Found, Lexicon, is_action, is_english, is_inflected, singular
+from imgrag.engine.reading.lexicon import (
+    Found,
+    Lexicon,
+    is_action,
+    is_english,
+    is_inflected,
+    is_swapped,
+    singular,
+)
 from imgrag.engine.reading.spelling import WHOLE
 from imgrag.engine.reading.words import (
     ACTIONS,
@@ -16,6 +24,8 @@ from imgrag.engine.reading.words import (
     BESIDE,
     BESIDE_EACH_OTHER,
     DETERMINERS,
+    HALF_A_DOZEN,
+    HERDS,
     MEASURES,
     NOT_ONE,
     NOTHING_BUT,
@@ -24,6 +34,7 @@ from imgrag.engine.reading.words import (
     PARTS,
     RELATIONS,
     RELATIVES,
+    SMALL_WORDS,
     SUBJECTS,
     UNWANTED,
     UNWANTED_PHRASE,
@@ -32,8 +43,9 @@ from imgrag.engine.reading.words import (
 )
 from imgrag.runs.reading import MOST, MOST_THINGS
 
-_WORD = re.compile(r"\d+[.,]\d+|[^\W_]+(?:['\u2019\u00b7][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
-_THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}")
+_WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:['\u2019\u00b7][^\W_]+)*|[^\s\w-]|(?<!\w)-|-(?!\w)|\n|_")
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_LONG_NUMBER = re.compile(r"[0-9]{5,}")  # four may be a year
 _FRACTION = re.compile(r"\d+(?:\.|,(?!\d{3}$))0*[1-9]\d*x?")
 _BREAK = re.compile(r"[^\w&+/]")
 LONGEST = 6  # words of a name
@@ -89,14 +101,21 @@ class Phrase:
 def phrases(text: str, lexicon: Lexicon) -> list[Phrase]:
     """The phrases of a prompt, in order; relations and verbs are their links, the last one's a phrase by itself."""
     cutter = _Cutter(lexicon.closed)
-    plainly = UNWANTED_PHRASE.sub(" without ", NOTHING_BUT.sub(" , ", text))
+    plainly = HALF_A_DOZEN.sub("six", UNWANTED_PHRASE.sub(" without ", NOTHING_BUT.sub(" , ", text)))
     for piece in _known(_words(plainly)[:MOST_THINGS], lexicon):
         cutter.take(piece)
     return cutter.done()
 
 
 def _words(text: str) -> list[str]:
-    return [word.replace(WHOLE, " ") for word in _WORD.findall(text)]
+    return [_small_word(word).replace(WHOLE, " ") for word in _WORD.findall(text)]
+
+
+def _small_word(word: str) -> str:
+    """The word, or what it is a slip of: "teh", "adn"."""
+    low = word.casefold()
+    meant = next((small for small in SMALL_WORDS if is_swapped(low, small)), "")
+    return meant if meant and not is_english(low) else word
 
 
 def _known(words: Sequence[str], lexicon: Lexicon) -> Iterator[Piece]:
@@ -231,7 +250,8 @@ class _Cutter:
     def _is_measure(self) -> bool:
         """Whether what stands before "of" only says how much, "a bunch of grapes", or is nothing that is drawn."""
         words = [piece.low for piece in self.phrase.pieces]
-        if not words or (self.phrase.pieces[-1].found is None and singular(words)[-1] in MEASURES):
+        last = singular(words)[-1] if words else ""
+        if not words or last in HERDS or (self.phrase.pieces[-1].found is None and last in MEASURES):
             return True
         if (
             not self.closed
@@ -292,7 +312,7 @@ def counted(word: str) -> int | None:
     """How many a word says; `None` if it says no number. "2.5" and "2x" are two, "0.5" is one."""
     if word in NOT_ONE:
         return 0
-    if _THOUSANDS.fullmatch(word):
+    if _THOUSANDS.fullmatch(word) or _LONG_NUMBER.fullmatch(word):
         return MOST
     if found := re.fullmatch(r"([0-9]{1,3})(?:[.,][0-9]+)?x?", word):
         return min(max(1, int(found.group(1))), MOST)

@@ -10,7 +10,15 @@ import emoji
 
 from imgrag.engine.prompts import with_article
 from imgrag.engine.reading.grounds import grounded
-from imgrag.engine.reading.languages import LATIN, NAMES, by_small_words, foreign_script, foreign_words
+from imgrag.engine.reading.languages import (
+    LATIN,
+    NAMES,
+    by_small_words,
+    foreign_script,
+    foreign_words,
+    has_small_words,
+    is_in_english,
+)
 from imgrag.engine.reading.lexicon import Lexicon, Names, is_english, is_plural
 from imgrag.engine.reading.phrases import phrases
 from imgrag.engine.reading.spelling import WHOLE, key
@@ -80,11 +88,12 @@ class Reader:
             return foreign_words(text, self.profile.understands or tuple(LATIN))
         if said := by_small_words(text):
             return said
-        known = sum(bool(thing.known) and thing.how != "slip" for thing in english)
+        known = _surely_known(english)
         for code, glossary in self.vocabulary.glossaries.items():
-            if foreign_words(text, (code,)) and self._knows_more(glossary.english(text)[0], known):
+            theirs = foreign_words(text, (code,)) or has_small_words(text, code)
+            if theirs and self._knows_more(glossary.english(text)[0], known):
                 return NAMES[code]
-        named = known or len(text.split()) < LEAST_FOREIGN
+        named = known or len(text.split()) < LEAST_FOREIGN or is_in_english(text)
         return "" if named else foreign_words(text, tuple(LATIN))
 
     def glosses(self, language: str) -> bool:
@@ -93,7 +102,7 @@ class Reader:
 
     def _knows_more(self, text: str, known: int) -> bool:
         """Whether more things of a text are known than so many."""
-        return sum(bool(thing.known) for thing in self._things(text)[0]) > known
+        return _surely_known(self._things(text)[0]) > known
 
     def called_in(self, text: str) -> tuple[str, list[Called]]:
         """A text without the words that call styles, and those styles."""
@@ -293,6 +302,11 @@ class Reader:
                 held += [name] if name else []
                 at += len(name) or 1
         return sorted(set(held), key=len, reverse=True)
+
+
+def _surely_known(things: Sequence[Thing]) -> int:
+    """How many of these are known, and not by a slip, which words of any language may look like."""
+    return sum(bool(thing.known) and thing.how != "slip" for thing in things)
 
 
 def _spelt(thing: Thing) -> str:

@@ -18,6 +18,7 @@ _PARAMETERS = re.compile(
 )
 """Where a block of settings begins, which goes on to the end."""
 _TAG = re.compile(r"<[a-z_]+:[^<>]*>", re.IGNORECASE)
+_MARKUP = re.compile(r"</?[a-z][a-z0-9]{0,9}(?:\s[^<>]{0,200})?/?>", re.IGNORECASE)
 _COMMAND = re.compile(r"^\s*/imagine\b\s*(?:prompt\s*:)?|^\s*prompt\s*:", re.IGNORECASE)
 _FLAG = re.compile(r"(?<!\S)(?:--|\u2013|\u2014)([a-z]+)((?:\s+(?!--)[\w:.,/%]+)?)", re.IGNORECASE)
 _UNWANTED = re.compile(
@@ -49,6 +50,7 @@ def plain(prompt: str) -> Plain:
     text = _taken(_COMMAND, text, "", "it is a command of another tool", told)
     text = _flags(text, told)
     text = _taken(_TAG, text, " ", "LoRAs and embeddings are not written into the prompt here", told)
+    text = _taken(_MARKUP, text, " ", "it is markup", told)
     text = _taken(_WILDCARD, text, " ", "there are no wildcards here", told)
     text = _chosen(text, told)
     text = _joined(text, told)

@@ -17,6 +17,7 @@ NUMBERS = {word: number for number, word in enumerate(_ONES.split()) if number} 
     "numerous": 3, "lots": 3, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
     "hundred": 100, "hundreds": 100, "thousand": 1000, "thousands": 1000,
 }  # fmt: skip
+HALF_A_DOZEN = re.compile(r"\bhalf\s+an?\s+dozen\b|\ba\s+half\s+dozen\b", re.IGNORECASE)
 RELATIONS = frozenset(
     """
     and or with on in at under underneath over above below beneath behind beside besides near nearby by between among
@@ -25,6 +26,7 @@ RELATIONS = frozenset(
     center centre side next close together & + /
     """.split()
 )
+SMALL_WORDS = ("the", "and", "with", "without", "from")  # whose letters change places in typing
 UNWANTED = frozenset(
     "without no not minus except excluding lacking nor neither isn't isn\u2019t aren't aren\u2019t".split()
 )
@@ -115,6 +117,8 @@ MEASURES = frozenset(
     variety collection bouquet basket box can tin pack bag bar row drop handful swarm pack school team crowd dozen
     """.split()
 )
+HERDS = frozenset("school flock herd swarm pack pod litter colony bevy gaggle brood shoal".split())
+"""Of these some are things too, but not before "of": no building is asked for by "a school of fish"."""
 KINDS_OF_PICTURE = (
     "picture|photo|photograph|pic|image|drawing|painting|illustration|icon|emoji|sketch|render|rendering|portrait|"
     "close-?up|shot|scene|view|depiction|artwork|logo|sticker|clipart|poster|wallpaper|snapshot|selfie"
