@@ -67,7 +67,7 @@ def _of_colours(colours: Iterable[str]) -> tuple[re.Pattern[str], ...]:
         rf"{ground}\s+(?:in|of)\s+{colour}\b",
         rf"{ground}\s+{colour}{end}",
         rf",?\s+{_BEHIND}\s+{colour}\s+{_SURFACE}",
-        rf",?\s+{_BEHIND}\s+{colour}(?=\s*(?:[,.;!?]|$))",
+        rf"(?:^|,?\s+){_BEHIND}\s+{colour}(?=\s*(?:[,.;!?]|$))",
     )
     return tuple(re.compile(source, re.IGNORECASE) for source in sources)
 

@@ -23,6 +23,7 @@ from imgrag.engine.reading.words import (
     ADJECTIVES,
     BESIDE,
     BESIDE_EACH_OTHER,
+    COMPARED,
     DETERMINERS,
     HALF_A_DOZEN,
     HERDS,
@@ -102,6 +103,7 @@ def phrases(text: str, lexicon: Lexicon) -> list[Phrase]:
     """The phrases of a prompt, in order; relations and verbs are their links, the last one's a phrase by itself."""
     cutter = _Cutter(lexicon.closed)
     plainly = HALF_A_DOZEN.sub("six", UNWANTED_PHRASE.sub(" without ", NOTHING_BUT.sub(" , ", text)))
+    plainly = COMPARED.sub(lambda found: f"{WHOLE.join(found.group(1).split())}{WHOLE}than", plainly)
     for piece in _known(_words(plainly)[:MOST_THINGS], lexicon):
         cutter.take(piece)
     return cutter.done()
@@ -201,7 +203,7 @@ class _Cutter:
             self._determine()
         elif piece.low == "of" and self._is_measure():
             self.phrase = replace(self.phrase, pieces=())
-        elif piece.low in RELATIONS:
+        elif piece.low in RELATIONS or piece.low.endswith(" than"):
             self._relate(piece)
         elif is_action(piece.low, ACTIONS) and not self._describes_next():
             self._act(piece)

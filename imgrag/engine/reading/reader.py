@@ -35,6 +35,7 @@ from imgrag.engine.reading.words import (
     PICTURE,
     QUALITY,
     SAYS_STYLE,
+    SHORT_WORDS,
     STYLE,
 )
 from imgrag.models.profile import ReadingProfile
@@ -178,6 +179,8 @@ class Reader:
     def _read(self, text: str, negative: str, left_out: tuple[LeftOut, ...]) -> Reading:
         told = list(left_out)
         text = text[:MAX_PROMPT]  # a name for each of two thousand emoji, or characters, is longer
+        for short, whole in SHORT_WORDS if self.vocabulary is not None else ():
+            text = short.sub(whole, text)
         things, background, style, unwanted = self._parts(text, told)
         negative = ", ".join(filter(None, (self._drawable(negative, told), *unwanted)))[:MAX_PROMPT]
         if self.vocabulary is None:
@@ -243,7 +246,10 @@ class Reader:
                 told.append(LeftOut(" ".join(phrase.link), "only the things themselves are drawn", seen=True))
             if phrase.fraction and lexicon.closed:
                 told.append(LeftOut(phrase.fraction, "it is not a whole number"))
-            if PICTURE.fullmatch(" ".join(phrase.words)) and not any(piece.found for piece in phrase.pieces):
+            only = PICTURE.fullmatch(" ".join(phrase.words)) and not any(
+                piece.found for piece in phrase.pieces
+            )
+            if only and not (phrase.determined and wanted):  # a dog and a poster are two things
                 continue
             for placed in things_of(phrase, lexicon, told):
                 if phrase.unwanted:

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from imgrag.engine.reading.lexicon import Found, Lexicon, is_english, is_inflected, is_plural
 from imgrag.engine.reading.phrases import SETTINGS, Phrase, Piece
-from imgrag.engine.reading.words import ADJECTIVES
+from imgrag.engine.reading.words import ADJECTIVES, PICTURE
 from imgrag.runs.reading import LeftOut, Thing
 
 PLURAL = 2  # how many a plural without a number is taken for
@@ -29,7 +29,9 @@ class Placed:
 
 def things_of(phrase: Phrase, lexicon: Lexicon, told: list[LeftOut]) -> Iterator[Placed]:
     """The things that a phrase names. What says how something happens goes to `told`."""
-    pieces = [piece for piece in phrase.pieces if piece.found or any(map(str.isalnum, piece.text))]
+    pieces = _without_picture(
+        [piece for piece in phrase.pieces if piece.found or any(map(str.isalnum, piece.text))]
+    )
     if not pieces:
         return
     if len(pieces) > 1 and (owned := lexicon.owned([piece.text for piece in pieces])):
@@ -38,6 +40,14 @@ def things_of(phrase: Phrase, lexicon: Lexicon, told: list[LeftOut]) -> Iterator
         yield from _around_names(pieces, phrase, lexicon, told)
     else:
         yield from _without_name(pieces, phrase, lexicon, told)
+
+
+def _without_picture(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """A "cat photo" is a photo of a cat."""
+    end = len(pieces)
+    while end > 1 and not pieces[end - 1].found and PICTURE.fullmatch(pieces[end - 1].text):
+        end -= 1
+    return pieces[:end]
 
 
 def _around_names(

@@ -17,6 +17,11 @@ NUMBERS = {word: number for number, word in enumerate(_ONES.split()) if number} 
     "numerous": 3, "lots": 3, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
     "hundred": 100, "hundreds": 100, "thousand": 1000, "thousands": 1000,
 }  # fmt: skip
+COMPARED = re.compile(r"\b(?:much\s+)?((?:more|less)\s+\w{1,30}|\w{1,30}er)\s+than\b", re.IGNORECASE)
+SHORT_WORDS = (
+    (re.compile(r"(?<!\w)w/o(?!\w)", re.IGNORECASE), "without"),
+    (re.compile(r"(?<!\w)w/\s*", re.IGNORECASE), "with "),
+)
 HALF_A_DOZEN = re.compile(r"\bhalf\s+an?\s+dozen\b|\ba\s+half\s+dozen\b", re.IGNORECASE)
 RELATIONS = frozenset(
     """
@@ -108,7 +113,7 @@ ACTIONS = frozenset(
     travel drift rest touch kiss hug fight bite throw catch kick push pull cook bake write draw paint cut open close show
     contain feature include depict see appear stay live grow shine burn fall rise sail row hike visit meet join enjoy
     go come move leave arrive start stop begin end get turn try ask call wish want lose find give take send
-    hide peek perch balance lay locate arrange position isolate standalone
+    hide peek perch balance lay locate arrange position isolate standalone build shape carve
     """.split()
 )
 MEASURES = frozenset(
@@ -121,7 +126,7 @@ HERDS = frozenset("school flock herd swarm pack pod litter colony bevy gaggle br
 """Of these some are things too, but not before "of": no building is asked for by "a school of fish"."""
 KINDS_OF_PICTURE = (
     "picture|photo|photograph|pic|image|drawing|painting|illustration|icon|emoji|sketch|render|rendering|portrait|"
-    "close-?up|shot|scene|view|depiction|artwork|logo|sticker|clipart|poster|wallpaper|snapshot|selfie"
+    "close-?up|shot|scene|view|depiction|artwork|logo|sticker|clip-?art|poster|wallpaper|snapshot|selfie|avatar|gif|thumbnail"
 )
 OPENING = re.compile(
     rf"""^\W*(?:
@@ -170,7 +175,7 @@ STYLE = re.compile(
     rf"""(?:[,;\s]{{0,4}}\b(?:in|as|with|drawn\s+(?:in|as)|painted\s+(?:in|as)|done\s+in|made\s+(?:in|of))?\s{{0,4}}
     (?:(?:the|an?)\s+)?(?:
         (?:style|manner|spirit)\s+(?:of|by)\s+[\w\s.'-]{{1,120}}?(?=[,;.]|\s+(?:on|with|at)\s|$)
-        |(?:{_MANNERS})(?:[\s-]{{1,3}}(?:{_MANNERS})){{0,4}}(?:[\s-]{{1,3}}(?:style|styled|art|painting|drawing|illustration|render(?:ing)?|sketch|photo(?:graph)?|look|aesthetic|colou?rs?)){{1,3}}
+        |(?:{_MANNERS})(?:[\s-]{{1,3}}(?:{_MANNERS})){{0,4}}(?:[\s-]{{1,3}}(?:style|styled|art|painting|drawing|illustration|render(?:ing)?|sketch|photo(?:graph)?|look|aesthetic|colou?rs?|design|icon|logo|sticker|clip-?art|graphics?)){{1,3}}
         |(?:by|after)\s+(?:van\s+gogh|picasso|monet|rembrandt|hokusai|dali|banksy|greg\s+rutkowski|\w{{1,40}}\s+style)
         |(?:{_MANNERS})(?=\s*(?:[,;.]|$))
         |[\w-]{{1,40}}[\s-]styled?\b(?!\s+\w)
