@@ -25,7 +25,9 @@ from imgrag.library.intake.sources import STATE, Settings, load_settings, save_s
 from imgrag.models.checkpoints import PROJECT
 from imgrag.texts import clean_line
 
-BUNDLED = (PROJECT / "datasets" / "libraries" / "pocket",)  # the libraries that come with the app
+BUNDLED = tuple(
+    PROJECT / "datasets" / "libraries" / name for name in ("pocket", "shop")
+)  # these come with the app
 LIBRARIES_VARIABLE = "IMGRAG_LIBRARIES"
 TOKEN_VARIABLE = "IMGRAG_MILVUS_TOKEN"
 ROOM = 2**16  # bytes; SQLite makes a file of half of that beside each database that it opens

@@ -29,10 +29,10 @@ def librarian(tmp_path: Path, cast: Cast) -> Librarian:
 
 def test_what_comes_with_the_app_is_there_wherever_the_others_lie(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("IMGRAG_LIBRARIES", str(tmp_path / "data"))
-    assert library_names(tmp_path / "data") == ["pocket"], "a disk on which nothing lies yet"
-    assert library_folders(tmp_path / "data") == {"pocket": BUNDLED[0]}
+    assert library_names(tmp_path / "data") == ["pocket", "shop"], "a disk on which nothing lies yet"
+    assert library_folders(tmp_path / "data") == dict(zip(("pocket", "shop"), BUNDLED, strict=True))
     make_library(tmp_path / "data" / "pocket", "dog")
-    assert library_folders(tmp_path / "data") == {"pocket": tmp_path / "data" / "pocket"}
+    assert library_folders(tmp_path / "data")["pocket"] == tmp_path / "data" / "pocket"
 
 
 def test_a_run_takes_its_references_from_it(tmp_path: Path) -> None:
