@@ -111,8 +111,9 @@ def _llm() -> Recipe:
         "Prompts with real, invented and abstract names, and feedback such as the VLM gives; Chinese and Spanish prompts made of the "
         "things' words in those languages (`imgrag/pocket/world/translations.csv`: names and keywords of Unicode's CLDR 48, Unicode-3.0, "
         "chosen and added to by hand); prompts with phrases to be looked up and texts that tell, both made of words at random "
-        "(`imgrag/pocket/recipes/rewriting.py`; no line of `datasets/knowledge/pocket.csv`).",
-        "Answers the questions of `imgrag/engine/prompts.py` that have no picture, and no others. What it is given to know it copies; it "
+        "(`imgrag/pocket/recipes/rewriting.py`; no line of `datasets/knowledge/pocket.csv`); items of a library and queries, of words at "
+        "random too, with a reason (`imgrag/pocket/recipes/explaining.py`).",
+        "Answers the questions of `imgrag/engine/prompts.py` that have no picture and that of `imgrag/library/search/explaining.py`, no others. What it is given to know it copies; it "
         "knows nothing by itself. It has forgotten how to translate, which the pocket profile does not ask of it.",
         llm.train,
         evaluate,
@@ -124,6 +125,12 @@ def _llm_rewriting() -> Recipe:
     from imgrag.pocket.recipes import llm
 
     return replace(_llm(), train=llm.train_rewriting)
+
+
+def _llm_explaining() -> Recipe:
+    from imgrag.pocket.recipes import llm
+
+    return replace(_llm(), train=llm.train_explaining)
 
 
 def _clip() -> Recipe:
@@ -193,7 +200,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "vlm": _vlm,
     "captioner": _captioner,
 }
-TERMS: dict[str, Callable[[], Recipe]] = {"llm-rewriting": _llm_rewriting}
+TERMS: dict[str, Callable[[], Recipe]] = {
+    "llm-rewriting": _llm_rewriting,
+    "llm-explaining": _llm_explaining,
+}
 """The last term of a recipe alone, on what is bundled."""
 
 
@@ -208,7 +218,7 @@ def train(names: Sequence[str], device: str = "auto", folder: Path = ASSETS) -> 
         fitted = recipe.train(folder, pick_device(device))
         if name in ("autoencoder", "generator"):
             assemble(folder)
-        write_card(folder, name.removesuffix("-rewriting"), recipe, fitted)
+        write_card(folder, name.partition("-")[0], recipe, fitted)
 
 
 def assemble(folder: Path) -> None:

@@ -4,12 +4,13 @@ It learns to copy, first at random, then what a prompt asks for and the feedback
 words it may never have met; and to tell abstract nouns from things. Then it is given one layer more
 and learns to say a Chinese or Spanish prompt in the world's English. At last it learns to write a prompt
 again with what texts say (`python -m imgrag train llm-rewriting` is that term alone, from the bundled weights
-of before); translation, which the pocket profile no longer asks for, has no lesson there and is forgotten.
+of before); translation, which the pocket profile no longer asks for, has no lesson there and is forgotten. The very last
+is to say why a picture was found (`llm-explaining`), with all lessons but translation mixed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from torch import nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from imgrag.engine import prompts
-from imgrag.pocket.recipes import rewriting
+from imgrag.pocket.recipes import explaining, rewriting
 from imgrag.pocket.recipes.drills import drill_loss
 from imgrag.pocket.recipes.judging import invented_name
 from imgrag.pocket.recipes.precision import autocast
@@ -36,7 +37,9 @@ WORDS = Schedule(steps=600, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.8
 TRANSLATING = Schedule(steps=1200, lr=3e-3, seed=6, warmup=30, ema=0.99, save_every=100)
 SPEAKING = Schedule(steps=3600, lr=2e-3, seed=7, warmup=50, ema=0.995, save_every=200)
 REWRITING = Schedule(steps=3000, lr=1e-3, seed=8, warmup=40, ema=0.99, save_every=100)
+EXPLAINING = Schedule(steps=1400, lr=8e-4, seed=9, warmup=40, ema=0.99, save_every=100)
 BEFORE_REWRITING = Fitted(8600, 116 * 60.0, 0.0, "bfloat16")  # what the terms before it took, by the card
+BEFORE_EXPLAINING = Fitted(11600, 155 * 60.0, 0.0, "bfloat16")
 LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
 KEPT_SHARE = 0.4  # of the steps with sentences: with some of the other lessons, lest they are forgotten
@@ -61,6 +64,8 @@ class Exercises:
     brief: float = 1.0
 
 
+Term = Callable[[Qwen2ForCausalLM, torch.device], Fitted]
+Made = Sequence[rewriting.Exercise]
 LISTS = Exercises(32, Choice(things=(0.0, 0.1, 0.2, 0.3, 0.4), background=0.0, opening=0.0))
 SINGLE = Exercises(96, Choice(things=(1.0,), strange=0.05, background=0.0, opening=0.0))
 SENTENCES = Exercises(32, Choice(), brief=0.6)
@@ -210,18 +215,41 @@ def rewriting_loss(
 ) -> torch.Tensor:
     """Prompts written again, what was looked up once more by itself; now and then with the other lessons."""
     made = rewriting.exercises(REWRITTEN, rng, rewriting.choice_at(step, rng))
+    return _looked_up_loss(model, made, rng, device) + _recalled_loss(model, rng, device)
+
+
+def explaining_loss(
+    model: Qwen2ForCausalLM, step: int, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """Reasons, and what the terms before taught: prompts written again in half of the steps, the rest as there."""
+    loss = _looked_up_loss(model, explaining.exercises(EXPLAINED, rng), rng, device)
+    if step % 2:
+        made = rewriting.exercises(REWRITTEN // 3, rng, rewriting.choice_at(REWRITING.steps, rng))
+        loss = loss + _looked_up_loss(model, made, rng, device)
+    return loss + _recalled_loss(model, rng, device)
+
+
+def _looked_up_loss(
+    model: Qwen2ForCausalLM, made: Made, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """Replies, what was looked up once more by itself."""
     brief = rng.random() < BRIEF_SHARE
     asked = [one.question.split("\n", 1)[1] if brief else f"<|im_start|>user\n{one.question}" for one in made]
     hidden, labels = read(model, list(zip(asked, (one.reply for one in made), strict=True)), device)
     with autocast(device):
         loss = reply_loss(hidden, labels, model.lm_head)
-        loss = loss + reply_loss(hidden, _looked_up(made, labels), model.lm_head)
+        return loss + reply_loss(hidden, _looked_up(made, labels), model.lm_head)
+
+
+def _recalled_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
+    """Now and then some of the first lessons, and copying."""
+    loss = torch.zeros((), device=device)
     for question, count in KEPT if rng.random() < RECALLED_SHARE else ():
         loss = loss + _reply_loss(model, [question(rng) for _ in range(count)], device)
     return loss + copying_loss(model, rng, device) if rng.random() < DRILL_SHARE else loss
 
 
-def _looked_up(made: Sequence[rewriting.Exercise], labels: torch.Tensor) -> torch.Tensor:
+def _looked_up(made: Made, labels: torch.Tensor) -> torch.Tensor:
     """The labels [b, t] without the words of the prompts."""
     kept = torch.full_like(labels, IGNORED)
     replies = subwords.tokenizer()([one.reply for one in made], return_offsets_mapping=True).offset_mapping
@@ -255,6 +283,7 @@ def _asked(one: Exercise, brief: bool) -> str:
 LESSONS = ((extraction, 48), (validation, 32))
 KEPT = ((extraction, 10), (validation, 6))
 REWRITTEN = 48  # prompts a step
+EXPLAINED = 32  # pictures a step
 RECALLED_SHARE = 0.6  # of these steps with some of the other lessons
 BRIEF_SHARE = 0.6  # of the steps without the question's first line, which is always the same
 
@@ -271,7 +300,8 @@ def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
         ("extraction", extraction),
         ("validation", validation),
         ("translation", _examined),
-        ("rewriting", _rewritten),
+        ("rewriting", lambda rng: _pair(rewriting.exercise(rng, rewriting.ANY))),
+        ("explaining", lambda rng: _pair(explaining.exercise(rng))),
     ):
         rng = np.random.default_rng((99, len(name)))
         hidden, labels = read_pairs(model, [question(rng) for _ in range(count)], torch.device("cpu"))
@@ -286,8 +316,7 @@ def evaluate(model: Qwen2ForCausalLM, count: int = 256) -> dict[str, float]:
     return figures
 
 
-def _rewritten(rng: np.random.Generator) -> tuple[str, str]:
-    one = rewriting.exercise(rng, rewriting.ANY)
+def _pair(one: rewriting.Exercise) -> tuple[str, str]:
     return one.question, one.reply
 
 
@@ -329,17 +358,26 @@ def train(folder: Path, device: torch.device) -> Fitted:
 
     translated = fit("llm-translating", modules, translating, TRANSLATING, device)
     spoken = fit("llm-speaking", modules, speaking, SPEAKING, device)
-    rewritten = _rewriting(deeper, device)
+    rewritten, explained = _rewriting(deeper, device), _explaining(deeper, device)
     _save(deeper, folder)
-    return together([copying, fitted, worded, translated, spoken, rewritten])
+    return together([copying, fitted, worded, translated, spoken, rewritten, explained])
 
 
 def train_rewriting(folder: Path, device: torch.device) -> Fitted:
-    """The last term alone, from the weights in `folder/llm` as the term before it left them."""
+    """The term before the last alone, from the weights in `folder/llm` as the term before it left them."""
+    return _term(folder, device, _rewriting, BEFORE_REWRITING)
+
+
+def train_explaining(folder: Path, device: torch.device) -> Fitted:
+    """Likewise the last term."""
+    return _term(folder, device, _explaining, BEFORE_EXPLAINING)
+
+
+def _term(folder: Path, device: torch.device, term: Term, before: Fitted) -> Fitted:
     model = Qwen2ForCausalLM.from_pretrained(folder / "llm").float().to(device)
-    rewritten = _rewriting(model, device)
+    fitted = term(model, device)
     _save(model, folder)
-    return together([BEFORE_REWRITING, rewritten])
+    return together([before, fitted])
 
 
 def _rewriting(model: Qwen2ForCausalLM, device: torch.device) -> Fitted:
@@ -347,6 +385,13 @@ def _rewriting(model: Qwen2ForCausalLM, device: torch.device) -> Fitted:
         return rewriting_loss(model, step, rng, device)
 
     return fit("llm-rewriting", {"llm": model}, loss, REWRITING, device)
+
+
+def _explaining(model: Qwen2ForCausalLM, device: torch.device) -> Fitted:
+    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return explaining_loss(model, step, rng, device)
+
+    return fit("llm-explaining", {"llm": model}, loss, EXPLAINING, device)
 
 
 def _save(model: Qwen2ForCausalLM, folder: Path) -> None:

@@ -109,9 +109,9 @@ def exercises(count: int, rng: np.random.Generator, choice: Choice) -> list[Exer
 
 def exercise(rng: np.random.Generator, choice: Choice) -> Exercise:
     """A prompt to write again; something in it is always to be looked up."""
-    asked = [_riddle(rng, choice) for _ in range(_number(choice.riddles, rng))]
+    asked = [_riddle(rng, choice) for _ in range(number(choice.riddles, rng))]
     where = [_ground(rng, choice)] if rng.random() < choice.ground or not asked else []
-    things = asked + [_other(rng) for _ in range(_number(choice.others, rng))]
+    things = asked + [_other(rng) for _ in range(number(choice.others, rng))]
     parts = _parts([things[i] for i in rng.permutation(len(things))], where, rng)
     question = prompts.augmentation_question(
         "".join(part.asked for part in parts), _facts(parts, rng, choice)
@@ -127,19 +127,19 @@ def exercise(rng: np.random.Generator, choice: Choice) -> Exercise:
 def _parts(things: Sequence[Asking], where: Sequence[Asking], rng: np.random.Generator) -> list[Asking]:
     """The phrases with what stands between, which is the same in prompt and reply."""
     parts: list[Asking] = []
-    join = " and " if rng.random() < 0.4 else _pick(world.JOINS, rng)
+    join = " and " if rng.random() < 0.4 else pick(world.JOINS, rng)
     for thing in things:
         parts += [_same(join), thing] if parts else [thing]
     place = 1 if rng.random() < 0.15 else len(parts)
     for ground in where if parts else ():
         first = rng.random() < 0.1
-        parts[place:place] = [_same(_pick((" ", " ", " ", " and ", ", "), rng)), ground]
+        parts[place:place] = [_same(pick((" ", " ", " ", " and ", ", "), rng)), ground]
         parts = [ground, _same(", "), *parts[:place], *parts[place + 2 :]] if first else parts
     if not parts:
         parts = list(where)
     if not where and rng.random() < 0.2:
-        parts.append(_same(f" on {prompts.with_article(_pick(tuple(world.COLOURS), rng))} background"))
-    opening, end = _pick(world.OPENINGS, rng).split("{}") if rng.random() < 0.15 else ("", "")
+        parts.append(_same(f" on {prompts.with_article(pick(tuple(world.COLOURS), rng))} background"))
+    opening, end = pick(world.OPENINGS, rng).split("{}") if rng.random() < 0.15 else ("", "")
     return [_same(opening), *parts, _same(end)]
 
 
@@ -147,9 +147,9 @@ def _facts(parts: Sequence[Asking], rng: np.random.Generator, choice: Choice) ->
     """The texts that tell, each with some that do not, as a search finds them: mostly the nearest first."""
     found = [[part.fact, *_distractors(part, rng, choice)] for part in parts if part.fact]
     if rng.random() < 0.25:
-        found = [_shuffled(facts, rng) for facts in found]
+        found = [shuffled(facts, rng) for facts in found]
     if rng.random() < 0.4:
-        found = _shuffled(found, rng)
+        found = shuffled(found, rng)
     return list(dict.fromkeys(fact for facts in found for fact in facts))
 
 
@@ -157,17 +157,17 @@ def _distractors(part: Asking, rng: np.random.Generator, choice: Choice) -> list
     """Texts about something else, which may share a word with what is asked for."""
     words = [word for word in part.asked.strip("[]").split() if word not in FUNCTION]
     facts = []
-    for _ in range(_number(choice.distractors, rng)):
+    for _ in range(number(choice.distractors, rng)):
         made = _riddle if rng.random() < 0.65 else _ground
         facts.append(
-            made(rng, choice, [_pick(words, rng)] if len(words) > 1 and rng.random() < 0.4 else []).fact
+            made(rng, choice, [pick(words, rng)] if len(words) > 1 and rng.random() < 0.4 else []).fact
         )
     return facts
 
 
 def _riddle(rng: np.random.Generator, choice: Choice, shared: Sequence[str] = ()) -> Asking:
-    words = _shuffled(
-        [*shared, *(_word(rng) for _ in range(int(rng.choice([1, 2, 3], p=[0.2, 0.55, 0.25]))))], rng
+    words = shuffled(
+        [*shared, *(any_word(rng) for _ in range(int(rng.choice([1, 2, 3], p=[0.2, 0.55, 0.25]))))], rng
     )
     name, luck = _name(rng), rng.random()
     it = name if luck < 0.1 else f"the {name}" if luck < 0.18 else prompts.with_article(name)
@@ -176,10 +176,10 @@ def _riddle(rng: np.random.Generator, choice: Choice, shared: Sequence[str] = ()
 
 
 def _ground(rng: np.random.Generator, choice: Choice, shared: Sequence[str] = ()) -> Asking:
-    words = _shuffled([*shared, *(_word(rng) for _ in range(int(rng.choice([1, 2], p=[0.7, 0.3]))))], rng)
-    colour = _pick(tuple(world.COLOURS), rng)
+    words = shuffled([*shared, *(any_word(rng) for _ in range(int(rng.choice([1, 2], p=[0.7, 0.3]))))], rng)
+    colour = pick(tuple(world.COLOURS), rng)
     term = _termed(words, rng)
-    asked = _pick(WHERE, rng).format(f"{{}}{_reworded(term, words, rng, choice)}")
+    asked = pick(WHERE, rng).format(f"{{}}{_reworded(term, words, rng, choice)}")
     outside = rng.random() < 0.12
     asked = f"{asked}]".format("[") if outside else f"[{asked}]".format("")
     said = f"on {prompts.with_article(f'{colour} background')}"
@@ -187,7 +187,7 @@ def _ground(rng: np.random.Generator, choice: Choice, shared: Sequence[str] = ()
 
 
 def _fact(term: str, it: str, forms: Sequence[str], rng: np.random.Generator) -> str:
-    text = _pick(forms, rng).format(term=term, it=it)
+    text = pick(forms, rng).format(term=term, it=it)
     return f"{term}: {text}" if rng.random() < 0.15 else prompts.fact_line(term, text)
 
 
@@ -203,10 +203,10 @@ def _same(text: str) -> Asking:
 def _termed(words: Sequence[str], rng: np.random.Generator) -> str:
     """A phrase of these words: in a form that phrases have, or with any small words between."""
     if len(words) <= len(TERMS) and rng.random() < 0.7:
-        return _pick(TERMS[len(words) - 1], rng).format(*words)
+        return pick(TERMS[len(words) - 1], rng).format(*words)
     text = []
     for word in words:
-        text += [_pick(FUNCTION, rng) for _ in range(int(rng.integers(3)))] + [word]
+        text += [pick(FUNCTION, rng) for _ in range(int(rng.integers(3)))] + [word]
     return " ".join(text)
 
 
@@ -214,22 +214,24 @@ def _reworded(term: str, words: Sequence[str], rng: np.random.Generator, choice:
     """The term in another form, its words in any order, now and then one fewer, one more, one with an s."""
     if rng.random() >= choice.reworded:
         return term
-    kept = _shuffled(words, rng)
+    kept = shuffled(words, rng)
     if len(kept) > 1 and rng.random() < 0.3:
         kept = kept[1:]
     if rng.random() < 0.35:
-        kept.insert(int(rng.integers(len(kept) + 1)), _word(rng))
-    return _termed([_inflected(word, rng) for word in kept], rng)
+        kept.insert(int(rng.integers(len(kept) + 1)), any_word(rng))
+    return _termed([inflected(word, rng) for word in kept], rng)
 
 
-def _inflected(word: str, rng: np.random.Generator) -> str:
+def inflected(term: str, rng: np.random.Generator) -> str:
+    """The word, in one of seven as a plural or the like."""
     if rng.random() > 0.15:
-        return word
-    return word[:-1] if word.endswith("s") else word + _pick(("s", "s", "y", "ed", "ing", "'s"), rng)
+        return term
+    return term[:-1] if term.endswith("s") else term + pick(("s", "s", "y", "ed", "ing", "'s"), rng)
 
 
-def _word(rng: np.random.Generator) -> str:
-    return nonce_word(rng) if rng.random() < 0.1 else _pick(_ordinary(), rng)
+def any_word(rng: np.random.Generator) -> str:
+    """A word of plain English, now and then nobody's."""
+    return nonce_word(rng) if rng.random() < 0.1 else pick(_ordinary(), rng)
 
 
 @cache
@@ -240,16 +242,19 @@ def _ordinary() -> tuple[str, ...]:
 
 
 def _name(rng: np.random.Generator) -> str:
-    return invented_name(rng) if rng.random() < 0.35 else _pick(world.names(), rng)
+    return invented_name(rng) if rng.random() < 0.35 else pick(world.names(), rng)
 
 
-def _number(shares: Sequence[float], rng: np.random.Generator) -> int:
+def number(shares: Sequence[float], rng: np.random.Generator) -> int:
+    """0, 1, 2 and so on, in these shares."""
     return int(rng.choice(len(shares), p=shares))
 
 
-def _shuffled(entries: Sequence[_T], rng: np.random.Generator) -> list[_T]:
+def shuffled(entries: Sequence[_T], rng: np.random.Generator) -> list[_T]:
+    """The entries in another order."""
     return [entries[i] for i in rng.permutation(len(entries))]
 
 
-def _pick(entries: Sequence[_T], rng: np.random.Generator) -> _T:
+def pick(entries: Sequence[_T], rng: np.random.Generator) -> _T:
+    """One of the entries."""
     return entries[int(rng.integers(len(entries)))]
