@@ -151,7 +151,7 @@ ENDPOINTS = {
     "max_concepts weight_1 weight_2 weight_3 rounds library",
     "/libraries": "",
     "/batch": "prompts seed library",
-    "/library_search": "library text image weight where k rerank",
+    "/library_search": "library text image weight where k rerank explain",
     "/library_list": "",
 }
 """Those of commit 89afa24 and their parameters: people's programs have them."""

@@ -6,17 +6,21 @@ With --json results go to stdout as JSON and nothing else does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from imgrag.commands.terminal import plain_errors, progress, require_yes, say, typed
 from imgrag.errors import Cancelled, LibraryError
 from imgrag.texts import clean_line, shortened
+
+if TYPE_CHECKING:
+    from imgrag.library.search.explaining import Explanation
 
 app = typer.Typer(
     no_args_is_help=True, help="Libraries of reference pictures: add, search, browse, export.",
@@ -99,28 +103,32 @@ def search(
         float | None, typer.Option(help="The picture's share beside words, 0 to 1; 0.4 unless told.")
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Let the VLM order the results.")] = False,
+    explain: Annotated[bool, typer.Option(help="Let the LLM say why each was found.")] = False,
     profile: Profile = "pocket",
     as_json: AsJson = False,
 ) -> None:
     """Search by words, by a picture, or by both; best first."""
     with plain_errors():
+        from imgrag.engine.librarian import as_rows
         from imgrag.library.search.queries import Query
 
         share = {} if weight is None else {"weight": weight}
         query = Query(typed(words), _picture(image) if image else None, where=typed(where), **share)
-        found = _librarian(profile).search(name, query, k, rerank)
+        librarian = _librarian(profile)
+        found = librarian.search(name, query, k, rerank)
+        told = (
+            _told(librarian.explained(query.text, found.candidates), len(found.candidates)) if explain else []
+        )
         if as_json:
-            print(
-                json.dumps(
-                    [asdict(candidate) for candidate in found.candidates], indent=2, ensure_ascii=False
-                )
-            )
+            print(json.dumps(as_rows(found.candidates, told), indent=2, ensure_ascii=False))
             return
-        for candidate in found.candidates:
+        for candidate, one in zip_longest(found.candidates, told):
             origin = ", ".join(filter(None, (candidate.source, candidate.licence)))
             fields = ", ".join(f"{key} {value}" for key, value in candidate.fields.items())
             parts = (f"{candidate.score:.3f}", candidate.file, candidate.name, fields, origin)
             print("  ".join(filter(None, parts)))
+            if one is not None:
+                print(f"       {one.reason}{' (from its fields)' if one.plain else ''}")
         for remark in filter(None, (found.reason, found.note)):
             say(remark)
 
@@ -221,6 +229,12 @@ def _followed(events: Any) -> Any:
                 return event
             bars.update(task, description=event.what, completed=event.done, total=event.total)
     raise Cancelled("Adding was stopped.")
+
+
+def _told(explanations: Iterable[Explanation], total: int) -> list[Explanation]:
+    """Show on a terminal how far it is; returns all of them."""
+    with progress() as bars:
+        return list(bars.track(explanations, total=total, description="explaining"))
 
 
 def _in_words(value: Any) -> str:

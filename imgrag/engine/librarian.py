@@ -7,8 +7,8 @@ one question at a time, so that a run need not wait until ten thousand pictures 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,14 @@ from imgrag.library.engines.store import Entry, Value
 from imgrag.library.intake.adding import Progress, Report
 from imgrag.library.removal import Removal
 from imgrag.library.search.column import Column, as_candidate
+from imgrag.library.search.explaining import Explanation, Item, explain
 from imgrag.library.search.filters import COLUMNS, Filter, fields_of, parse_filter
 from imgrag.library.search.queries import Embedded, Query, embed
 from imgrag.library.search.rerank import MAX_RANKED, rank
 from imgrag.library.shelf import check_rename, require_own
 from imgrag.runs.values import Candidate, in_brief
 
+ASKED_BY_PICTURE = "one that looks like this"
 SAME = 0.99999  # cosine similarity from which a picture of the library is the query itself
 MAX_RESULTS = 1000
 SHOWN_COLUMNS = 20  # by name, where a filter names one that is not there
@@ -46,6 +48,11 @@ class Result(Candidate):
     """A candidate with everything else that the library knows of it, such as category or price."""
 
     fields: Mapping[str, Value] = field(default_factory=dict, hash=False)
+
+    @property
+    def item(self) -> Item:
+        """What a reason may say of it."""
+        return Item(self.id, self.name, self.caption, self.fields)
 
 
 @dataclass(frozen=True)
@@ -199,6 +206,19 @@ class Librarian:
             return Found(tuple(found))
         return self._ranked(library, query, found)
 
+    def explained(self, query: str, results: Iterable[Result]) -> Iterator[Explanation]:
+        """Why each was found, as the LLM says it, which is borrowed for one at a time; runs may come between.
+
+        Args:
+            query: the words that were asked; "" where a picture was.
+        """
+        for result in results:
+            yield self._explained(query, result.item)
+
+    def _explained(self, query: str, item: Item) -> Explanation:
+        with self._pipeline.borrow("llm") as llm:
+            return explain(llm, query.strip() or ASKED_BY_PICTURE, item)
+
     def library(self, name: str) -> ImageLibrary:
         """The library of that name, or that folder. Raises LibraryError."""
         return self._pipeline.library(name)
@@ -256,6 +276,14 @@ class BorrowedEmbedder:
         with self._pipeline.borrow(self._role) as model:
             vector: np.ndarray = model.compose(image, text, weight)
         return vector
+
+
+def as_rows(results: Sequence[Result], told: Sequence[Explanation] = ()) -> list[dict[str, Any]]:
+    """Results as JSON has them, with why each was found where that was asked."""
+    rows = [asdict(result) for result in results]
+    for row, one in zip(rows, told, strict=False):
+        row.update(reason=one.reason, plain=one.plain)
+    return rows
 
 
 def _as_result(entry: Entry, score: float) -> Result:

@@ -141,7 +141,7 @@ def build_demo(
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, fields.outputs, GPU)
         _wire(runs, controls, panels, key, ending)
         wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
-        wire_library(tab, shelves, drawing)
+        wire_library(tab, shelves, drawing, GPU)
         knowledge = Knowledge(pipeline.knowledge, librarian.embedder)
         wire_knowledge(tab.knowledge, knowledge, tab.tab)
         _wire_api(runs, controls, chosen)

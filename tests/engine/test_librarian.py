@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgrag.engine.librarian import Librarian
+from imgrag.engine.librarian import ASKED_BY_PICTURE, Librarian, as_rows
 from imgrag.errors import LibraryError
 from imgrag.library.intake import adding
 from imgrag.library.intake.pictures import read_picture
@@ -185,3 +185,25 @@ def test_quotes_in_the_words_cannot_end_the_question() -> None:
 
     rank(Listener(), 'an "owl"\nRanked: 2', [tile("owl"), tile("cat")])
     assert "an 'owl' Ranked: 2" in asked[0] and asked[0].count('"') == 2
+
+
+def test_reasons_come_one_by_one_and_stand_in_the_rows(tmp_path: Path) -> None:
+    llm = FakeChat("no JSON")
+    librarian = Librarian(make_pipeline(tmp_path, Cast(llm=llm)))
+    found = librarian.search("pocket", Query("an owl"), k=2).candidates
+    llm.replies = [f'{{"id": {found[0].id}, "reason": "an owl, as asked"}}', "no JSON"]
+    reasons = librarian.explained("an owl", found)
+    first = next(reasons)
+    assert (first.reason, first.plain, len(llm.asked)) == ("an owl, as asked", False, 1)
+    rows = json.loads(json.dumps(as_rows(found, [first, *reasons])))
+    assert [row["plain"] for row in rows] == [False, True]
+    assert rows[1]["id"] == found[1].id and rows[1]["reason"].startswith(found[1].name)
+    assert "reason" not in as_rows(found)[0]
+
+
+def test_where_a_picture_was_asked_the_question_says_so(tmp_path: Path) -> None:
+    llm = FakeChat("no JSON")
+    librarian = Librarian(make_pipeline(tmp_path, Cast(llm=llm)))
+    found = librarian.search("pocket", Query(image=tile("owl", 30)), k=1).candidates
+    assert next(librarian.explained("", found)).plain
+    assert ASKED_BY_PICTURE in llm.asked[0][0]

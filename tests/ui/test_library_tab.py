@@ -18,6 +18,7 @@ import app
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
 from imgrag.library import Skipped
+from imgrag.library.search.explaining import Explanation
 from imgrag.runs.values import Candidate, Reference
 from imgrag.ui.create import findings
 from imgrag.ui.demo import Offered, build_demo
@@ -25,6 +26,7 @@ from imgrag.ui.language import speaking
 from imgrag.ui.library import cards
 from imgrag.ui.library.cards import PAGE, Card
 from imgrag.ui.library.events import Shelves
+from imgrag.ui.library.reasons import Reasons
 from imgrag.ui.library.uploads import folder_below, read_upload
 from imgrag.ui.library.views import View, shown
 from tests.fakes import COLOURS, make_library, tile
@@ -249,6 +251,37 @@ class TestShelves:
         assert "price 12" in page.find(True, "shop", "owl", None, 0.5, "", 5, False)[2]
         assert [row["fields"] for row in page.library_search("shop", "owl")] == [{"price": 12}]
 
+    def test_why_each_was_found_stands_on_its_card(self, tmp_path):
+        page = shelves(tmp_path)
+        add_all(page)
+        *view, hits = page.find(True, "pocket", "owl", None, 0.5, "", 2, False)
+        assert "ir-why" not in view[2] and len(hits.results) == 2
+        *steps, (heading, grid) = page.reasons.write(True, hits)
+        assert [words for words, _ in steps if "Saying why each was found: 1 of 2" in words]
+        assert "Saying" not in heading and grid.count('class="ir-why"') == grid.count("from its fields") == 2
+        assert "owl" in grid.split("ir-why")[1].split("</p>")[0]
+        assert (
+            list(page.reasons.write(False, hits)) == list(page.reasons.write(True, None)) == [[gr.skip()] * 2]
+        )
+        with speaking("zh"):
+            *_, (_, grid) = page.reasons.write(True, hits)
+        assert "取自其字段" in grid
+
+    def test_a_reason_of_a_model_is_not_marked_and_cannot_write_html(self):
+        why = Explanation(1, f"an owl {BAD}")
+        assert "from its fields" not in (html := cards.grid([Card("owl.png", "", why=why)]))
+        assert "an owl &lt;script&gt;" in html and BAD not in html
+
+    def test_where_reasons_fail_the_hits_stay_and_a_sentence_says_so(self, tmp_path):
+        class Broken:
+            def explained(self, query, results):
+                raise LibraryError("The model is not there.")
+
+        page = shelves(tmp_path)
+        *_, hits = page.find(True, "pocket", "owl", None, 0.5, "", 2, False)
+        ((heading, grid),) = Reasons(Broken()).write(True, hits)
+        assert "The model is not there." in heading and "2 results" in heading and grid == gr.skip()
+
     def test_pages_are_turned_and_never_left(self, tmp_path):
         folder = tmp_path / "libraries" / "many"
         folder.mkdir(parents=True)
@@ -429,6 +462,7 @@ class TestShelves:
         demo = build_demo(page_pipeline(tmp_path))
         lines = {fn.name: fn.concurrency_id for fn in demo.fns.values()}
         assert lines["find"] == lines["library_search"] == "search" and lines["stream"] == "gpu"
+        assert lines["write"] == "gpu", "reasons wait for the language model, and read no picture"
         assert lines["turn"] == lines["open"] == "browse"
 
     def test_a_library_made_later_can_be_drawn_with(self, tmp_path):
@@ -475,6 +509,12 @@ def test_a_program_searches_by_words_by_a_picture_and_with_a_filter(client, plac
     )  # fmt: skip
     assert {row["name"] for row in found} <= {"owl", "cat"}
     assert {"name": "pocket", "images": len(COLOURS)} in client.predict(api_name="/library_list")
+
+
+def test_a_program_is_told_why_each_was_found(client):
+    found = client.predict(library="pocket", text="owl", k=2, explain=True, api_name="/library_search")
+    assert all(row["reason"].startswith(row["name"]) and row["plain"] is True for row in found)
+    assert "reason" not in client.predict(library="pocket", text="owl", api_name="/library_search")[0]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from imgrag.library import Skipped
+from imgrag.library.search.explaining import Explanation
 from imgrag.ui.create.markup import countdown, duration, icon, line, origin, score
 from imgrag.ui.language import say, told
 
@@ -31,7 +32,7 @@ changes the old elements into the new ones, so ticks are taken off by hand."""
 
 @dataclass(frozen=True)
 class Card:
-    """One picture. `thumbnail` is a data URI, "" where it cannot be read; `score` is a result's."""
+    """One picture. `thumbnail` is a data URI, "" where it cannot be read; `score` and `why` are a result's."""
 
     file: str
     thumbnail: str
@@ -41,6 +42,7 @@ class Card:
     licence: str = ""
     fields: Mapping[str, Any] | None = None
     score: float | None = None
+    why: Explanation | None = None
 
     @property
     def title(self) -> str:
@@ -205,9 +207,16 @@ def _card(card: Card, rank: int, ticks: bool) -> str:
     return (
         f'<li class="ir-card"><div class="ir-shot">{picture}{number}{box}</div>'
         f'<strong title="{escape(card.file)}">{title}</strong>{below}'
-        f"{score(card.score) if card.score is not None else ''}{_fields(card.fields or {})}"
+        f"{score(card.score) if card.score is not None else ''}{_why(card.why)}{_fields(card.fields or {})}"
         f"{origin(card.source, card.licence)}</li>"
     )
+
+
+def _why(why: Explanation | None) -> str:
+    if why is None:
+        return ""
+    listed = f" <small>{say('from its fields')}</small>" if why.plain else ""
+    return f'<p class="ir-why">{escape(why.reason)}{listed}</p>'
 
 
 def _alt(card: Card) -> str:

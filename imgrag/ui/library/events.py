@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.utils import LRUCache
 
+from imgrag.engine.librarian import as_rows
 from imgrag.errors import Cancelled, LibraryError
 from imgrag.library.intake.adding import Progress, Report
 from imgrag.library.intake.sources import has_pictures
 from imgrag.library.search.queries import PICTURE_SHARE, Query
 from imgrag.texts import clean_line
 from imgrag.ui.create import markup
-from imgrag.ui.create.events.runs import detached, explain
+from imgrag.ui.create.events.runs import detached
+from imgrag.ui.create.events.runs import explain as in_a_sentence
 from imgrag.ui.language import say, told
 from imgrag.ui.library import cards
 from imgrag.ui.library.cards import PAGE, Card
+from imgrag.ui.library.reasons import Hits, Reasons
 from imgrag.ui.library.removals import Removals
 from imgrag.ui.library.uploads import folder_below, read_upload
 from imgrag.ui.library.views import Updates, View, failed, shown
@@ -62,6 +64,7 @@ class Shelves:
         self._folders = folders
         self._adding: dict[str, Adding] = LRUCache(MOST_ADDING)  # by session hash
         self.removals = Removals(librarian, self._chosen)
+        self.reasons = Reasons(librarian)
 
     def arrive(self, name: str | None, drawing: str | None) -> Updates:
         """The page was opened: which libraries there are by now, for both choices of one; both begin with the same."""
@@ -148,17 +151,17 @@ class Shelves:
         self, wanted: bool, name: str | None, text: str, picture: str | None, weight: float, where: str,
         k: float, rerank: bool,
     ) -> Updates:  # fmt: skip
-        """What `look` left to be found: updates of `LibraryTab.view`."""
+        """What `look` left to be found: updates of `LibraryTab.view`, and what is shown there."""
         if not wanted:
-            return [gr.skip()] * len(shown(View()))
-
-        def results() -> View:
+            return [gr.skip()] * len(shown(View())) + [None]
+        try:
             found = self._search(name, text, picture, weight, where, k, rerank)
             results = [self._card(self._chosen(name), candidate) for candidate in found.candidates]
             fixed = self._librarian.library(self._chosen(name)).read_only
-            return View(cards.found(len(results)), results, reason=found.reason, note=found.note, fixed=fixed)
-
-        return self._viewed(results)
+        except Exception as error:  # noqa: BLE001
+            return [*failed(error), None]
+        view = View(cards.found(len(results)), results, reason=found.reason, note=found.note, fixed=fixed)
+        return [*shown(view), Hits(text, view, found.candidates)]
 
     def begin(self, request: gr.Request, name: str | None, files: list[str] | None, folder: str) -> Updates:
         """Get ready to add what was chosen: updates of `LibraryTab.adding`.
@@ -195,7 +198,7 @@ class Shelves:
                 yield [strip, report, "", gr.skip(), gr.skip(), gr.skip(), False]
             yield ["", gr.skip(), "", *_buttons(True), None, True]
         except Exception as error:  # noqa: BLE001
-            yield ["", "", markup.sentence(explain(error)), *_buttons(True), gr.skip(), True]
+            yield ["", "", markup.sentence(in_a_sentence(error)), *_buttons(True), gr.skip(), True]
         finally:
             self._adding.pop(key, None)
 
@@ -233,6 +236,7 @@ class Shelves:
         where: str = "",
         k: float = 12,
         rerank: bool = False,
+        explain: bool = False,
     ) -> list[dict[str, Any]]:
         """Search a library of images by words, by an image, or by both.
 
@@ -244,15 +248,17 @@ class Shelves:
             where: a filter over the metadata, such as: category = 'vehicle' and price < 300
             k: how many results, 1 to 48.
             rerank: whether a vision model puts the results in order, which takes longer.
+            explain: whether a language model says of each result why it was found, which takes longer.
 
         Returns:
-            Results, best first: id, file, name, score (cosine similarity), caption, source, licence.
+            Results, best first: id, file, name, score (cosine similarity), caption, source, licence; explained
+            ones have a reason, and plain is true where no model wrote it and it only lists the fields.
         """
         try:
-            found = self._search(library, text, image, weight, where, k, rerank)
+            found = self._search(library, text, image, weight, where, k, rerank).candidates
+            return as_rows(found, list(self._librarian.explained(text, found)) if explain else ())
         except Exception as error:  # noqa: BLE001
-            raise gr.Error(told(explain(error)), print_exception=False) from None
-        return [dataclasses.asdict(candidate) for candidate in found.candidates]
+            raise gr.Error(told(in_a_sentence(error)), print_exception=False) from None
 
     def library_list(self) -> list[dict[str, Any]]:
         """List the libraries of images that can be searched.
@@ -277,7 +283,7 @@ class Shelves:
         try:
             change()
         except Exception as error:  # noqa: BLE001
-            sentence = markup.sentence(explain(error))
+            sentence = markup.sentence(in_a_sentence(error))
             return [gr.skip(), gr.skip(), gr.skip(), gr.update(visible=False), sentence]
         return [*self._choices(name, drawing), "", gr.update(visible=False), ""]
 

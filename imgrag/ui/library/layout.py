@@ -15,6 +15,7 @@ from imgrag.ui.library import cards
 from imgrag.ui.library.cards import PAGE
 from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.knowledge_layout import KnowledgeFold, build_knowledge
+from imgrag.ui.library.reasons import wire_reasons
 from imgrag.ui.library.uploads import picture_upload
 
 TITLE = label("""# Library
@@ -80,6 +81,7 @@ class Search:
     where: gr.Textbox
     k: gr.Slider
     rerank: gr.Checkbox
+    explain: gr.Checkbox
     search: gr.Button
     clear: gr.Button
 
@@ -97,6 +99,7 @@ class Gallery:
     previous: gr.Button
     following: gr.Button
     picked: gr.State
+    hits: gr.State
     row: gr.Row
     remove: gr.Button
     removing: Removing
@@ -163,11 +166,11 @@ def build_library(names: list[str], bases: list[str], folders: bool, max_upload:
     return LibraryTab(tab, knowledge, shelf, adding, search, gallery)
 
 
-def wire_library(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown) -> None:
-    """The events. `drawing` is the Create tab's choice of a library."""
+def wire_library(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown, gpu: dict[str, Any]) -> None:
+    """The events. `drawing` is the Create tab's choice of a library, `gpu` what events that wait for a model share."""
     _wire_shelf(tab, shelves, drawing)
     _wire_adding(tab, shelves)
-    _wire_search(tab, shelves)
+    _wire_search(tab, shelves, gpu)
 
 
 def wire_library_api(shelves: Shelves, library: str) -> None:
@@ -183,6 +186,7 @@ def wire_library_api(shelves: Shelves, library: str) -> None:
         "where": gr.Textbox("", visible=False, label="where"),
         "k": gr.Slider(1, PAGE, 12, step=1, visible=False, label="k"),
         "rerank": gr.Checkbox(False, visible=False, label="rerank"),
+        "explain": gr.Checkbox(False, visible=False, label="explain"),
     }
     results = gr.JSON(visible=False, label="results")
     gr.Button(visible=False).click(
@@ -242,12 +246,8 @@ def _build_search() -> Search:
     with gr.Row(elem_id="ir-lib-form", elem_classes="ir-panel"):
         with gr.Column(scale=4, min_width=240):
             words = gr.Textbox(
-                label=label("Words"),
-                placeholder=label("a red toolbox"),
-                lines=1,
-                max_lines=1,
-                elem_id="ir-lib-words",
-            )
+                label=label("Words"), placeholder=label("a red toolbox"), lines=1, max_lines=1, elem_id="ir-lib-words"
+            )  # fmt: skip
             where = gr.Textbox(
                 label=label("Filter"), placeholder=FILTER, info=label("Over names, captions and any other metadata"),
                 lines=1, max_lines=1, elem_id="ir-lib-where",
@@ -255,16 +255,14 @@ def _build_search() -> Search:
             with gr.Row(elem_classes="ir-options"):
                 k = gr.Slider(1, PAGE, 12, step=1, precision=0, label=label("Results"), min_width=150)
                 weight = gr.Slider(
-                    0,
-                    1,
-                    PICTURE_SHARE,
-                    step=0.05,
-                    label=label("The picture's share"),
-                    min_width=150,
+                    0, 1, PICTURE_SHARE, step=0.05, label=label("The picture's share"), min_width=150,
                     elem_id="ir-lib-weight",
-                )
+                )  # fmt: skip
             rerank = gr.Checkbox(
                 False, label=label("Re-rank with the vision model (slower)"), container=False
+            )
+            explain = gr.Checkbox(
+                False, label=label("Say why each was found (slower)"), container=False, elem_id="ir-lib-why"
             )
             with gr.Row(elem_classes="ir-buttons"):
                 search = gr.Button(
@@ -276,7 +274,7 @@ def _build_search() -> Search:
                 sources=["upload", "clipboard"], label=label("Picture"), height=260,
                 alt_text="The picture to search by", elem_id="ir-lib-picture",
             )  # fmt: skip
-    return Search(words, picture, weight, where, k, rerank, search, clear)
+    return Search(words, picture, weight, where, k, rerank, explain, search, clear)
 
 
 def _build_gallery() -> Gallery:
@@ -297,8 +295,9 @@ def _build_gallery() -> Gallery:
         )  # fmt: skip
         of = gr.HTML("")
         following = gr.Button(label("Next"), min_width=90, scale=0, elem_id="ir-lib-next")
+    states = gr.State([]), gr.State(None)
     return Gallery(
-        banner, heading, grid, pager, number, of, previous, following, gr.State([]), row, remove, removing
+        banner, heading, grid, pager, number, of, previous, following, *states, row, remove, removing
     )
 
 
@@ -317,13 +316,8 @@ def _build_removing() -> Removing:
 def _wire_shelf(tab: LibraryTab, shelves: Shelves, drawing: gr.Dropdown) -> None:
     shelf = tab.shelf
     choosing = [shelf.name, drawing, shelf.new, shelf.row, shelf.banner]
-    gr.on(
-        [shelf.create.click, shelf.new.submit],
-        shelves.create,
-        [drawing, shelf.new],
-        choosing,
-        **QUIET,
-    )
+    created = [shelf.create.click, shelf.new.submit]
+    gr.on(created, shelves.create, [drawing, shelf.new], choosing, **QUIET)
     shelf.rename.click(shelves.rename, [shelf.name, drawing, shelf.new], choosing, **QUIET)
     shelf.delete.click(shelves.confirm, shelf.name, [shelf.question, shelf.row], **QUIET)
     shelf.no.click(lambda: gr.update(visible=False), None, shelf.row, **QUIET)
@@ -351,7 +345,7 @@ def _wire_adding(tab: LibraryTab, shelves: Shelves) -> None:
     adding.stop.click(shelves.stop, None, adding.strip, **QUIET)
 
 
-def _wire_search(tab: LibraryTab, shelves: Shelves) -> None:
+def _wire_search(tab: LibraryTab, shelves: Shelves, gpu: dict[str, Any]) -> None:
     name, form, gallery = tab.shelf.name, tab.search, tab.gallery
     asked, wanted = [name, form.words, form.picture], gr.State(False)
     looked = [wanted, *gallery.outputs]
@@ -359,7 +353,7 @@ def _wire_search(tab: LibraryTab, shelves: Shelves) -> None:
     find: dict[str, Any] = {
         "fn": shelves.find,
         "inputs": [wanted, *asked, form.weight, form.where, form.k, form.rerank],
-        "outputs": gallery.outputs, "show_progress": "hidden", "api_visibility": "private", **SEARCH,
+        "outputs": [*gallery.outputs, gallery.hits], "show_progress": "hidden", "api_visibility": "private", **SEARCH,
     }  # fmt: skip
     searched = gr.on(
         [form.search.click, form.words.submit, form.where.submit], inputs=[*asked, form.where], **look
@@ -371,8 +365,15 @@ def _wire_search(tab: LibraryTab, shelves: Shelves) -> None:
         event.success(inputs=[*asked, form.where, gallery.number], **look)
         for event in _wire_removing(tab, shelves)
     ]
+    said, removing = [gallery.heading, gallery.grid], gallery.removing
+    leaving = [
+        form.search.click, form.words.submit, form.where.submit, form.clear.click, name.change, tab.adding.add.click,
+        removing.yes.click, removing.undo.click, gallery.number.submit, gallery.previous.click, gallery.following.click,
+    ]  # fmt: skip
     for event in (searched, *changed):
-        event.then(**find).failure(shelves.lost, None, gallery.outputs, **QUIET)
+        found = event.then(**find)
+        found.failure(shelves.lost, None, gallery.outputs, **QUIET)
+        wire_reasons(found, shelves.reasons, [form.explain, gallery.hits], said, leaving, gpu)
     _wire_pages(tab, shelves)
 
 
