@@ -1,4 +1,4 @@
-"""Composed queries and re-ranking on the profile's own models: what each gives and costs.
+"""Composed queries, re-ranking and reasons on the profile's own models: what each gives and costs.
 
 The library holds icons on each of the world's plain colours. A query is a picture of an icon on
 one colour and words that ask for another ("on a green background"); right is that icon on that
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imgrag.bench import Bar, Figure, Meter, count, machine, print_bars, print_document
+from imgrag.bench import Bar, Figure, Meter, count, explaining, machine, print_bars, print_document
 from imgrag.engine.librarian import Found, Librarian
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.library.intake.adding import finished
@@ -36,6 +36,7 @@ BARS = (
     Bar("reranked", "the same, ordered by the VLM"),
     Bar("readable", "rankings of the VLM that can be read"),
     Bar("cost", "seconds of a re-ranked search, in plain ones", unit="x"),
+    *explaining.BARS,
 )
 
 
@@ -54,6 +55,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--icons", type=count, default=60, help="icons, each on eight colours")
     parser.add_argument("--queries", type=count, default=200)
     parser.add_argument("--reranked", type=count, default=20, help="queries that are re-ranked too")
+    parser.add_argument(
+        "--explained", type=count, default=200, help="hits of which it is said why they were found"
+    )
     parser.add_argument("--profile", default="pocket")
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args(argv)
@@ -64,6 +68,7 @@ def main(argv: list[str]) -> int:
         pipeline = ImageRAGPipeline(options.profile, results=root / "results", libraries=root / "libraries")
         librarian = Librarian(pipeline)
         figures = measure(librarian, cases(icons, options.queries), options.reranked)
+        figures |= explaining.measure(librarian, explaining.cases(options.explained))
         pipeline.close_library(LIBRARY)
     title = f"search of {8 * options.icons} pictures, {options.profile}"
     print_bars(title, BARS, figures)

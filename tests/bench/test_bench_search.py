@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgrag.bench import search
+from imgrag.bench import explaining, search
 from imgrag.engine.librarian import Librarian
+from imgrag.library.search.explaining import Explanation
 from imgrag.library.search.rerank import Ranking
 from imgrag.models import weighted_sum
+from imgrag.pocket.recipes.rewriting import ordinary
 from imgrag.pocket.world import world
-from tests.fakes import Cast, FakeEmbedder, make_pipeline
+from tests.fakes import Cast, FakeChat, FakeEmbedder, make_pipeline
 
 ICONS = [3, 40]
 
@@ -69,3 +71,28 @@ def test_rankings_count_as_readable_or_not(librarian: Librarian, monkeypatch: py
     assert figures["readable"].value == 1.0 and figures["reranked"].value == 0.0
     monkeypatch.setattr("imgrag.engine.librarian.rank", lambda *_: Ranking((0, 1), note="not to be read"))
     assert search.measure(librarian, search.cases(ICONS, 2), reranked=2)["readable"].value == 0.0
+
+
+def test_a_reason_is_right_when_it_names_exactly_what_was_asked_and_is_there() -> None:
+    made = explaining.cases(40)
+    assert [case.query for case in made] == [case.query for case in explaining.cases(40)]
+    assert not {word for case in made for word in case.shared} & set(ordinary()), (
+        "in words that no lesson had"
+    )
+    assert any(case.shared for case in made) and any(not case.shared for case in made)
+
+    def right(reason: str, plain: bool = False) -> bool:
+        return explaining.is_right(Explanation(1, reason, plain), ["teal", "tote"])
+
+    assert right("a teal tote at 4: teal tote, as asked")
+    assert not right("a teal tote at 4: teal tote, as asked", plain=True)
+    assert not right("a teal tote at 4: tote, as asked") and not right("a teal tote: near what was asked")
+    assert explaining.is_right(Explanation(1, "a teal tote: near what was asked"), [])
+
+
+def test_reasons_are_counted_as_the_models_own_or_not(tmp_path: Path) -> None:
+    made = explaining.cases(4)
+    replies = [f'{{"id": {n}, "reason": "as asked"}}' for n in (1, 1, 2)]
+    figures = explaining.measure(Librarian(make_pipeline(tmp_path, Cast(llm=FakeChat(*replies, "no")))), made)
+    assert figures["own"].value == 0.5 and figures["right"].n == 4
+    assert explaining.measure(Librarian(make_pipeline(tmp_path, Cast())), []) == {}

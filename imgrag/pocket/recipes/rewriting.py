@@ -231,11 +231,11 @@ def inflected(term: str, rng: np.random.Generator) -> str:
 
 def any_word(rng: np.random.Generator) -> str:
     """A word of plain English, now and then nobody's."""
-    return nonce_word(rng) if rng.random() < 0.1 else pick(_ordinary(), rng)
+    return nonce_word(rng) if rng.random() < 0.1 else pick(ordinary(), rng)
 
 
 @cache
-def _ordinary() -> tuple[str, ...]:
+def ordinary() -> tuple[str, ...]:
     """Words of plain English, few of them things of the world."""
     parts = [part for name in world.names() for part in name.split()]
     return (*taught(), *taught(), *ABSTRACT, *world.ADJECTIVES, *parts)
