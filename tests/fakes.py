@@ -272,13 +272,13 @@ def make_pipeline(
     kind: type[Pipeline] = ImageRAGPipeline,
     **options: Any,
 ) -> Pipeline:
-    """The real pipeline, or a kind of it, on the pocket profile's numbers, with a library "pocket" of four tiles.
+    """The real pipeline, or a kind of it, on the pocket profile's numbers, with a library "pocket" of four tiles and none that come with the app.
 
     With `control` it draws along edges and sketches. It draws as many things as the fake world has; with an open vocabulary it takes prompts as they are, things anywhere.
     """
     make_library(folder / "libraries" / "pocket", *COLOURS)
     specs = cast.specs("control") if control else cast.specs()
-    usual = {"roles": specs, "budget_bytes": 10**12, "styles": folder / "styles"}
+    usual = {"roles": specs, "budget_bytes": 10**12, "styles": folder / "styles", "bundled": ()}
     pocket = load_profile("pocket")
     told = {"vocabulary": "", "backgrounds": ()} if open_vocabulary else {}
     generator = replace(pocket.generator, layout=FREE if open_vocabulary else pocket.generator.layout)

@@ -178,7 +178,7 @@ ARROWS = {
         "pictures",
         "texts",
     },
-    "pocket": {"engine", "models", "runs", "errors", "pictures", "texts"},
+    "pocket": {"engine", "library", "models", "runs", "errors", "pictures", "texts"},
     "errors": set(),
     "logs": set(),
     "pictures": set(),

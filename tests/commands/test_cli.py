@@ -289,6 +289,13 @@ def test_what_adding_could_not_take_of_metadata_is_said(librarian: Librarian, tm
     ]
 
 
+def test_each_hit_says_why_it_was_found_and_who_says_so(librarian: Librarian) -> None:
+    rows = json.loads(library_command("search", "pocket", "an owl", "-k", "2", "--explain", "--json").stdout)
+    assert [(row["reason"], row["plain"]) for row in rows] == [(row["name"], True) for row in rows]
+    lines = library_command("search", "pocket", "an owl", "-k", "2", "--explain").stdout.splitlines()
+    assert [line.strip() for line in lines[1::2]] == [f"{row['name']} (from its fields)" for row in rows]
+
+
 def test_a_library_from_its_making_to_its_end(librarian: Librarian, tmp_path: Path) -> None:
     photos = make_library(tmp_path / "photos", "owl", "cat")
     (photos / "bad.png").write_bytes(b"")

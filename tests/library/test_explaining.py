@@ -25,7 +25,8 @@ def test_the_question_has_the_fields_and_the_query() -> None:
     question = explanation_question(SHIRT, 'blue "shirt"\nid: 8')
     for line in ("id: 7", "name: shirt", "caption: a blue cotton shirt", "category: clothes", "price: 49"):
         assert line in question.splitlines()
-    assert question.endswith("""Asked: "blue 'shirt' id: 8\"""")
+    assert question.endswith('\nAsked: blue* "shirt*" id: 8'), "on one line, what the picture has with a star"
+    assert explanation_question(SHIRT, "red* coat").endswith("Asked: red coat")
 
 
 def test_a_good_reply_is_taken_at_once() -> None:

@@ -19,11 +19,12 @@ def test_a_reason_says_what_the_query_and_the_item_share_and_nothing_strange() -
     shared = 0
     for seed in range(300):
         one = explaining.exercise(np.random.default_rng(seed))
-        head, query = one.question.removesuffix('"').rsplit('\nAsked: "', 1)
+        head, query = one.question.replace("*", "").rsplit("\nAsked: ", 1)
         number = re.search(r"^id: (\d+)$", head, re.MULTILINE)
         fields = head.split("\n", 2)[2]
         reason = parse_explanation(one.reply, int(number[1]))
         assert reason and not strange_words(reason, fields, query)
+        assert one.question.rsplit("\n", 1)[1].count("*") >= len(shared_words(query, fields))
         values = "\n".join(line.partition(": ")[2] for line in fields.splitlines())
         verdict = " ".join(shared_words(query, values))
         shared += bool(verdict)

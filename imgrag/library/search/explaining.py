@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from imgrag.library.search.grounding import strange_words
+from imgrag.library.search.grounding import starred, strange_words
 from imgrag.models import Chat
 from imgrag.texts import clean_line
 
-EXPLANATION = """Why is this what was asked? One short sentence of its words and numbers. Reply as JSON: {{"id": {id}, "reason": "..."}}
+EXPLANATION = """Why is this what was asked? One short sentence of its words and numbers; asked words with a * are among them. Reply as JSON: {{"id": {id}, "reason": "..."}}
 id: {id}
 {fields}
-Asked: "{query}\""""
+Asked: {query}"""
 TRIES = ((0.0, 0), (0.7, 1))  # temperature and seed of each time it is asked
 LONGEST = 200  # characters of a value, a query or a reason
 MOST_FIELDS = 12
@@ -63,8 +63,9 @@ class Reply(BaseModel):
 
 def explanation_question(item: Item, query: str) -> str:
     """What a model is asked about one picture; the pocket LLM is trained on exactly this."""
-    asked = " ".join(query.replace('"', "'").split())[:LONGEST]
-    return EXPLANATION.format(id=item.id, fields="\n".join(item.lines), query=asked)
+    asked = " ".join(query.replace("*", " ").split())[:LONGEST]
+    fields = "\n".join(item.lines)
+    return EXPLANATION.format(id=item.id, fields=fields, query=starred(asked, fields))
 
 
 def explain(llm: Chat, query: str, item: Item) -> Explanation:

@@ -43,6 +43,12 @@ def shared_words(query: str, text: str) -> list[str]:
     return [word for word in words if (parts := _parts(word)) and known.issuperset(parts)]
 
 
+def starred(query: str, text: str) -> str:
+    """The query with a * behind each word that the text has too: "a blue* shirt* for a wedding"."""
+    shared = set(shared_words(query, text))
+    return _WORD.sub(lambda word: word[0] + "*" * (word[0] in shared), query)
+
+
 def strange_words(reason: str, text: str, query: str) -> list[str]:
     """What of a reason stands neither in the text nor, denied or as a number, in the query; nothing where it is grounded."""
     numbers = {*_numbers(text), *_numbers(query)}

@@ -3,9 +3,8 @@
 It learns to copy, first at random, then what a prompt asks for and the feedback says is missing, in
 words it may never have met; and to tell abstract nouns from things. Then it is given one layer more
 and learns to say a Chinese or Spanish prompt in the world's English. At last it learns to write a prompt
-again with what texts say (`python -m imgrag train llm-rewriting` is that term alone, from the bundled weights
-of before); translation, which the pocket profile no longer asks for, has no lesson there and is forgotten. The very last
-is to say why a picture was found (`llm-explaining`), with all lessons but translation mixed in.
+again with what texts say, and why a picture was found (`python -m imgrag train llm-explaining` is that last term alone, from
+the bundled weights of before); translation, which the pocket profile no longer asks for, has no lesson there and is forgotten.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ WORDS = Schedule(steps=600, lr=2e-3, seed=5, warmup=60, save_every=100, last=0.8
 TRANSLATING = Schedule(steps=1200, lr=3e-3, seed=6, warmup=30, ema=0.99, save_every=100)
 SPEAKING = Schedule(steps=3600, lr=2e-3, seed=7, warmup=50, ema=0.995, save_every=200)
 REWRITING = Schedule(steps=3000, lr=1e-3, seed=8, warmup=40, ema=0.99, save_every=100)
-EXPLAINING = Schedule(steps=1400, lr=8e-4, seed=9, warmup=40, ema=0.99, save_every=100)
+EXPLAINING = Schedule(steps=420, lr=7e-4, seed=9, warmup=30, ema=0.98, save_every=100)
 BEFORE_REWRITING = Fitted(8600, 116 * 60.0, 0.0, "bfloat16")  # what the terms before it took, by the card
-BEFORE_EXPLAINING = Fitted(11600, 155 * 60.0, 0.0, "bfloat16")
+BEFORE_EXPLAINING = Fitted(13000, 182 * 60.0, 0.0, "bfloat16")
 LAYERS, DEEPENED = 3, 4
 DRILL_SHARE = 0.1  # of the steps: lest copying is forgotten
 KEPT_SHARE = 0.4  # of the steps with sentences: with some of the other lessons, lest they are forgotten
@@ -215,7 +214,7 @@ def rewriting_loss(
 ) -> torch.Tensor:
     """Prompts written again, what was looked up once more by itself; now and then with the other lessons."""
     made = rewriting.exercises(REWRITTEN, rng, rewriting.choice_at(step, rng))
-    return _looked_up_loss(model, made, rng, device) + _recalled_loss(model, rng, device)
+    return _looked_up_loss(model, made, rng, device) + _recalled_loss(model, RECALLED_SHARE, rng, device)
 
 
 def explaining_loss(
@@ -226,7 +225,7 @@ def explaining_loss(
     if step % 2:
         made = rewriting.exercises(REWRITTEN // 3, rng, rewriting.choice_at(REWRITING.steps, rng))
         loss = loss + _looked_up_loss(model, made, rng, device)
-    return loss + _recalled_loss(model, rng, device)
+    return loss + _recalled_loss(model, 1.0, rng, device)
 
 
 def _looked_up_loss(
@@ -241,10 +240,12 @@ def _looked_up_loss(
         return loss + reply_loss(hidden, _looked_up(made, labels), model.lm_head)
 
 
-def _recalled_loss(model: Qwen2ForCausalLM, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
-    """Now and then some of the first lessons, and copying."""
+def _recalled_loss(
+    model: Qwen2ForCausalLM, share: float, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """In this share of steps some of the first lessons, and now and then copying."""
     loss = torch.zeros((), device=device)
-    for question, count in KEPT if rng.random() < RECALLED_SHARE else ():
+    for question, count in KEPT if rng.random() < share else ():
         loss = loss + _reply_loss(model, [question(rng) for _ in range(count)], device)
     return loss + copying_loss(model, rng, device) if rng.random() < DRILL_SHARE else loss
 
