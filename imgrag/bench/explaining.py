@@ -14,6 +14,7 @@ import numpy as np
 
 from imgrag.bench import Bar, Figure, Meter
 from imgrag.engine.librarian import Librarian, Result
+from imgrag.library.engines.store import Value
 from imgrag.library.search.explaining import Explanation
 from imgrag.library.search.grounding import shared_words
 from imgrag.library.search.words import asked_words
@@ -50,7 +51,7 @@ def cases(count: int) -> list[Case]:
 
 def _case(number: int, rng: np.random.Generator) -> Case:
     looks, things, uses = (_drawn(words, 4, rng) for words in (LOOKS, THINGS, USES))
-    fields = {"category": uses[0], "price": int(rng.integers(2, 400))}
+    fields: dict[str, Value] = {"category": uses[0], "price": int(rng.integers(2, 400))}
     hit = Result(
         f"{number}.png", 0.5, things[0], f"a {looks[0]} {looks[1]} {things[0]}", id=number, fields=fields
     )
