@@ -6,9 +6,10 @@ one question at a time, so that a run need not wait until ten thousand pictures 
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ from imgrag.library.base import ReadOnly
 from imgrag.library.engines.store import Entry, Value
 from imgrag.library.intake.adding import Progress, Report
 from imgrag.library.removal import Removal
+from imgrag.library.search.cache import Cache, key_of, open_cache, picture_hash
 from imgrag.library.search.column import Column, as_candidate
 from imgrag.library.search.explaining import Explanation, Item, explain
 from imgrag.library.search.filters import COLUMNS, Filter, fields_of, parse_filter
 from imgrag.library.search.queries import Embedded, Query, embed
 from imgrag.library.search.rerank import MAX_RANKED, rank
 from imgrag.library.shelf import check_rename, require_own
+from imgrag.library.stamp import Stamp
 from imgrag.runs.values import Candidate, in_brief
 
 ASKED_BY_PICTURE = "one that looks like this"
@@ -65,10 +68,15 @@ class Found:
 
 
 class Librarian:
-    """Everything about libraries that a page or a command line offers."""
+    """Everything about libraries that a page or a command line offers.
 
-    def __init__(self, pipeline: ImageRAGPipeline) -> None:
+    Args:
+        cache: where the answers of searches are kept; see `open_cache`, which raises LibraryError.
+    """
+
+    def __init__(self, pipeline: ImageRAGPipeline, cache: Cache | None = None) -> None:
         self._pipeline = pipeline
+        self._cache = open_cache() if cache is None else cache
 
     def names(self) -> list[str]:
         """The named libraries."""
@@ -193,13 +201,9 @@ class Librarian:
         if not 1 <= k <= MAX_RESULTS:
             raise LibraryError(f"The number of results is {in_brief(k)}; it must be from 1 to {MAX_RESULTS}.")
         library, where = self.library(name), parse_filter(query.where)
-        embedder = BorrowedEmbedder(self._pipeline, self._role(query))
-        column = library.index(embedder)  # it may decode pictures, and nobody waits for that
-        embedded = embed(query, embedder)
-        without = self._itself(column, embedded)
-        called = query.text if query.image is None else ""
-        ranked = column.ranked(embedded.vector, called, k, where, without)
-        found = [_as_result(entry, score) for entry, score in ranked]
+        found = self._remembered(library, query, k)
+        if found is None:
+            found = self._found(library, query, k)
         if not found:
             _require_columns(library, where)
         if not rerank or len(found) < 2:
@@ -226,6 +230,31 @@ class Librarian:
     def embedder(self) -> BorrowedEmbedder:
         """CLIP, borrowed for each batch."""
         return BorrowedEmbedder(self._pipeline)
+
+    def _remembered(self, library: ImageLibrary, query: Query, k: int) -> list[Result] | None:
+        """What was found for this when the library was as it is now, if that is kept; asks no model and no index."""
+        kept = self._cache.get(self._key(library.stamp(), query, k))
+        return None if kept is None else results_of(kept)
+
+    def _found(self, library: ImageLibrary, query: Query, k: int) -> list[Result]:
+        """What a search finds, which is kept if the library stayed as it is meanwhile, followed to the end."""
+        embedder = BorrowedEmbedder(self._pipeline, self._role(query))
+        column = library.index(embedder)  # it may decode pictures, and nobody waits for that
+        stamp = library.stamp()
+        embedded = embed(query, embedder)
+        without = self._itself(column, embedded)
+        called = query.text if query.image is None else ""
+        ranked = column.ranked(embedded.vector, called, k, parse_filter(query.where), without)
+        found = [_as_result(entry, score) for entry, score in ranked]
+        if stamp.kept and library.is_settled(stamp):
+            self._cache.put(self._key(stamp, query, k), json.dumps([asdict(one) for one in found]))
+        return found
+
+    def _key(self, stamp: Stamp, query: Query, k: int) -> str:
+        role = self._role(query)
+        by = (role, self._pipeline.model_id(role), repr(self._pipeline.profile.composer))
+        asked = (query.text, picture_hash(query.image), query.weight, query.where, k)
+        return key_of(astuple(stamp), by, asked)
 
     def _role(self, query: Query) -> str:
         """Who embeds a query: the profile's composer, if it has one, where words and picture meet."""
@@ -284,6 +313,14 @@ def as_rows(results: Sequence[Result], told: Sequence[Explanation] = ()) -> list
     for row, one in zip(rows, told, strict=False):
         row.update(reason=one.reason, plain=one.plain)
     return rows
+
+
+def results_of(kept: str) -> list[Result] | None:
+    """Results as a cache kept them; `None` if it is no such list, for others may write to a server too."""
+    try:
+        return [Result(**row) for row in json.loads(kept)]
+    except (ValueError, TypeError):
+        return None
 
 
 def _as_result(entry: Entry, score: float) -> Result:

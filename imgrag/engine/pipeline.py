@@ -33,7 +33,7 @@ from imgrag.models.checkpoints import PROJECT
 from imgrag.models.conditions import condition_of
 from imgrag.models.profile import Profile, load_profile
 from imgrag.models.residency import ModelSpec, Policy, Residency
-from imgrag.models.roles import EYES, ROLES, choose_device, load_roles
+from imgrag.models.roles import EYES, ROLES, choose_device, embedder_id, load_roles
 from imgrag.runs.events import Event, Finished, Paused
 from imgrag.runs.structure import Kind, Structure, Structured
 from imgrag.runs.values import Request, Run, new_id
@@ -96,6 +96,7 @@ class ImageRAGPipeline:
         self._budget_bytes = budget_bytes
         self._device = device
         self._roles = roles
+        self._model_ids: dict[str, str] = {}
         self._room = None if results_cap is None else Room(results, results_cap)
         self._swept = False
         self._lock = threading.Lock()
@@ -178,6 +179,16 @@ class ImageRAGPipeline:
         with self._lock, self.residency.use(role) as model:
             yield model
 
+    def model_id(self, role: str) -> str:
+        """Which model a role embeds with, from the profile's checkpoint, which is not opened.
+
+        Raises:
+            CheckpointError: it is missing.
+        """
+        if role not in self._model_ids:
+            self._model_ids[role] = self._find_model_id(role)
+        return self._model_ids[role]
+
     def condition(self, picture: Image.Image, kind: Kind) -> Image.Image:
         """What a picture is to the ControlNet, RGB of the profile's size; runs wait if a model has to see it.
 
@@ -227,6 +238,12 @@ class ImageRAGPipeline:
         if self._residency is None:
             self._residency = self._make_residency()
         return self._residency
+
+    def _find_model_id(self, role: str) -> str:
+        if self._roles is None:
+            return embedder_id(self.profile, role)
+        with self.borrow(role) as model:  # nobody told of a checkpoint
+            return str(model.model_id)
 
     def _open_library(self, name: str) -> ImageLibrary:
         return open_library(name, self.libraries, self._cache, self.bundled)

@@ -41,10 +41,11 @@ from imgrag.library.intake.sources import (
     with_folder,
 )
 from imgrag.library.intake.taking import is_about_the_disk, kind_of, take_picture, take_shard, take_zip
-from imgrag.library.intake.walking import identity
+from imgrag.library.intake.walking import identity_if_there
 from imgrag.library.removal import Removal
 from imgrag.library.search.column import Column, Columns
 from imgrag.library.search.filters import Filter
+from imgrag.library.stamp import Stamp, stamp_of
 from imgrag.models import Embedder
 from imgrag.texts import clean, clean_line
 
@@ -80,8 +81,8 @@ class ImageLibrary(Called):
         self.folder = folder.resolve()
         self.name = self.folder.name
         self.read_only = read_only
-        self._place = _identity(self.folder)
-        self._gone = ""
+        self._place = identity_if_there(self.folder)
+        self._gone = self._followed = ""  # why it is; what lay there when all was last taken in
         self._state = state
         self._writable = writable
         self._news: tuple[Skipped, ...] = ()
@@ -123,12 +124,23 @@ class ImageLibrary(Called):
         column = self.column(embedder)
         if self._writable and column.store.count() <= FOLLOWED:
             with suppress(_Busy), self._changing():
+                lies = self.stamp().lies
                 self._news += finished(self._follow(embedder, check)).skipped
+                self._followed = lies
         if not column.store.count():
             raise LibraryError(
                 f"The library {self.name!r} has no image that can be read. Add some to it first."
             )
         return column
+
+    def stamp(self) -> Stamp:
+        """What a search would find in it now, in a word. Looks at the files that `index` would follow."""
+        follows = self._writable and self._browsed.count() <= FOLLOWED
+        return stamp_of(self.folder, self._browsed, self.sources if follows else (), not self.read_only)
+
+    def is_settled(self, stamp: Stamp) -> bool:
+        """Whether it is so still, and whatever lies in its folders was taken in."""
+        return self.stamp() == stamp and stamp.lies in ("", self._followed)
 
     def column(self, embedder: Embedder) -> Column:
         """What a model has embedded so far."""
@@ -137,7 +149,7 @@ class ImageLibrary(Called):
 
     def is_there(self) -> bool:
         """Whether its folder is still the one that was opened; somebody may have deleted or renamed it."""
-        return not self._gone and _identity(self.folder) == self._place
+        return not self._gone and identity_if_there(self.folder) == self._place
 
     def require_own(self) -> None:
         """See that its pictures may be changed. Raises LibraryError: it comes with the app."""
@@ -386,11 +398,3 @@ class ImageLibrary(Called):
             raise LibraryError(
                 f"The picture {file!r} of the library {self.name!r} cannot be read: {error}."
             ) from error
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """See `identity`; `None` if the folder is not there."""
-    try:
-        return identity(folder)
-    except OSError:
-        return None

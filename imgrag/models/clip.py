@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from imgrag.models import weighted_sum
+from imgrag.models.checkpoints import CLIP_NAMES
 from imgrag.models.soundness import UnsoundFile, blaming
 from imgrag.models.weights import tensor_bytes
 from imgrag.pictures import bounded
@@ -52,8 +53,12 @@ def load_clip(name: str, file: Path, device: str) -> ClipEmbedder:
         raise UnsoundFile(
             file, f"reads {read}, and OpenAI's CLIP {WINDOW} of {TOKENS}: it is another model's"
         )
-    known = name in clip.available_models()
-    return ClipEmbedder(model, preprocess, name if known else file_id(file), device)
+    return ClipEmbedder(model, preprocess, clip_id(name, file), device)
+
+
+def clip_id(name: str, file: Path) -> str:
+    """The `model_id` of a CLIP: OpenAI's own name for it, else which file it is."""
+    return name if name in CLIP_NAMES else file_id(file)
 
 
 def file_id(file: Path) -> str:

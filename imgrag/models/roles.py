@@ -12,7 +12,7 @@ from imgrag.errors import CheckpointError, ImgragError
 from imgrag.models.adapter import adapter_files
 from imgrag.models.captioner import load_captioner
 from imgrag.models.checkpoints import Store, cast, locate, locate_clip
-from imgrag.models.clip import load_clip
+from imgrag.models.clip import clip_id, load_clip
 from imgrag.models.composer import load_composer
 from imgrag.models.conditions import load_eye
 from imgrag.models.control import load_control
@@ -80,6 +80,13 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
         for role in loaders
     }
     return opened | {role: ModelSpec(role, partial(_refuse, error)) for role, error in absent.items()}
+
+
+def embedder_id(profile: Profile, role: str, store: Store | None = None) -> str:
+    """The `model_id` of a profile's "clip" or "composer", which is not opened. Raises CheckpointError: no file is here."""
+    if role == "composer" and profile.composer is not None:
+        return profile.composer.checkpoint.label
+    return clip_id(profile.clip.checkpoint, locate_clip(profile.clip.checkpoint, profile.name, store))
 
 
 def _located(

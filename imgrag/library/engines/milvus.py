@@ -35,6 +35,7 @@ from imgrag.library.engines.milvus_rows import (
     refuse_shared_ids,
     requests,
 )
+from imgrag.library.engines.milvus_stamp import MilvusStamp
 from imgrag.library.engines.store import (
     CLOSED,
     LONGEST_NAME,
@@ -86,7 +87,7 @@ class MilvusStore:
         collections = self._collections()
         for collection in collections:
             make_ready(self._ask, collection)
-        self._written = 0  # how often, by this process
+        self._stamp = MilvusStamp(self._ask, key(self._prefix))
         self._model = ""  # that was selected
         self._look_into(max(collections, key=self._rows, default=""))
 
@@ -173,8 +174,7 @@ class MilvusStore:
         if not self._collection:
             raise ValueError("no model is selected")
         rows = {key(e.file): as_row(e, v, self._keeps_words) for e, v in zip(entries, vectors, strict=True)}
-        with self._lock:
-            self._written += 1
+        with self._lock, self._stamp.changing():
             refuse_shared_ids(entries, lambda ids: self._query(among("id", ids), ["id", "file"]))
             for batch in requests(list(rows.values())):
                 self._ask("upsert", self._collection, data=batch)
@@ -186,10 +186,10 @@ class MilvusStore:
         for block in blocks(list(files)):
             with self._lock:
                 ids = [entry.id for entry in self.known(block).values()]
-                self._written += 1
                 removed += len(ids)  # what `delete` returns differs between Lite and a server
-                for collection in self._collections() if ids else ():
-                    self._ask("delete", collection, ids=ids)
+                with self._stamp.changing():
+                    for collection in self._collections() if ids else ():
+                        self._ask("delete", collection, ids=ids)
         return removed
 
     def search(self, vector: np.ndarray, k: int, where: Filter | None = None, without: str = "") -> list[Hit]:
@@ -235,9 +235,13 @@ class MilvusStore:
         found = (literal_names(row["name"], row["caption"], row["file"]) for row in rows)
         return {name for names in found for name in names if len(name) <= LONGEST_NAME}
 
-    def version(self) -> tuple[int, int]:
-        """See `Store.version`. What others change is noticed where it changes the number of entries."""
-        return self._written, self.count()
+    def version(self) -> tuple[str, int]:
+        """See `Store.version`. While somebody writes, the number of entries tells."""
+        return self.stamp(), self.count()
+
+    def stamp(self) -> str:
+        """See `Store.stamp`."""
+        return self._stamp.read()
 
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """See `Store.rows`."""
@@ -265,7 +269,7 @@ class MilvusStore:
 
     def drop(self) -> None:
         """Delete everything that Milvus has of this library, under all models."""
-        with self._lock:
+        with self._lock, self._stamp.changing():
             for collection in self._collections():
                 self._ask("drop_collection", collection)
             self._collection = ""
@@ -368,9 +372,8 @@ class MilvusStore:
                 if passes(rest, filtered_values(r.get("entity", {})))
             )
             tied = len(hits) > k and hits[k].score == hits[k - 1].score
-            if len(hits) > k and not tied:
-                return hits[:k]
-            if len(rows) < asked and len(rows) >= self._rows(self._collection, text):
+            every = len(rows) < asked and len(rows) >= self._rows(self._collection, text)
+            if every or (len(hits) > k and not tied):
                 return hits[:k]
             asked *= 4
         return hits[:k] if len(hits) >= k else self._exact(vector, k, text, rest)

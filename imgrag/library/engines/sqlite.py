@@ -23,11 +23,14 @@ from imgrag.library.engines import vectors as snapshots
 from imgrag.library.engines.sqlite_file import (
     COLUMN_NAMES,
     FILE,
+    FULLEST,
+    advance,
     copy_database,
     explained,
     in_words,
     open_database,
     open_unwritable,
+    stamp,
     transaction,
 )
 from imgrag.library.engines.sqlite_filters import as_sql
@@ -80,7 +83,7 @@ class EmbeddedStore:
             otherwise = f"The store cannot be opened ({error}). Check that its folder can be written."
             raise LibraryError(in_words(error, otherwise)) from error
         self._base.create_function("is_like", 2, like, deterministic=True)
-        self._model, self._dimensions, self._model_id = self._fullest()
+        self._model, self._dimensions, self._model_id = self._row(FULLEST) or (0, 0, "")
         self._near = Near()
         self._passing = lru_cache(maxsize=8)(self._passing_at)
         self._holders = lru_cache(maxsize=HELD)(self._holders_at)
@@ -249,6 +252,11 @@ class EmbeddedStore:
         """See `Store.version`: the epoch."""
         return int(self._one("select epoch from state"))
 
+    def stamp(self) -> str:
+        """See `Store.stamp`."""
+        with self._lock, explained():
+            return stamp(self._base)
+
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """See `Store.rows`."""
         last = 0
@@ -307,6 +315,7 @@ class EmbeddedStore:
     def drop(self) -> None:
         """See `Store.drop`."""
         with self._changing():
+            self._next_epoch()
             for table in ("images", "embeddings", "fields", "names", "words", "gone", "models"):
                 self._base.execute(f"delete from {table}")
         self.close()
@@ -319,15 +328,8 @@ class EmbeddedStore:
         with self._lock, explained(), transaction(self._base):
             yield
 
-    def _fullest(self) -> tuple[int, int, str]:
-        row = self._row(
-            """select m.number, m.dimensions, m.id from models m left join embeddings e on e.model = m.number
-            group by m.number order by count(e.id) desc limit 1"""
-        )
-        return row or (0, 0, "")
-
     def _next_epoch(self) -> int:
-        self._base.execute("update state set epoch = epoch + 1")
+        advance(self._base)
         self._near.seen = -1
         return self.version()
 
@@ -394,6 +396,4 @@ class EmbeddedStore:
             return self._base.execute(text, values).fetchone()
 
     def _one(self, text: str, *values: Any) -> Any:
-        row = self._row(text, *values)
-        assert row is not None
-        return row[0]
+        return self._all(text, *values)[0][0]

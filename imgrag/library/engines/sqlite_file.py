@@ -37,11 +37,17 @@ create index if not exists names_by_id on names (id);
 create table if not exists gone (id integer primary key, epoch integer not null);
 create table if not exists state (epoch integer not null);
 insert into state select 0 where not exists (select 1 from state);
+create table if not exists stamp (token text not null);
+insert into stamp select lower(hex(randomblob(8))) where not exists (select 1 from stamp);
 create virtual table if not exists words using fts5 (text, detail = none, columnsize = 0, tokenize = 'ascii');
 create table if not exists unread (low integer not null, high integer not null);
 insert into unread select 0, coalesce(max(id), 0) from images where not exists (select 1 from unread);
 """
 """`unread` are the ids above `low`, up to `high`, of entries that an earlier version wrote without their words."""
+FULLEST = """
+select m.number, m.dimensions, m.id from models m left join embeddings e on e.model = m.number
+group by m.number order by count(e.id) desc limit 1
+"""
 COLUMN_NAMES = """
 with recursive names (name) as (
     select min(key) from fields
@@ -89,6 +95,22 @@ def open_unwritable(file: Path) -> sqlite3.Connection:
         if log_file.is_file() and log_file.stat().st_size:
             raise
         return _as_it_is(file, "immutable=1")
+
+
+def advance(base: sqlite3.Connection) -> None:
+    """Mark, within a transaction that changes something, that it does."""
+    base.execute("update state set epoch = epoch + 1")
+    base.execute("update stamp set token = lower(hex(randomblob(8)))")
+
+
+def stamp(base: sqlite3.Connection) -> str:
+    """See `Store.stamp`; "" of an earlier version's database that cannot be written.
+
+    An earlier version's process changes the epoch alone; two copies may come to the same epoch by other ways.
+    """
+    if not base.execute("select 1 from sqlite_master where name = 'stamp'").fetchone():
+        return ""
+    return str(base.execute("select token || ' ' || epoch from stamp, state").fetchone()[0])
 
 
 def in_words(error: Exception, otherwise: str) -> str:

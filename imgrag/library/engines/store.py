@@ -162,6 +162,13 @@ class Store(Protocol):
         """Another one whenever something was written or removed, as far as the engine can tell."""
         ...
 
+    def stamp(self) -> str:
+        """What is kept, in a word: another one after whatever anybody wrote or removed, in any process.
+
+        "" where the engine cannot tell.
+        """
+        ...
+
     def rows(self, size: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
         """Everything in blocks of entries and their vectors [n, d]."""
         ...

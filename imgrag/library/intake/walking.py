@@ -69,6 +69,14 @@ def identity(path: str | Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def identity_if_there(folder: Path) -> tuple[int, int] | None:
+    """See `identity`; `None` if the folder is not there."""
+    try:
+        return identity(folder)
+    except OSError:
+        return None
+
+
 class _Walk:
     """One walk: the folders it has met, and the links that are left for its end."""
 
