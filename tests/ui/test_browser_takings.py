@@ -90,3 +90,27 @@ def test_without_a_run_a_librarys_picture_is_refused_in_words(person, url):  # n
     page.get_by_role("tab", name="Library").press("Enter")
     take(page, "#ir-lib-grid .ir-card", "take-reference")
     page.wait_for_selector("#ir-banner:has-text('There is no run on this page')")
+
+
+def test_several_images_stand_in_a_grid_and_another_one_goes_on(person, url, results):  # noqa: F811
+    page = opened(person, url)
+    page.click("#ir-settings > button")
+    page.fill("#ir-images input[type=number]", "3")
+    page.keyboard.press("Tab")
+    record = finished(page, results, lambda page: run(page, PROMPT))
+    assert record["settings"]["images"] == len(record["drafts"]) == 3
+    shown = page.locator(".ir-drafts button")
+    assert shown.count() == 3 and "likeliest" in page.inner_text(".ir-drafts")
+    assert page.get_attribute(f"[data-draft='{record['chosen']}']", "aria-pressed") == "true"
+    assert violations(page) == {}
+    other = (record["chosen"] + 1) % 3
+    done = finished(page, results, lambda page: page.click(f"[data-draft='{other}']"))
+    assert (done["chosen"], done["parent"]) == (other, record["id"])
+    assert page.get_attribute(f"[data-draft='{other}']", "aria-pressed") == "true"
+    page.reload()
+    look_back(page)
+    cards(page, 2)
+    page.click(f"[data-do=open][data-id='{record['id']}']")
+    page.wait_for_function("document.querySelectorAll('.ir-drafts button').length === 3")
+    page.click("#ir-settings > button")
+    page.wait_for_function("document.querySelector('#ir-images input[type=number]')?.value === '3'")
