@@ -7,7 +7,7 @@ smaller before, so that a picture of 40,000 x 1 pixels does not become one of 40
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -49,6 +49,18 @@ def shrunk(image: Image.Image, longest: float) -> Image.Image:
     """Made smaller by a whole number if its long side has more pixels than that."""
     factor = math.ceil(max(image.size) / longest)
     return upright(image).reduce(factor) if factor > 1 else image
+
+
+def beside(images: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of one size as one: a single one as it is, up to four in two columns, all as large as a single one."""
+    if len(images) == 1:
+        return images[0]
+    width, height = images[0].size
+    sheet = Image.new("RGB", (width, height), "white")
+    half = (width // 2, height // 2)
+    for number, image in enumerate(images):
+        sheet.paste(image.resize(half), (number % 2 * half[0], number // 2 * half[1]))
+    return sheet
 
 
 def bounded(image: Image.Image, side: int, ratio: float = MAX_RATIO) -> Image.Image:

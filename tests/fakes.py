@@ -85,23 +85,24 @@ class FakeGenerator:
         self._at_step = at_step
 
     def draw(
-        self, prompt: str, *, seed: int, steps: int, guides: Sequence[Guide] = (),
+        self, prompt: str, *, seeds: Sequence[int], steps: int, guides: Sequence[Guide] = (),
         on_step: OnStep | None = None, **settings: Any,
-    ) -> Image.Image:  # fmt: skip
+    ) -> list[Image.Image]:  # fmt: skip
         scales = [round(guide.scale, 6) for guide in guides]
-        asked = {"prompt": prompt, "seed": seed, "steps": steps, "guides": list(guides), "scales": scales}
+        asked = {"prompt": prompt, "seed": seeds[0], "steps": steps, "guides": list(guides), "scales": scales}
         self.calls.append({**asked, **settings})
-        image = self._picture(prompt, seed, [guide.image for guide in guides])
+        images = [self._picture(prompt, seed, [guide.image for guide in guides]) for seed in seeds]
         if settings.get("control") is not None:
             lines = settings["control"].image.convert("L")
-            image.paste(STROKE, mask=lines)
+            for image in images:
+                image.paste(STROKE, mask=lines)
         with self._crowd:
             for step in range(1, steps + 1):
                 time.sleep(0.001)
                 self._at_step(step)
                 if on_step:
-                    on_step(step, steps, lambda: image)
-        return image
+                    on_step(step, steps, lambda: images[0])
+        return images
 
     def _picture(self, prompt: str, seed: int, references: Sequence[Image.Image]) -> Image.Image:
         colours = [COLOURS[name] for name in KNOWN if name in prompt.split()]

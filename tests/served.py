@@ -113,7 +113,7 @@ class PageGenerator(FakeGenerator):
         self.drawings: deque[tuple[str, float, float]] = deque(maxlen=400)  # prompt, time.time() twice
         self._faults = faults
 
-    def draw(self, prompt: str, *, on_step: OnStep | None = None, **settings: Any) -> Image.Image:
+    def draw(self, prompt: str, *, on_step: OnStep | None = None, **settings: Any) -> list[Image.Image]:
         asked = self._faults.prompt or prompt
         if "broken" in asked:
             raise FAULTS["fails"]()

@@ -27,6 +27,7 @@ from imgrag.archive.checked import (
     whole_of,
 )
 from imgrag.errors import RecordError, RequestError
+from imgrag.runs.drafts import MAX_IMAGES, Draft, draft_name
 from imgrag.runs.knowledge import MOST_FACTS, Augmentation
 from imgrag.runs.reading import LONGEST_NAME, MOST, MOST_THINGS, Reading
 from imgrag.runs.structure import Kind, Structure
@@ -62,7 +63,9 @@ DAMAGED = "This is no record of a run that can be read; it may be damaged."
 Picture = Callable[[str], Image.Image | None]
 """The image in a file of the run, `None` if it is to be drawn again."""
 
-_FILE = re.compile(r"initial\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png|condition\.png")
+_FILE = re.compile(
+    r"initial\.png|draft-[1-4]\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png|condition\.png"
+)
 _LIBRARY = re.compile(r"[^/\\:\x00-\x1f~.][^/\\:\x00-\x1f]{0,254}")  # a name, never a path
 
 
@@ -163,6 +166,7 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
     settings = _settings(record["settings"])
     rounds = tuple(_round(past, picture) for past in rows_of(record["rounds"], MAX_ROUNDS))
     initial = picture("initial.png") if record["initial"] else None
+    drafts = tuple(_drafts(record.get("drafts", []), settings["images"], picture))
     return Run(
         id=_id(record["id"]),
         request=_request(record, settings),
@@ -172,6 +176,8 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
         settings=settings,
         reading=reading_of(record),
         structure=_structure(record.get("structure"), settings["size"], picture),
+        drafts=drafts,
+        chosen=_chosen(record, len(drafts)),
         initial=initial,
         rounds=rounds,
         stages=_with_reading(record, tuple(_reports(record["stages"], initial, rounds))),
@@ -261,6 +267,7 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "max_concepts": whole_of(values["max_concepts"]),
         "weights": [real_of(weight) for weight in rows_of(values["weights"])],
         "rounds": whole_of(values["rounds"]),
+        "images": whole_of(values.get("images", 1)),
         "size": size,
         "knowledge": text_of(values.get("knowledge", "off")),
         "knowledge_base": text_of(values.get("knowledge_base", "")),
@@ -275,6 +282,29 @@ def _request(record: Mapping[str, Any], settings: Mapping[str, Any]) -> Request:
         prompt=text_of(record["prompt"]), library=library_of(record["library"]), weights=tuple(settings["weights"]),
         styles=tuple(each_of(Styled, settings["styles"])), **named,
     )  # fmt: skip
+
+
+def _drafts(rows: Any, images: int, picture: Picture) -> Iterator[Draft]:
+    """The images that were drawn at once; earlier records have none."""
+    found = rows_of(rows, MAX_IMAGES)
+    if len(found) not in (0, images) or len(found) == 1:
+        raise ValueError(f"{len(found)} of {images} images")
+    for number, row in enumerate(found):
+        name = draft_name(number)
+        if row["image"] not in (None, name):
+            raise ValueError(f"{row['image']!r} is not in its place")
+        likelihood = None if row["likelihood"] is None else real_of(row["likelihood"])
+        yield Draft(picture(name) if row["image"] else None, likelihood)
+
+
+def _chosen(record: Mapping[str, Any], drafts: int) -> int:
+    """Which of them is the initial one."""
+    chosen, pixels = whole_of(record.get("chosen", 0)), record["pixels"]
+    if not 0 <= chosen < max(1, drafts):
+        raise ValueError(f"image {chosen} of {drafts}")
+    if drafts and record["initial"] and pixels["initial.png"] != pixels[draft_name(chosen)]:
+        raise ValueError("an initial image that is none of those drawn")
+    return chosen
 
 
 def _kept(number: Any, rounds: Sequence[Mapping[str, Any]]) -> int:

@@ -1,7 +1,7 @@
 """Runs on disk: one folder a run, which grows by a stage at a time and is whole at any moment.
 
 A folder holds `initial.png`, `enhanced.png` (`enhanced-2.png` of the second round, ...),
-`reference-1.png`, ..., `condition.png` of what it is drawn along, and `run.json`; of a finished run also `result.png`. The drawn images of a finished
+`draft-1.png`, ... where several were drawn at once, `reference-1.png`, ..., `condition.png` of what it is drawn along, and `run.json`; of a finished run also `result.png`. The drawn images of a finished
 run carry prompt, parameters and decisions as JSON in their PNG text, under the key "imgrag"; it has no
 times and no ids in it, so that the same request gives the same file. `run.json` is written last and
 names only what is there. Whoever writes below the same folder is on the same machine.
@@ -26,6 +26,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from imgrag.archive.writers import PARTIAL, is_at_work, is_being_written, partial_prefix, this_process
 from imgrag.errors import RecordError
+from imgrag.runs.drafts import draft_name
 from imgrag.runs.structure import Structure
 from imgrag.runs.values import Box, Reference, Round, Run, Verdict
 from imgrag.texts import clean_document
@@ -173,6 +174,8 @@ def record(run: Run) -> dict[str, Any]:
         "settings": dict(run.settings),
         "reading": None if run.reading is None else asdict(run.reading),
         "structure": None if run.structure is None else _structure(run.structure),
+        "drafts": _drafts(run),
+        "chosen": run.chosen,
         "initial": "initial.png" if run.initial is not None else None,
         "enhanced": enhanced_name(shown) if shown is not None else None,
         "result": "result.png" if _has_result(run) else None,
@@ -192,6 +195,7 @@ def images(run: Run) -> dict[str, Image.Image]:
     """The images of a run under the names of their files."""
     drawn = {enhanced_name(n): now.enhanced for n, now in enumerate(run.rounds) if now.enhanced is not None}
     result = {"initial.png": run.initial, "result.png": run.result if _has_result(run) else None}
+    result |= {draft_name(number): draft.image for number, draft in enumerate(run.drafts)}
     result[CONDITION] = run.structure.image if run.structure is not None else None
     found = {f"reference-{n}.png": r.image for n, r in enumerate(_all_references(run).values(), start=1)}
     return {name: image for name, image in {**result, **drawn, **found}.items() if image is not None}
@@ -206,6 +210,11 @@ def pixel_hash(image: Image.Image) -> str:
 def enhanced_name(number: int) -> str:
     """The file of a round's image; the first round is 0."""
     return "enhanced.png" if number == 0 else f"enhanced-{number + 1}.png"
+
+
+def _drafts(run: Run) -> list[dict[str, Any]]:
+    names = [None if draft.image is None else draft_name(n) for n, draft in enumerate(run.drafts)]
+    return [{"image": n, "likelihood": d.likelihood} for n, d in zip(names, run.drafts, strict=True)]
 
 
 def _has_result(run: Run) -> bool:
@@ -337,7 +346,17 @@ def _put(folder: Path, name: str, write: Callable[[Path], None]) -> None:
 def _emptied(run: Run) -> Run:
     """The run before its first stage."""
     return replace(
-        run, reading=None, initial=None, rounds=(), stages=(), corrections=(), kept=0, why="", state="running"
+        run,
+        reading=None,
+        drafts=(),
+        chosen=0,
+        initial=None,
+        rounds=(),
+        stages=(),
+        corrections=(),
+        kept=0,
+        why="",
+        state="running",
     )
 
 

@@ -109,6 +109,7 @@ def drawn_anew(run: Run) -> Run:
     return replace(
         run,
         state="paused",
+        drafts=tuple(replace(draft, image=None) for draft in run.drafts),
         initial=run.initial if own else None,
         rounds=tuple(replace(past, enhanced=None) for past in run.rounds),
         stages=tuple(

@@ -5,12 +5,14 @@ not been indexed yet. Run it in a process of its own, since imports are part of 
 
 `--with style control knowledge` measures the plain loop first and then, in the same process, the loop with these: a
 style of the profile, a sketch to draw along, a prompt that is looked up. A run's seconds are compared with those of a
-plain run that has its models in memory, as it has itself.
+plain run that has its models in memory, as it has itself. Last comes how many times as long
+as for one image the generator takes for four at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import tempfile
 import time
@@ -24,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from imgrag.bench import machine, print_document
+from imgrag.runs.drafts import MAX_IMAGES, seeds_of
 from imgrag.runs.structure import Structured
 from imgrag.runs.styles import Styled
 from imgrag.runs.values import Request, Run
@@ -36,6 +39,7 @@ PROMPT = "a dog and a toolbox"
 RIDDLE = "man's best friend and a toolbox"
 SQUARE = (0.2, 0.3, 0.5, 0.8)  # where the sketch has a box, as shares of its side
 WITH = ("style", "control", "knowledge")
+TIMES = 3  # that drawing several images at once is measured
 
 
 def main(argv: list[str]) -> int:
@@ -64,7 +68,7 @@ def measure(make: Callable[[], ImageRAGPipeline], prompt: str, parts: Sequence[s
     whole = [_timed(pipeline, _with(pipeline, prompt, parts, seed)) for seed in (2, 3)] if parts else []
     more = {"with": list(parts), "runs_with": whole, "times_plain": _times(whole, runs)} if parts else {}
     return {
-        **more, "bench": "loop", "profile": pipeline.profile.name, "policy": pipeline.policy, "prompt": prompt,
+        **more, "at_once": measure_images(pipeline, prompt), "bench": "loop", "profile": pipeline.profile.name, "policy": pipeline.policy, "prompt": prompt,
         "warm_up_seconds": round(warm, 3), "runs": runs, "machine": machine(),
     }  # fmt: skip
 
@@ -74,6 +78,22 @@ def _timed(pipeline: ImageRAGPipeline, request: Request) -> dict[str, Any]:
     run = pipeline(request)
     held = {model.name: model.bytes for model in pipeline.residency.resident}
     return {**_described(run, time.perf_counter() - begun), "held_bytes": held}
+
+
+def measure_images(pipeline: ImageRAGPipeline, prompt: str, images: int = MAX_IMAGES) -> dict[str, Any]:
+    """Seconds of the generator for one image and for several at once, the quickest of three each, in turn."""
+    from imgrag.engine.pipeline import settings
+
+    seconds = {1: math.inf, images: math.inf}
+    values = settings(Request(prompt), pipeline.profile)
+    asked = {name: values[name] for name in ("negative_prompt", "steps", "guidance_scale")}
+    with pipeline.residency.use("generator") as generator:
+        for count in (1, images) * TIMES:
+            begun = time.perf_counter()
+            generator.draw(prompt, seeds=seeds_of(0, count), **asked)
+            seconds[count] = min(seconds[count], time.perf_counter() - begun)
+    return {"images": images, "one_seconds": round(seconds[1], 3), "all_seconds": round(seconds[images], 3),
+            "times_one": round(seconds[images] / seconds[1], 3)}  # fmt: skip
 
 
 def _times(whole: Sequence[dict[str, Any]], plain: Sequence[dict[str, Any]]) -> float:
@@ -136,6 +156,8 @@ def _print(document: dict[str, Any]) -> None:
     if document.get("with"):
         _print_runs(f"with {', '.join(document['with'])}", document["runs_with"])
         print(f"{document['times_plain']:.2f} times as long as the plain loop")
+    four = document["at_once"]
+    print(f"{four['images']} images at once: {four['times_one']:.2f} times as long as one")
     Console(width=100).print(
         f"Warm-up before the first run: {document['warm_up_seconds']:.1f} s", highlight=False
     )

@@ -98,6 +98,7 @@ AdapterScale = Annotated[float | None, typer.Option(help="How closely to follow 
 SimilarityFloor = Annotated[float | None, typer.Option(help="Lowest similarity of a reference.")]
 MaxConcepts = Annotated[int | None, typer.Option(help="Missing concepts to look up, 1 to 3.")]
 Rounds = Annotated[int, typer.Option(help="How often to draw again until it matches.")]
+Images = Annotated[int, typer.Option(help="How many to draw at first, 1 to 4; the likeliest goes on.")]
 NegativePrompt = Annotated[str, typer.Option(help="What to keep out of the image.")]
 Library = Annotated[str | None, typer.Option(help="A library's name or a folder of images.")]
 Knowledge = Annotated[KnowledgeWhen | None, typer.Option(help="When texts are looked up for the prompt.")]
@@ -138,6 +139,7 @@ def run(
     similarity_floor: SimilarityFloor = None,
     max_concepts: MaxConcepts = None,
     rounds: Rounds = 1,
+    images: Images = 1,
     negative_prompt: NegativePrompt = "",
     library: Library = None,
     weights: Weights = "",
@@ -163,6 +165,7 @@ def run(
             structure=_structure(
                 control, control_kind, control_scale, control_share, control_initial, control_similar
             ),
+            images=images,
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
@@ -191,6 +194,7 @@ def batch(
     similarity_floor: SimilarityFloor = None,
     max_concepts: MaxConcepts = None,
     rounds: Rounds = 1,
+    images: Images = 1,
     negative_prompt: NegativePrompt = "",
     library: Library = None,
     weights: Weights = "",
@@ -210,7 +214,7 @@ def batch(
         usual: dict[str, Any] = {
             "negative_prompt": typed(negative_prompt), "seed": seed, "steps": steps, "guidance_scale": guidance_scale,
             "adapter_scale": adapter_scale, "similarity_floor": similarity_floor, "max_concepts": max_concepts,
-            "weights": parse_weights(weights), "rounds": rounds, "library": library,
+            "weights": parse_weights(weights), "rounds": rounds, "images": images, "library": library,
             "knowledge": knowledge.value if knowledge else None, "knowledge_base": typed(knowledge_base or "") or None,
             "styles": parse_styles(typed(",".join(style or ()))),
             "structure": _structure(

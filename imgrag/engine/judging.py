@@ -152,14 +152,20 @@ def compare(vlm: Judge, introduced: Sequence[Introduced], run: Run) -> Compariso
     """The likelihoods of all things together, with each of the two images in the first place."""
     references, enhanced = run.round.references, run.round.enhanced
     assert references and enhanced is not None and run.result is not None
-    things = run.reading.drawn if run.reading is not None else ()
-    things = things or (Thing(run.prompt, run.prompt),)
     pictures = [reference.picture for reference in references]
     earlier, later = (
-        sum(math.log(max(LEAST, sure)) for sure in sureness_of(vlm, [image, *pictures], things, introduced))
-        for image in (run.result, enhanced)
+        likelihood(vlm, [image, *pictures], introduced, run) for image in (run.result, enhanced)
     )
     return Comparison(earlier, later)
+
+
+def likelihood(
+    vlm: Judge, images: Sequence[Image.Image], introduced: Sequence[Introduced], run: Run
+) -> float:
+    """How likely it is, in nats, that all things of the prompt are in the first image."""
+    things = run.reading.drawn if run.reading is not None else ()
+    things = things or (Thing(run.prompt, run.prompt),)
+    return sum(math.log(max(LEAST, sure)) for sure in sureness_of(vlm, images, things, introduced))
 
 
 def _dubious(

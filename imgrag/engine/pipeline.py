@@ -376,6 +376,7 @@ def settings(request: Request, profile: Profile) -> dict[str, Any]:
         "max_concepts": int(_or(request.max_concepts, profile.retrieval.max_concepts)),
         "weights": [float(weight) for weight in request.weights],
         "rounds": int(request.rounds),
+        "images": int(request.images),
         "size": profile.generator.size,
         "knowledge": request.knowledge or profile.knowledge.when,
         "knowledge_base": profile.knowledge.base

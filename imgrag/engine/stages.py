@@ -14,6 +14,7 @@ from dataclasses import replace
 from PIL import Image
 
 from imgrag.engine.context import Context
+from imgrag.engine.drafting import seed_taken, with_drawn, with_likeliest
 from imgrag.engine.judging import ask, compare, introduction, is_called, verdict_on
 from imgrag.engine.lookup import augmented
 from imgrag.engine.missing import feedback_of, is_held, left_out_of, once, sift, wanted_of, whole_prompt
@@ -33,6 +34,7 @@ from imgrag.engine.styling import drawn_as, kept_out, loras_of, wanted_styles
 from imgrag.errors import LibraryError
 from imgrag.models import Control, Generator, Guide, Lora, OnStep
 from imgrag.runs.decisions import is_open, keep_better, seeks_alike
+from imgrag.runs.drafts import seeds_of
 from imgrag.runs.events import Preview
 from imgrag.runs.layout import placed, regions_of
 from imgrag.runs.values import (
@@ -80,21 +82,25 @@ def _unlike(said: str | None, question: str) -> str | None:
 
 
 def draw(run: Run, context: Context) -> Run:
-    """The initial image, from the prompt alone."""
+    """The initial image, from the prompt alone, or several at once."""
     loras = loras_of(run, context)
     with context.residency.use("generator", sum(lora.bytes for lora in loras)) as generator:
         for note in _reading_notes(generator, run):
             context.note(note)
         with along(run, "initial", context) as control:
-            initial = _draw(generator, run, context, "initial", drawn_as(run.prompt, run), (), loras, control)
-    return replace(run, initial=initial)
+            seeds = seeds_of(run.settings["seed"], run.settings["images"])
+            prompt = drawn_as(run.prompt, run)
+            images = _draw(generator, run, context, "initial", prompt, (), loras, control, seeds)
+    return with_drawn(run, images)
 
 
 def judge(run: Run, context: Context) -> Run:
-    """The VLM's verdict on the initial image. If it gives none, something is taken to be missing."""
-    assert run.initial is not None
+    """The VLM's verdict on the initial image, the likeliest of those drawn. If it gives none, something is taken to be
+    missing."""
     question = verdict_question(run.prompt)
     with context.residency.use("vlm") as vlm:
+        run = with_likeliest(vlm, run, context)
+        assert run.initial is not None
         verdict, raw = verdict_on(vlm, [run.initial], question, (), run, context, "verdict")
     if verdict is None:
         verdict = Verdict(matches=False, raw=raw, readable=False)
@@ -167,7 +173,10 @@ def enhance(run: Run, context: Context) -> Run:
         fits = not generator.cut(worded) or bool(generator.cut(plain))
         prompt = worded if fits else plain
         with along(run, "enhanced", context) as control:
-            enhanced = _draw(generator, run, context, "enhanced", prompt, references, loras, control)
+            seeds = [seed_taken(run)]
+            (enhanced,) = _draw(
+                generator, run, context, "enhanced", prompt, references, loras, control, seeds
+            )
     return run.with_round(enhanced=enhanced)
 
 
@@ -205,13 +214,14 @@ def _draw(
     references: Sequence[Reference],
     loras: Sequence[Lora],
     control: Control | None,
-) -> Image.Image:
+    seeds: Sequence[int],
+) -> list[Image.Image]:
     settings = run.settings
     scale = settings["adapter_scale"]
     return generator.draw(
         prompt,
         negative_prompt=kept_out(run),
-        seed=settings["seed"],
+        seeds=seeds,
         steps=settings["steps"],
         guidance_scale=settings["guidance_scale"],
         guides=[

@@ -85,7 +85,8 @@ def seconds(
     share = (values["size"] / 1024) ** 2
 
     def cost(stage: StageName) -> float:
-        steps = values["steps"] if stage in ("initial", "enhanced") else 0
+        images = {"initial": values["images"], "enhanced": 1}.get(stage, 0)
+        steps = values["steps"] * images
         concepts = values["max_concepts"] if stage == "concepts" else 0
         knowing = KNOWING if stage == "reading" and values["knowledge"] != "off" else 0.0
         return steps * STEP + BESIDE[stage] + concepts * CONCEPT + knowing

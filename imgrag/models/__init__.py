@@ -101,7 +101,7 @@ class Generator(Protocol):
         prompt: str,
         *,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         steps: int,
         guidance_scale: float,
         guides: Sequence[Guide] = (),
@@ -109,8 +109,9 @@ class Generator(Protocol):
         loras: Sequence[Lora] = (),
         control: Control | None = None,
         on_step: OnStep | None = None,
-    ) -> Image.Image:
-        """The adapter is attached only if there are guides, and guides that share of the steps, the first.
+    ) -> list[Image.Image]:
+        """An image for each seed, all at once. The adapter is attached only if there are guides, and guides that share
+        of the steps, the first.
 
         LoRAs stay on for the next image, until other ones are wanted, or none; a ControlNet does not.
 

@@ -28,7 +28,7 @@ from imgrag.models.parts import open_parts, refuse_strangers
 from imgrag.models.profile import AdapterProfile, GeneratorProfile
 from imgrag.models.soundness import blaming
 from imgrag.models.weights import tensor_bytes
-from imgrag.pictures import square_reference
+from imgrag.pictures import beside, square_reference
 from imgrag.runs.values import WHOLE, Box
 
 StepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
@@ -109,7 +109,7 @@ class DiffusionGenerator:
         prompt: str,
         *,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         steps: int,
         guidance_scale: float,
         guides: Sequence[Guide] = (),
@@ -117,9 +117,8 @@ class DiffusionGenerator:
         loras: Sequence[Lora] = (),
         control: Control | None = None,
         on_step: OnStep | None = None,
-    ) -> Image.Image:
+    ) -> list[Image.Image]:
         """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on."""
-        import torch
 
         self._loras.wear([*loras, *_with_structure(control, steps)])
         guided = round(guided_share * steps)
@@ -130,7 +129,7 @@ class DiffusionGenerator:
             "negative_prompt": negative_prompt or None,
             "num_inference_steps": steps,
             "guidance_scale": guidance_scale,
-            "generator": torch.Generator("cpu").manual_seed(seed),
+            **_noise(seeds),
             "callback_on_step_end": report,
         }
         if not adapters:
@@ -164,7 +163,7 @@ class DiffusionGenerator:
         both = (self._pipe.tokenizer, getattr(self._pipe, "tokenizer_2", None))
         return [tokenizer for tokenizer in both if tokenizer is not None]
 
-    def _drawn(self, settings: dict[str, Any], control: Control | None) -> Image.Image:
+    def _drawn(self, settings: dict[str, Any], control: Control | None) -> list[Image.Image]:
         """By the pipeline as it is, or along a structure for this image alone."""
         steps = settings["num_inference_steps"]
         held = round(control.share * steps) if control is not None else 0
@@ -173,10 +172,10 @@ class DiffusionGenerator:
         with steered(self._pipe, control, held / steps, self._lay_offload) as (pipe, structure):
             return self._call(pipe, {**settings, **structure})
 
-    def _call(self, pipe: Any, settings: dict[str, Any]) -> Image.Image:
+    def _call(self, pipe: Any, settings: dict[str, Any]) -> list[Image.Image]:
         size = self._profile.size
         try:
-            return pipe(height=size, width=size, **settings).images[0]
+            return list(pipe(height=size, width=size, **settings).images)
         except BaseException:
             pipe.maybe_free_model_hooks()  # an interrupted call leaves its part on the device
             raise
@@ -261,20 +260,20 @@ class DiffusionGenerator:
     def _reporter(self, on_step: OnStep) -> StepEnd:
         def report(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             latents = _clean_estimate(pipe.scheduler, tensors["latents"])
-            on_step(step + 1, pipe.num_timesteps, lambda: self._preview(latents))
+            on_step(step + 1, pipe.num_timesteps, lambda: beside(self._preview(latents)))
             return {}
 
         return report
 
-    def _preview(self, latents: Any) -> Image.Image:
-        """Decode latents [1, c, h, w], made smaller first if they are large."""
+    def _preview(self, latents: Any) -> list[Image.Image]:
+        """Decode latents [n, c, h, w], made smaller first if they are large."""
         import torch
         from torch.nn.functional import interpolate
 
         vae = self._pipe.vae
         shrink = min(1.0, PREVIEW_LATENTS / max(latents.shape[-2:]))
         with torch.no_grad(), torch.autocast(latents.device.type, torch.bfloat16, vae.dtype == torch.float16):
-            latents = latents / latents.std().clamp(
+            latents = latents / latents.std(dim=(1, 2, 3), keepdim=True).clamp(
                 min=1
             )  # early latents of some samplers are 14 times too loud
             if shrink < 1:
@@ -285,7 +284,15 @@ class DiffusionGenerator:
             if getattr(vae, "post_quant_conv", None) is not None:
                 latents = vae.post_quant_conv(latents)
             decoded = vae.decoder(latents)
-        return self._pipe.image_processor.postprocess(decoded.float(), output_type="pil")[0]
+        return self._pipe.image_processor.postprocess(decoded.float(), output_type="pil")
+
+
+def _noise(seeds: Sequence[int]) -> dict[str, Any]:
+    """Where the noise comes from: each image's from a seed of its own, so that none depends on those beside it."""
+    import torch
+
+    sources = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+    return {"generator": sources[0] if len(sources) == 1 else sources, "num_images_per_prompt": len(sources)}
 
 
 def _with_structure(control: Control | None, steps: int) -> list[Lora]:

@@ -71,6 +71,8 @@ def rewind(run: Run, stage: StageName) -> Run:
         run,
         reading=None if stage == "reading" else run.reading,
         structure=_anew(run.structure) if stage in ONCE[:2] else run.structure,
+        drafts=() if stage in ONCE[:2] else run.drafts,
+        chosen=0 if stage in ONCE[:2] else run.chosen,
         initial=None if stage in ONCE[:2] else run.initial,
         rounds=() if stage in ONCE[:2] else rounds,
         stages=reports,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from imgrag.errors import RequestError
 from imgrag.runs.corrections import rewind
 from imgrag.runs.decisions import listed
+from imgrag.runs.drafts import DRAFT, name_of
 from imgrag.runs.structure import Structure
 from imgrag.runs.styles import MAX_STYLES, Styling
 from imgrag.runs.values import Correction, Run
@@ -31,6 +32,21 @@ def restyle(run: Run, styles: Sequence[Styling]) -> Run:
     )
     back = replace(back, reading=replace(back.reading, styles=tuple(styles)))
     return replace(back, corrections=(*back.corrections, Correction("reading", 1, "styles", before, after)))
+
+
+def take_draft(run: Run, number: int) -> Run:
+    """Another of the images that were drawn at once as the initial one, by its index.
+
+    Raises:
+        RequestError: there is no such image.
+    """
+    if not 0 <= number < len(run.drafts):
+        raise RequestError("That image has not been drawn, so the run cannot go on with it.")
+    back = rewind(run, "verdict")
+    earlier = tuple(c for c in back.corrections if c.what != DRAFT)
+    taken = Correction("initial", 1, DRAFT, name_of(run.chosen), name_of(number))
+    initial = run.drafts[number].image
+    return replace(back, chosen=number, initial=initial, corrections=(*earlier, taken))
 
 
 def restructure(run: Run, structure: Structure | None) -> Run:

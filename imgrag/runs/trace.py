@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imgrag.runs.decisions import folded, is_by_person, lacking, listed
+from imgrag.runs.drafts import likeliest, seeds_of
 from imgrag.runs.reading import Reading
 from imgrag.runs.styles import Styling
 from imgrag.runs.values import Correction, Reference, Round, Run, Verdict
@@ -24,11 +25,21 @@ def trace(run: Run) -> list[str]:
         whole = f"All images are drawn along {words}."
         lines.append(f"The enhanced images are drawn along {words}." if run.structure.initial else whole)
     if run.initial is not None and not _replaced(run):
-        lines.append(f'Drew "{run.prompt}" with seed {run.settings["seed"]}.')
+        lines += _drew(run)
     lines += [_changed(correction, run) for correction in run.corrections]
     for number, now in enumerate(run.rounds, start=1):
         lines += _round_trace(now, number, run)
     return [*lines, *([run.why] if run.why else []), *run.notes]
+
+
+def _drew(run: Run) -> list[str]:
+    """What was drawn first, and of several the one that the judge finds likeliest."""
+    seed, count = run.settings["seed"], len(run.drafts)
+    if not count:
+        return [f'Drew "{run.prompt}" with seed {seed}.']
+    last, best = seeds_of(seed, count)[-1], likeliest(run.drafts)
+    drew = f'Drew {count} images of "{run.prompt}" at once, with the seeds {seed} to {last}.'
+    return [drew] if best is None else [drew, f"The judge finds image {best + 1} the likeliest."]
 
 
 def _looked_up(reading: Reading) -> list[str]:

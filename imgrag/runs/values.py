@@ -15,6 +15,7 @@ from PIL import Image
 
 from imgrag.errors import RequestError
 from imgrag.runs.checking import check_number, in_brief
+from imgrag.runs.drafts import MAX_IMAGES, MAX_SEED, Draft
 from imgrag.runs.knowledge import WHENS, When
 from imgrag.runs.reading import Reading, Sight
 from imgrag.runs.structure import Structure, Structured
@@ -24,7 +25,6 @@ from imgrag.texts import clean
 MAX_PROMPT = 2000  # characters
 MAX_CONCEPTS = 3
 MAX_ROUNDS = 5
-MAX_SEED = 2**32 - 1
 
 StageName = Literal["reading", "initial", "verdict", "concepts", "references", "enhanced", "second_verdict"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
@@ -56,6 +56,7 @@ class Request:
         knowledge_base: the name of the knowledge base that they are looked up in.
         styles: to draw in, at most 4, each with a weight from 0 to 2.
         structure: what to draw along.
+        images: how many are drawn at once at first, 1 to 4; the likeliest goes on.
 
     Raises:
         RequestError: a value is out of its range; the message names it and the range.
@@ -77,6 +78,7 @@ class Request:
     knowledge_base: str | None = None
     styles: tuple[Styled, ...] = ()
     structure: Structured | None = None
+    images: int = 1
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -93,6 +95,7 @@ class Request:
         check_number("share of guided steps", self.guided_share, 0, 1)
         check_number("similarity floor", self.similarity_floor, -1, 1)
         check_number("number of concepts", self.max_concepts, 1, MAX_CONCEPTS, whole=True)
+        check_number("number of images", self.images, 1, MAX_IMAGES, whole=True)
         check_number("number of rounds", self.rounds, 1, MAX_ROUNDS, whole=True)
         for weight in self.weights:
             check_number("weight of a reference", weight, 0, 2)
@@ -311,6 +314,7 @@ class Run:
 
     A stage has run when it has a report; whatever goes on with a run computes only what has none.
     `parent` is the id of the run whose findings were corrected, `owner` tells whose history it is in.
+    `drafts` are there where several images were drawn at once; `chosen` is the index of the initial one.
     """
 
     id: str
@@ -321,6 +325,8 @@ class Run:
     settings: dict[str, Any]  # the request's values with the profile's filled in
     reading: Reading | None = None
     structure: Structure | None = None
+    drafts: tuple[Draft, ...] = ()
+    chosen: int = 0
     initial: Image.Image | None = field(default=None, repr=False, compare=False)
     rounds: tuple[Round, ...] = ()
     stages: tuple[StageReport, ...] = ()

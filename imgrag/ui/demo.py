@@ -28,6 +28,7 @@ from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.events.structures import wire_structure, wire_structure_api
+from imgrag.ui.create.events.takings import Takings, wire_takings
 from imgrag.ui.create.fields import Fields
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
@@ -140,6 +141,11 @@ def build_demo(
         wire_structure(structure, pipeline, controls.field.prompt)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, fields.outputs, GPU)
         _wire(runs, controls, panels, key, ending)
+        takings = Takings(runs, pipeline, offered, panels.forms.fields, outputs)
+        wire_takings(
+            takings, [panels.picture, past_tab.grid], tab.gallery.grid, tab.shelf.name, key, tabs, controls.inputs,
+            controls.locked, outputs,
+        )  # fmt: skip
         wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
         wire_library(tab, shelves, drawing, GPU)
         knowledge = Knowledge(pipeline.knowledge, librarian.embedder)

@@ -13,6 +13,7 @@
     picture.src = from.dataset.large || from.src;
     picture.alt = from.alt;
     dialog.querySelector("p").textContent = from.alt;
+    from.dispatchEvent(new Event("imgrag:looked", { bubbles: true }));  // a card has only a small one yet
     dialog.querySelectorAll("[data-turn]").forEach((button) => { button.hidden = images.length < 2; });
   };
 
@@ -47,6 +48,7 @@
     dialog.showModal();
   };
 
+  document.addEventListener("imgrag:large", ({ detail }) => { if (dialog?.open && images[place].dataset.file === detail?.file) dialog.querySelector("img").src = detail.src; });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-large]:not(img)");
     const image = button ? [...button.closest(".ir-viewer").querySelectorAll("img")].filter(loaded).pop()

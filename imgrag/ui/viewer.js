@@ -40,6 +40,8 @@ const fill = () => {
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-view]:not(.ir-viewer)");
   if (button) look(button.dataset.view);
+  const taken = event.target.closest("button[data-do]");
+  if (taken) trigger("select", { act: taken.dataset.do, id: "" });
 });
 element.addEventListener("input", (event) => { if (event.target.matches(".ir-slide")) slide(event.target.value); });
 setInterval(() => {

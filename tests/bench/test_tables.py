@@ -76,7 +76,7 @@ class Painter:
         for left, picture in zip((0, 32), drawn, strict=False):
             slot = picture.convert("RGBA").resize((32, 32), Image.Resampling.BICUBIC)
             image.paste(slot, (left, world.SLOT_TOP), slot)
-        return image
+        return [image]
 
     def cut(self, prompt):
         return ""

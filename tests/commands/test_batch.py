@@ -31,7 +31,7 @@ from tests.fakes import COLOURS, Cast, make_pipeline, shows
 ROOT = Path(__file__).parents[2]
 GREEN = ImageColor.getrgb(KEPT)
 
-PLAIN = (None,) * 6  # no structure
+PLAIN = (*[None] * 6, 1)  # no structure, one image
 
 
 class Bench:

@@ -73,6 +73,7 @@ def test_the_hardware_is_told_by_the_variable(
     [
         ({"steps": 10}, {"steps": 40}),
         ({"steps": 10, "rounds": 1}, {"steps": 10, "rounds": 2}),
+        ({"steps": 10, "images": 1}, {"steps": 10, "images": 4}),
         ({"steps": 10, "max_concepts": 1}, {"steps": 10, "max_concepts": 3}),
     ],
 )

@@ -107,7 +107,7 @@ def fake_pipeline(folder: Path) -> tuple[Any, Any]:
     from tests.fakes import COLOURS, Cast, FakeGenerator, make_library
 
     class Generator(FakeGenerator):
-        def draw(self, prompt: str, **settings: Any) -> Image.Image:
+        def draw(self, prompt: str, **settings: Any) -> list[Image.Image]:
             if "doomed" in prompt:
                 os.kill(os.getpid(), signal.SIGKILL)
             if "heavy" in prompt:

@@ -75,8 +75,10 @@ def clip(casting: Profile) -> ClipEmbedder:
 
 
 def draw(generator: DiffusionGenerator, prompt: str = "a dog", **changes: Any) -> Image.Image:
-    settings = {"negative_prompt": "", "seed": 3, "steps": 2, "guidance_scale": 3.0, **changes}
-    return generator.draw(prompt, **settings)
+    seeds = [changes.pop("seed", 3)]
+    settings = {"negative_prompt": "", "steps": 2, "guidance_scale": 3.0, **changes}
+    (image,) = generator.draw(prompt, seeds=seeds, **settings)
+    return image
 
 
 def same(one: Image.Image, other: Image.Image) -> bool:
@@ -121,6 +123,21 @@ def test_a_seed_gives_one_image_bit_for_bit(generator: DiffusionGenerator) -> No
     assert same(image, draw(generator))
     assert not same(image, draw(generator, seed=4))
     assert not same(image, draw(generator, negative_prompt="an owl"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"guides": [Guide(RED, 1.0)]}], ids=["plain", "guided"])
+def test_several_at_once_are_those_of_their_seeds(generator: DiffusionGenerator, changes: dict) -> None:
+    settings = {"negative_prompt": "", "steps": 2, "guidance_scale": 3.0, **changes}
+    shown: list[Image.Image] = []
+    both = generator.draw(
+        "a dog", seeds=[3, 4], on_step=lambda step, steps, see: shown.append(see()), **settings
+    )
+    alone = [draw(generator, seed=seed, **changes) for seed in (3, 4)]
+    assert len(both) == 2 and not same(*both)
+    for one, other in zip(both, alone, strict=True):
+        apart = np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16))
+        assert apart.max() <= 2, "only the order of the sums differs"
+    assert len(shown) == 2
 
 
 def test_references_change_the_image_and_leave_nothing_behind(generator: DiffusionGenerator) -> None:

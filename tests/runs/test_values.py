@@ -41,6 +41,7 @@ from imgrag.runs.values import MAX_SEED, Request, Round, Run, Verdict
         ({"similarity_floor": float("-inf")}, "similarity floor is -inf"),
         ({"max_concepts": 4}, "number of concepts is 4"),
         ({"rounds": 0}, "number of rounds is 0"),
+        ({"images": 5}, "number of images is 5"),
         ({"weights": (1.0, 3.0)}, "weight of a reference is 3.0"),
     ],
 )

@@ -155,7 +155,8 @@ def test_no_sentence_is_left_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["found", "matches", "idea", "floor", "worse", "likelier", "rounds", "garbled", "spelling"]
+    "case",
+    ["found", "matches", "idea", "floor", "worse", "likelier", "rounds", "garbled", "spelling", "several"],
 )
 def test_all_that_a_run_says_is_translated(case: str, tmp_path: Path) -> None:
     run = make_run(case, tmp_path)
@@ -327,7 +328,18 @@ def sentences(run: Run) -> list[str]:
 
 
 def runs(folder: Path) -> list[Run]:
-    cases = ("found", "matches", "idea", "floor", "worse", "likelier", "rounds", "garbled", "spelling")
+    cases = (
+        "found",
+        "matches",
+        "idea",
+        "floor",
+        "worse",
+        "likelier",
+        "rounds",
+        "garbled",
+        "spelling",
+        "several",
+    )
     return [make_run(case, folder / case) for case in cases]
 
 
@@ -346,6 +358,7 @@ def make_run(case: str, folder: Path) -> Run:
         "worse": (Cast(vlm=FakeChat(no_owl, worse)), replace(owl, library="mixed")),
         "likelier": (Cast(vlm=ShyJudge(no_owl)), replace(owl, library="mixed")),
         "rounds": (Cast(vlm=FakeChat(no_owl)), replace(owl, rounds=3, similarity_floor=0.5)),
+        "several": (Cast(), replace(owl, images=3)),
         "garbled": (Cast(vlm=FakeChat("What?"), llm=FakeChat("What?")), owl),
         "spelling": (Cast(), Request("a dgo and an owl " + "far " * 40, steps=1)),
     }[case]

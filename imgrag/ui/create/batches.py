@@ -14,6 +14,7 @@ import gradio as gr
 from imgrag.commands.batch import Line, run_batch
 from imgrag.commands.contact_sheet import contact_sheets
 from imgrag.commands.prompt_files import parse_prompts, parse_styles
+from imgrag.runs.drafts import MAX_IMAGES
 from imgrag.runs.events import StageStarted
 from imgrag.runs.structure import KINDS
 from imgrag.ui.create.events.runs import cached, chosen, detached, explain
@@ -54,6 +55,7 @@ class Batches:
         control_share: float | None,
         control_initial: bool | None,
         control_similar: str | None,
+        images: float | None,
         request: gr.Request,
     ) -> Iterator[Update]:
         """Run prompts, one a line: the lines so far, an update a stage, and at last the contact sheet.
@@ -66,6 +68,7 @@ class Batches:
         stop = self._stops[session] = threading.Event()
         try:
             usual = self._usual(seed, library, knowledge, knowledge_base, styles)
+            usual["images"] = 1 if images is None else images
             strength = control_scale, control_share, bool(control_initial), control_similar
             usual["structure"] = asked_for("", control, control_kind, *strength)
             for event in self._events(prompts, usual, stop):
@@ -136,11 +139,12 @@ def wire_batch_api(
         gr.Checkbox(False, visible=False, label="Control initial"),
         gr.Textbox("", visible=False, label="Control similar", info="both, style or thing; empty for none"),
     ]
+    images = gr.Slider(1, MAX_IMAGES, 1, step=1, precision=0, visible=False, label="Images")
     lines = gr.JSON(visible=False, label="lines")
     sheet = gr.Image(type="filepath", format="png", visible=False, label="contact sheet")
     gr.Button(visible=False).click(
         batches.call,
-        [prompts, seed, name, when, base, styles, *structure],
+        [prompts, seed, name, when, base, styles, *structure, images],
         [lines, sheet],
         api_name="batch",
         **gpu,

@@ -201,6 +201,8 @@ def _ended(board: Board, event: StageDone | StageSkipped) -> Board:
     report, run = event.report, event.run
     images = {"initial": run.initial, "enhanced": run.round.enhanced}
     board = replace(board, run=run)
+    if event.stage == "verdict" and run.drafts:  # one of them is taken by now
+        board = _changed(board, "initial", image=run.initial, run=run)
     return _changed(
         board,
         event.stage,

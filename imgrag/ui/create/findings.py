@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from types import MappingProxyType
 
+from imgrag.runs.drafts import likeliest, seeds_of
 from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, Run, StageName
 from imgrag.ui.create.board import PanelState
 from imgrag.ui.create.markup import chip, data_uri, icon, origin, score, served
@@ -43,8 +45,10 @@ def _found(panel: PanelState, run: Run) -> str:
     if panel.stage == "enhanced":
         return along(run.structure, True)
     if panel.stage == "initial":
-        return along(run.structure, False) + "".join(
-            f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in _notes(run)
+        return (
+            drafts(run)
+            + along(run.structure, False)
+            + "".join(f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' for note in _notes(run))
         )
     if panel.stage == "verdict" and content.verdict:
         return verdict(content.verdict, run)
@@ -55,6 +59,29 @@ def _found(panel: PanelState, run: Run) -> str:
     if panel.stage == "references":
         return references(content.references or (), content.unfound, panel.thumbnails)
     return ""
+
+
+def drafts(run: Run) -> str:
+    """The images that were drawn at once, a button each: which is taken, and how likely the judge finds each."""
+    if not run.drafts:
+        return ""
+    best = likeliest(run.drafts)
+    heading = escape(say("Drawn at once; press one to go on with it"))
+    items = "".join(_draft(number, number == best, run) for number in range(len(run.drafts)))
+    return f'<div class="ir-label">{heading}</div><ul class="ir-drafts">{items}</ul>'
+
+
+def _draft(number: int, best: bool, run: Run) -> str:
+    draft = run.drafts[number]
+    seed = seeds_of(run.settings["seed"], len(run.drafts))[number]
+    alt = say("Image {number}, seed {seed}", number=number + 1, seed=seed)
+    picture = f'<img src="{data_uri(draft.image)}" alt="{escape(alt)}">' if draft.image is not None else ""
+    sure = "" if draft.likelihood is None else f"{math.exp(draft.likelihood):.0%}"
+    words = " · ".join(filter(None, (sure, say("likeliest") if best else "")))
+    return (
+        f'<li><button type="button" data-draft="{number}" aria-pressed="{str(number == run.chosen).lower()}">'
+        f"{picture}<small>{escape(words) or '…'}</small></button></li>"
+    )
 
 
 def _notes(run: Run) -> list[str]:

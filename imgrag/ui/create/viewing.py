@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 from imgrag.runs.values import Run
+from imgrag.ui.create import takings
 from imgrag.ui.create.board import Board
 from imgrag.ui.language import say
 
@@ -39,7 +40,9 @@ def picture(board: Board, shown: Shown | None) -> str:
         return f'<div class="ir-viewer" data-live><div class="ir-frame">{_image("shown", "", "")}</div></div>'
     result = _image("shown", shown.image, say("Result for the prompt: {prompt}", prompt=board.prompt))
     if not shown.before:
-        return f'<div class="ir-viewer"><div class="ir-frame">{result}</div>{_tools(False)}</div>'
+        return (
+            f'<div class="ir-viewer"><div class="ir-frame">{result}</div>{_tools(False, board.prompt)}</div>'
+        )
     before = say("Before: initial image for {prompt}", prompt=board.prompt)
     after = say("After: enhanced image for {prompt}", prompt=board.prompt)
     pair = f"{_side('before', shown.before, before, say('Before'))}{_side('after', shown.after, after, say('After'))}"
@@ -49,7 +52,7 @@ def picture(board: Board, shown: Shown | None) -> str:
     )
     return (
         f'<div class="ir-viewer"><div class="ir-frame">{result}<div class="ir-both">{pair}{slider}</div></div>'
-        f"{_tools(True)}</div>"
+        f"{_tools(True, board.prompt)}</div>"
     )
 
 
@@ -63,8 +66,8 @@ def _image(name: str, file: str, alt: str) -> str:
     return f'<img data-image="{name}" data-file="{escape(path)}" alt="{escape(alt[:300])}">'
 
 
-def _tools(pair: bool) -> str:
-    """The choice of how to look at it, and full screen."""
+def _tools(pair: bool, prompt: str) -> str:
+    """The choice of how to look at it, full screen, and what can be taken from it."""
     views = (
         ("whole", say("Whole")), ("sides", say("Side by side")), ("slider", say("Slider")), ("blink", say("Blink")),
     )  # fmt: skip
@@ -77,4 +80,5 @@ def _tools(pair: bool) -> str:
         if pair
         else ""
     )
-    return f'<div class="ir-tools">{group}<button type="button" data-large>{escape(say("Full screen"))}</button></div>'
+    large = f'<button type="button" data-large>{escape(say("Full screen"))}</button>'
+    return f'<div class="ir-tools">{group}{large}{takings.of_run("", prompt, True)}</div>'

@@ -13,6 +13,7 @@ from PIL import Image
 from imgrag.archive.history import DAMAGED, Entry, title_of
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Run
+from imgrag.ui.create import takings
 from imgrag.ui.create.markup import chip, data_uri
 from imgrag.ui.create.verdicts import given_chips, verdict_chips
 from imgrag.ui.language import both, label, say, told
@@ -145,12 +146,13 @@ def _card(entry: Entry, picture: Image.Image | None) -> str:
         ("delete", say("Delete")),
     )
     buttons = "".join(_button(act, words, entry.id, entry.title) for act, words in acts)
+    taking = takings.of_run(entry.id, entry.title, picture is not None)
     tick = escape(say("Compare {prompt}", prompt=entry.title))
     return (
         f'<li class="ir-card"><div class="ir-shot">{seen}'
         f'<label><input type="checkbox" data-id="{run_id}" aria-label="{tick}"></label></div>'
         f'<strong title="{prompt}"><a href="?run={run_id}">{prompt}</a></strong><p class="ir-caption">{_told_of(entry)}</p>'
-        f'{_state(entry)}<div class="ir-acts">{buttons}</div></li>'
+        f'{_state(entry)}<div class="ir-acts">{buttons}{taking}</div></li>'
     )
 
 

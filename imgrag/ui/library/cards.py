@@ -13,6 +13,7 @@ from typing import Any
 
 from imgrag.library import Skipped
 from imgrag.library.search.explaining import Explanation
+from imgrag.ui.create import takings
 from imgrag.ui.create.markup import countdown, duration, icon, line, origin, score
 from imgrag.ui.language import say, told
 
@@ -21,12 +22,18 @@ SHOWN_SKIPPED = 100  # files named in a report
 
 SELECT = """
 const tell = () => trigger("select", {
-    files: [...element.querySelectorAll("input:checked")].map((box) => box.dataset.file),
+    act: "tick", files: [...element.querySelectorAll("input:checked")].map((box) => box.dataset.file),
 });
 element.addEventListener("change", tell);
+element.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-do]");
+    if (button) trigger("select", { act: button.dataset.do, id: button.dataset.id, name: button.dataset.name });
+});
+element.addEventListener("imgrag:looked", (event) => trigger("select", { act: "look", id: event.target.dataset.file }));
 watch("value", () => element.querySelectorAll("input:checked").forEach((box) => { box.checked = false; }));
 """
-"""Of the component with the cards: its "select" event carries the files that are ticked. Gradio
+"""Of the component with the cards: its "select" event carries the files that are ticked, or what is to be done with
+one, or that it is looked at large. Gradio
 changes the old elements into the new ones, so ticks are taken off by hand."""
 
 
@@ -195,7 +202,7 @@ def _card(card: Card, rank: int, ticks: bool) -> str:
     title, alt = escape(card.title), escape(_alt(card))
     number = f'<span class="ir-number">{rank}</span>' if card.score is not None else ""
     picture = (
-        f'<img src="{card.thumbnail}" alt="{alt}">'
+        f'<img src="{card.thumbnail}" alt="{alt}" data-file="{escape(card.file)}">'
         if card.thumbnail
         else f'<span class="ir-unread" role="img" aria-label="{alt}">{say("cannot be read")}</span>'
     )
@@ -208,7 +215,7 @@ def _card(card: Card, rank: int, ticks: bool) -> str:
         f'<li class="ir-card"><div class="ir-shot">{picture}{number}{box}</div>'
         f'<strong title="{escape(card.file)}">{title}</strong>{below}'
         f"{score(card.score) if card.score is not None else ''}{_why(card.why)}{_fields(card.fields or {})}"
-        f"{origin(card.source, card.licence)}</li>"
+        f"{origin(card.source, card.licence)}{takings.of_picture(card.file, card.name)}</li>"
     )
 
 

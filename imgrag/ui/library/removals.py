@@ -40,6 +40,8 @@ class Removals:
 
     def pick(self, event: gr.EventData) -> Updates:
         """Pictures were ticked: their files, and updates of the row and the button that remove them."""
+        if event.act != "tick":
+            return [gr.skip()] * 4
         files = [str(file) for file in event.files]
         words = say("Remove {pictures}…", pictures=cards.pictures(len(files)))
         return [files, gr.update(visible=bool(files)), gr.update(value=words), gr.update(visible=False)]

@@ -132,6 +132,11 @@ class Changes:
             request, pause, lambda run: corrections.own_initial(run, read_upload(own[0]))
         )
 
+    def take_draft(self, request: gr.Request, pause: bool, event: gr.EventData) -> Iterator[Updates]:
+        """Another of the images that were drawn at once was clicked."""
+        number = event.draft if isinstance(event.draft, int) else -1
+        yield from self._runs.changed(request, pause, lambda run: redrawing.take_draft(run, number))
+
     def overrule(self, request: gr.Request, pause: bool, answer: str, missing: str) -> Iterator[Updates]:
         """The person's verdict; `missing` is a name a line."""
         names = [line.strip("-* ") for line in missing.splitlines()]
@@ -263,6 +268,7 @@ def wire_changes(
     }  # fmt: skip
     events += [buttons[name].click(_again(changes, stage), pause, **heavy) for name, stage in again.items()]
     events.append(panels.bodies["references"].select(changes.choose, pause, **heavy))
+    events.append(panels.bodies["initial"].select(changes.take_draft, pause, **heavy))
     light: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     parts = [fields["weight"], fields["use"], fields["crop"], fields["region"], fields["frames"]]
     fields["concept"].input(changes.reference, fields["concept"], parts, **light)

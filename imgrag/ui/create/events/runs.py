@@ -163,6 +163,15 @@ class Runs:
         session = self.sessions.get(request.session_hash or "")
         return session.board.run if session is not None else None
 
+    def is_at_work(self, request: gr.Request) -> bool:
+        """Whether a run is at work on this page."""
+        session = self.sessions.get(request.session_hash or "")
+        return session is not None and session.board.phase in ("running", "stopping")
+
+    def folder(self, run: Run) -> Path:
+        """Where a run is kept."""
+        return Path(self._pipeline.results) / run.id
+
     def is_used(self, request: gr.Request) -> bool:
         """Whether the page has a run of its own."""
         return self.sessions.get(request.session_hash or "") is not None
@@ -235,7 +244,7 @@ class Runs:
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a sentence
             raise gr.Error(explain(error, run_id), print_exception=False) from None
         if run is not None:
-            yield cached(self._folder(run) / "result.png"), records.record(run)
+            yield cached(self.folder(run) / "result.png"), records.record(run)
 
     def library_names(self) -> list[str]:
         """The libraries a request can name."""
@@ -318,15 +327,12 @@ class Runs:
         return request_from(**{**values, "library": chosen(self._libraries, values.get("library"))})
 
     def _results(self, run: Run) -> Results:
-        folder = self._folder(run)
+        folder = self.folder(run)
         with tempfile.TemporaryDirectory() as place:
             bundle = cached(write_zip(run, folder, Path(place) / f"imgrag-{run.id}.zip"))
         names = ("result.png", *(compared(run) or ()))
         shown = Shown(*(cached(folder / name) for name in names))
         return Results(shown, cached(folder / "run.json"), bundle, trace(run))
-
-    def _folder(self, run: Run) -> Path:
-        return Path(self._pipeline.results) / run.id
 
 
 def detached(steps: Generator[T, None, Any], stop: threading.Event) -> Iterator[T]:

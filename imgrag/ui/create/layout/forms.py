@@ -66,6 +66,15 @@ element.addEventListener("click", (event) => {
 """Of the panel with the references: a click on another candidate chooses it, unless a run is at work."""
 
 
+TAKE = """
+element.addEventListener("click", (event) => {
+    const draft = event.target.closest("button[data-draft]:not([aria-pressed='true'])");
+    if (draft && !document.querySelector("#ir-strip [data-phase='running']")) trigger("select", { draft: Number(draft.dataset.draft) });
+});
+"""
+"""Of the panel with the initial image: a click on another one that was drawn with it takes that."""
+
+
 @dataclass(frozen=True)
 class Forms:
     """The components of all panels by name; `outputs` is the order of `form_updates`."""

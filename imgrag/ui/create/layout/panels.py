@@ -19,6 +19,7 @@ from imgrag.ui.create.layout.forms import (
     FIELDS,
     PICK,
     STRUCTURING,
+    TAKE,
     Forms,
     build_form,
     form_updates,
@@ -118,7 +119,8 @@ def build_panels(by_part: bool = False, along: bool = False) -> Panels:
 
 
 def _clickable(panel: PanelState) -> dict[str, str]:
-    return {"js_on_load": PICK} if panel.stage == "references" else {}
+    scripts = {"references": PICK, "initial": TAKE}
+    return {"js_on_load": scripts[panel.stage]} if panel.stage in scripts else {}
 
 
 def _build_result() -> dict[str, Any]:

@@ -12,6 +12,7 @@ import gradio as gr
 from imgrag.commands.prompt_files import parse_styles
 from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.models.controlling import ControlProfile
+from imgrag.runs.drafts import MAX_IMAGES
 from imgrag.runs.knowledge import When
 from imgrag.runs.values import MAX_CONCEPTS, MAX_ROUNDS, Request
 from imgrag.styles import StyleShelf
@@ -174,6 +175,10 @@ def _build_settings(
         label=label("Rounds"),
         info=label("Judge and draw again until it matches"),
     )
+    images = gr.Slider(
+        1, MAX_IMAGES, 1, step=1, precision=0, label=label("Images"), elem_id="ir-images",
+        info=label("Drawn at once; the likeliest goes on"),
+    )  # fmt: skip
     shelf = gr.Dropdown(
         libraries, value=library, label=label("Library"), info=label("Where references come from")
     )
@@ -188,6 +193,7 @@ def _build_settings(
         "max_concepts": count,
         **{f"weight_{n}": weight for n, weight in enumerate(weights, start=1)},
         "rounds": rounds,
+        "images": images,
         "library": shelf,
     }
 
@@ -262,6 +268,7 @@ def request_from(
     control_share: float | None = None,
     control_initial: bool | None = False,
     control_similar: str | None = None,
+    images: int | None = 1,
 ) -> Request:
     """The request these values make; a field that was emptied counts as not touched.
 
@@ -279,6 +286,7 @@ def request_from(
         max_concepts=max_concepts,
         weights=tuple(1.0 if weight is None else weight for weight in (weight_1, weight_2, weight_3)),
         rounds=1 if rounds is None else rounds,
+        images=1 if images is None else images,
         library=library,
         guided_share=guided_share,
         knowledge=knowledge or None,
