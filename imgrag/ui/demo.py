@@ -16,12 +16,15 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from starlette.middleware import Middleware
 
+from imgrag.captions import CaptionPipeline
 from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
 from imgrag.library import typed_folder
 from imgrag.library.intake.pictures import MAX_PIXELS
 from imgrag.texts import clean_line
 from imgrag.ui import scripts
+from imgrag.ui.captions.events import Captions
+from imgrag.ui.captions.layout import build_captions, wire_caption_api, wire_captions
 from imgrag.ui.create import markup
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
@@ -127,6 +130,8 @@ def build_demo(
                     )  # fmt: skip
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
                     panels = build_panels(by_part, along is not None)
+            neighbours = pipeline.profile.captions.k
+            caption_tab = build_captions(list(offered), chosen, neighbours)
             past_tab = build_history()
             tab = build_library(
                 librarian.names(), pipeline.knowledge.names(), folders is not None, MAX_UPLOAD
@@ -155,6 +160,10 @@ def build_demo(
         strength = (along.scale, along.share) if along is not None else (1.0, 1.0)
         wire_batch_api(batches, chosen, strength, GPU)
         wire_structure_api(pipeline)
+        captions = Captions(CaptionPipeline(pipeline), pipeline, offered, runs.run_of)
+        wire_captions(caption_tab, captions, tabs, controls.field.prompt, panels.caption, GPU)
+        wire_caption_api(captions, chosen, neighbours)
+        demo.unload(captions.leave)
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}

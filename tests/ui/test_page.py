@@ -569,7 +569,15 @@ class TestDemo:
     def test_only_the_named_endpoints_are_public(self, tmp_path):
         demo = build_demo(page_pipeline(tmp_path))
         named = set(demo.get_api_info()["named_endpoints"])
-        assert named == {"/run", "/batch", "/structure", "/libraries", "/library_search", "/library_list"}
+        assert named == {
+            "/run",
+            "/batch",
+            "/structure",
+            "/caption",
+            "/libraries",
+            "/library_search",
+            "/library_list",
+        }
 
 
 def test_flags():

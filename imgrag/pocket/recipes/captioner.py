@@ -29,7 +29,7 @@ from imgrag.runs.captions import SOMETHING, caption_prompt
 from imgrag.runs.captions import WHOLE_PICTURE as WHOLE
 
 _T = TypeVar("_T")
-SCHEDULE = Schedule(steps=900, lr=2e-3, seed=9, warmup=40, ema=0.99, save_every=50)
+SCHEDULE = Schedule(steps=3000, lr=2e-3, seed=9, warmup=40, ema=0.99, save_every=50)
 SHORT = 120  # steps with little beside what is to be copied
 BATCH = 48
 FIRMLY, TOLD, COPIED = (

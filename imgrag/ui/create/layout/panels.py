@@ -59,6 +59,7 @@ class Panels:
     save_bundle: gr.DownloadButton
     trace: gr.HTML
     replay: gr.Button
+    caption: gr.Button
     go_on: gr.Button
     forms: Forms
 
@@ -134,11 +135,13 @@ def _build_result() -> dict[str, Any]:
                 save_record = gr.DownloadButton("run.json", size="md", min_width=90)
                 save_bundle = gr.DownloadButton(label("All as zip"), size="md", min_width=90)
                 replay = gr.Button(label("Replay"), size="md", min_width=90, elem_id="ir-replay")
+                caption = gr.Button(label("Caption it"), size="md", min_width=90, elem_id="ir-caption-it")
             with gr.Accordion(label("How it was decided"), open=True, elem_classes="ir-trace-box"):
                 trace = gr.HTML("")
     return {
         "result": result, "picture": picture, "outcome": outcome, "save_image": save_image,
         "save_record": save_record, "save_bundle": save_bundle, "trace": trace, "replay": replay,
+        "caption": caption,
     }  # fmt: skip
 
 
