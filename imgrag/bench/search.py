@@ -33,8 +33,8 @@ BARS = (
     Bar("image", "picture alone finds it first"),
     Bar("text", "words alone find it first"),
     Bar("composed", "picture and words find it first"),
-    Bar("reranked", "the same, ordered by the VLM"),
-    Bar("readable", "rankings of the VLM that can be read"),
+    Bar("reranked", "the same, the best looked at again"),
+    Bar("readable", "rankings that can be read (a collage's)"),
     Bar("cost", "seconds of a re-ranked search, in plain ones", unit="x"),
 )
 

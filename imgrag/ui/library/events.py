@@ -146,14 +146,14 @@ class Shelves:
 
     def find(
         self, wanted: bool, name: str | None, text: str, picture: str | None, weight: float, where: str,
-        k: float, rerank: bool,
+        k: float, rerank: bool, reasons: bool,
     ) -> Updates:  # fmt: skip
         """What `look` left to be found: updates of `LibraryTab.view`."""
         if not wanted:
             return [gr.skip()] * len(shown(View()))
 
         def results() -> View:
-            found = self._search(name, text, picture, weight, where, k, rerank)
+            found = self._search(name, text, picture, weight, where, k, rerank, reasons)
             results = [self._card(self._chosen(name), candidate) for candidate in found.candidates]
             fixed = self._librarian.library(self._chosen(name)).read_only
             return View(cards.found(len(results)), results, reason=found.reason, note=found.note, fixed=fixed)
@@ -233,6 +233,7 @@ class Shelves:
         where: str = "",
         k: float = 12,
         rerank: bool = False,
+        reasons: bool = False,
     ) -> list[dict[str, Any]]:
         """Search a library of images by words, by an image, or by both.
 
@@ -243,13 +244,15 @@ class Shelves:
             weight: the image's share where there are both, 0 to 1.
             where: a filter over the metadata, such as: category = 'vehicle' and price < 300
             k: how many results, 1 to 48.
-            rerank: whether a vision model puts the results in order, which takes longer.
+            rerank: whether a vision model looks at the best again and puts them in order, which takes longer.
+            reasons: whether it then says of each of these what it sees, not just of the first.
 
         Returns:
-            Results, best first: id, file, name, score (cosine similarity), caption, source, licence.
+            Results, best first: id, file, name, score (cosine similarity), caption, source, licence; sure (the
+            likelihood that it is what is asked for) and look (what the model sees) where it was looked at again.
         """
         try:
-            found = self._search(library, text, image, weight, where, k, rerank)
+            found = self._search(library, text, image, weight, where, k, rerank, reasons)
         except Exception as error:  # noqa: BLE001
             raise gr.Error(told(explain(error)), print_exception=False) from None
         return [dataclasses.asdict(candidate) for candidate in found.candidates]
@@ -300,13 +303,13 @@ class Shelves:
 
     def _search(
         self, name: str | None, text: str, picture: str | None, weight: float, where: str, k: float,
-        rerank: bool,
+        rerank: bool, reasons: bool,
     ) -> Found:  # fmt: skip
         library = self._chosen(name)
         image = read_upload(picture) if picture else None
         query = Query(text=text.strip(), image=image, weight=weight, where=where)
         imports.wait()
-        return self._librarian.search(library, query, int(k), rerank)
+        return self._librarian.search(library, query, int(k), rerank, reasons)
 
     def _card(self, name: str, item: Entry | Candidate) -> Card:
         try:
@@ -318,6 +321,7 @@ class Shelves:
         return Card(
             item.file, thumbnail, item.name, item.caption, item.source, item.licence,
             getattr(item, "fields", None), getattr(item, "score", None),
+            getattr(item, "look", ""),
         )  # fmt: skip
 
     def _chosen(self, name: str | None) -> str:

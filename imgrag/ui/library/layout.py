@@ -80,6 +80,7 @@ class Search:
     where: gr.Textbox
     k: gr.Slider
     rerank: gr.Checkbox
+    reasons: gr.Checkbox
     search: gr.Button
     clear: gr.Button
 
@@ -183,6 +184,7 @@ def wire_library_api(shelves: Shelves, library: str) -> None:
         "where": gr.Textbox("", visible=False, label="where"),
         "k": gr.Slider(1, PAGE, 12, step=1, visible=False, label="k"),
         "rerank": gr.Checkbox(False, visible=False, label="rerank"),
+        "reasons": gr.Checkbox(False, visible=False, label="reasons"),
     }
     results = gr.JSON(visible=False, label="results")
     gr.Button(visible=False).click(
@@ -263,9 +265,9 @@ def _build_search() -> Search:
                     min_width=150,
                     elem_id="ir-lib-weight",
                 )
-            rerank = gr.Checkbox(
-                False, label=label("Re-rank with the vision model (slower)"), container=False
-            )
+            with gr.Row(elem_classes="ir-options"):
+                rerank = gr.Checkbox(label=label("Re-rank with the vision model (slower)"), container=False)
+                reasons = gr.Checkbox(label=label("With a reason for each of them"), container=False)
             with gr.Row(elem_classes="ir-buttons"):
                 search = gr.Button(
                     label("Search"), variant="primary", min_width=120, scale=3, elem_id="ir-lib-search"
@@ -276,7 +278,7 @@ def _build_search() -> Search:
                 sources=["upload", "clipboard"], label=label("Picture"), height=260,
                 alt_text="The picture to search by", elem_id="ir-lib-picture",
             )  # fmt: skip
-    return Search(words, picture, weight, where, k, rerank, search, clear)
+    return Search(words, picture, weight, where, k, rerank, reasons, search, clear)
 
 
 def _build_gallery() -> Gallery:
@@ -358,7 +360,7 @@ def _wire_search(tab: LibraryTab, shelves: Shelves) -> None:
     look: dict[str, Any] = {"fn": shelves.look, "outputs": looked, **BROWSE}
     find: dict[str, Any] = {
         "fn": shelves.find,
-        "inputs": [wanted, *asked, form.weight, form.where, form.k, form.rerank],
+        "inputs": [wanted, *asked, form.weight, form.where, form.k, form.rerank, form.reasons],
         "outputs": gallery.outputs, "show_progress": "hidden", "api_visibility": "private", **SEARCH,
     }  # fmt: skip
     searched = gr.on(
