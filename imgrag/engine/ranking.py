@@ -132,11 +132,11 @@ def reason(vlm: Chat, ranking: RankingProfile, asked: Asked, picture: Image.Imag
     seen = ", ".join(with_article(name) for name in verdict.seen[:MOST_SEEN]) if verdict else ""
     if sure is None:
         return f"It shows {seen}." if seen else ""
-    certain = f"{100 * sure:.0f}% sure"
+    percent = round(100 * sure)
     if sure >= ranking.passes:
-        return (
-            f"It shows {seen}, as asked ({certain})." if seen else f"It shows what is asked for ({certain})."
-        )
+        if seen:
+            return f"It shows {seen}, as asked ({percent}% sure)."
+        return f"It shows what is asked for ({percent}% sure)."
     if seen:
-        return f"It shows {seen}; that it is what is asked for is {certain}."
-    return f"That it is what is asked for is {certain}."
+        return f"It shows {seen}; that it is what is asked for is {percent}% sure."
+    return f"That it is what is asked for is {percent}% sure."

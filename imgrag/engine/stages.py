@@ -300,7 +300,8 @@ def _why_unfound(rest: Sequence[Candidate], run: Run, context: Context) -> str:
     likely = [candidate for candidate in rest if candidate.sure is not None and candidate.score >= floor]
     if likely and all((one.sure or 0) < context.ranking.passes for one in likely):
         first = max(likely, key=lambda one: one.sure or 0)
-        return f"no good reference: the likeliest picture, {first.file}, is it with {first.sure:.0%} only"
+        percent = round(100 * (first.sure or 0))
+        return f"no good reference: the likeliest picture, {first.file}, is it with {percent}% only"
     best = max(rest, key=lambda candidate: candidate.score)
     return f"the best picture, {best.file}, scores {best.score:.3f}, below the floor of {floor:.3f}"
 
