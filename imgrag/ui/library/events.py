@@ -146,7 +146,7 @@ class Shelves:
 
     def find(
         self, wanted: bool, name: str | None, text: str, picture: str | None, weight: float, where: str,
-        k: float, rerank: bool, reasons: bool,
+        k: float, rerank: bool, reasons: bool = False,
     ) -> Updates:  # fmt: skip
         """What `look` left to be found: updates of `LibraryTab.view`."""
         if not wanted:
