@@ -6,6 +6,7 @@ things of a prompt and whatever its references show, as stripes.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -146,6 +147,11 @@ class FakeChat:
         with self._crowd:
             missing = self.said.split("Missing:")[-1]
             return [SURE_NO if thing_in(question) in missing else SURE_YES for question in questions]
+
+    def odds(self, question: str, shown: Sequence[Sequence[Image.Image]]) -> list[float]:
+        """Of the same question about several pictures, as log-odds."""
+        sure = [self.sureness([question], pictures)[0] for pictures in shown]
+        return [math.log(one / (1 - one)) for one in sure]
 
 
 class FakeJudge(FakeChat):

@@ -34,6 +34,13 @@ def whole_of(value: Any) -> int:
     return int(value)
 
 
+def flag_of(value: Any) -> bool:
+    """The value, if it is true or false. Raises TypeError: it is neither."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
 def value_of(kind: type[T], row: Any) -> T:
     """A row as a value of this class. Raises ValidationError or TypeError: it is none."""
     value = cast(T, adapter_of(kind).validate_python(row))  # type: ignore[arg-type]  # a class can be hashed

@@ -19,6 +19,7 @@ from imgrag.archive.checked import (
     MAX_ROWS,
     adapter_of,
     each_of,
+    flag_of,
     maybe_of,
     real_of,
     rows_of,
@@ -272,6 +273,7 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "knowledge": text_of(values.get("knowledge", "off")),
         "knowledge_base": text_of(values.get("knowledge_base", "")),
         "styles": [asdict(style) for style in each_of(Styled, values.get("styles", []))],
+        "look_twice": flag_of(values.get("look_twice", False)),
     }
 
 

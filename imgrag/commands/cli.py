@@ -103,6 +103,10 @@ NegativePrompt = Annotated[str, typer.Option(help="What to keep out of the image
 Library = Annotated[str | None, typer.Option(help="A library's name or a folder of images.")]
 Knowledge = Annotated[KnowledgeWhen | None, typer.Option(help="When texts are looked up for the prompt.")]
 KnowledgeBaseName = Annotated[str | None, typer.Option("--knowledge-base", help="Where they are looked up.")]
+LookTwice = Annotated[
+    bool | None,
+    typer.Option(help="Rank what was found for a reference before one is taken. [default: the profile's]"),
+]
 Styles = Annotated[
     list[str] | None, typer.Option("--style", help="A style to draw in, NAME or NAME:WEIGHT; may come again.")
 ]
@@ -145,6 +149,7 @@ def run(
     weights: Weights = "",
     knowledge: Knowledge = None,
     knowledge_base: KnowledgeBaseName = None,
+    look_twice: LookTwice = None,
     style: Styles = None,
     control: Control = None,
     control_kind: ControlKind = None,
@@ -166,6 +171,7 @@ def run(
                 control, control_kind, control_scale, control_share, control_initial, control_similar
             ),
             images=images,
+            look_twice=look_twice,
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
@@ -200,6 +206,7 @@ def batch(
     weights: Weights = "",
     knowledge: Knowledge = None,
     knowledge_base: KnowledgeBaseName = None,
+    look_twice: LookTwice = None,
     style: Styles = None,
     control: Control = None,
     control_kind: ControlKind = None,
@@ -220,6 +227,7 @@ def batch(
             "structure": _structure(
                 control, control_kind, control_scale, control_share, control_initial, control_similar
             ),
+            "look_twice": look_twice,
         }  # fmt: skip
         requests = [Request(typed(prompt), **usual) for prompt in prompts or ()]
         requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []

@@ -102,7 +102,10 @@ def search(
     weight: Annotated[
         float | None, typer.Option(help="The picture's share beside words, 0 to 1; 0.4 unless told.")
     ] = None,
-    rerank: Annotated[bool, typer.Option(help="Let the VLM order the results.")] = False,
+    rerank: Annotated[bool, typer.Option(help="Let a model look at the best again and order them.")] = False,
+    reasons: Annotated[
+        bool, typer.Option("--reasons", help="With --rerank: a sentence for each, not just the first.")
+    ] = False,
     explain: Annotated[bool, typer.Option(help="Let the LLM say why each was found.")] = False,
     profile: Profile = "pocket",
     as_json: AsJson = False,
@@ -115,7 +118,7 @@ def search(
         share = {} if weight is None else {"weight": weight}
         query = Query(typed(words), _picture(image) if image else None, where=typed(where), **share)
         librarian = _librarian(profile)
-        found = librarian.search(name, query, k, rerank)
+        found = librarian.search(name, query, k, rerank, reasons)
         told = (
             _told(librarian.explained(query.text, found.candidates), len(found.candidates)) if explain else []
         )
@@ -125,7 +128,9 @@ def search(
         for candidate, one in zip_longest(found.candidates, told):
             origin = ", ".join(filter(None, (candidate.source, candidate.licence)))
             fields = ", ".join(f"{key} {value}" for key, value in candidate.fields.items())
-            parts = (f"{candidate.score:.3f}", candidate.file, candidate.name, fields, origin)
+            sure = "" if candidate.sure is None else f"{candidate.sure:.0%}"
+            look = candidate.look if reasons else ""
+            parts = (f"{candidate.score:.3f}", sure, candidate.file, candidate.name, fields, origin, look)
             print("  ".join(filter(None, parts)))
             if one is not None:
                 print(f"       {one.reason}{' (from its fields)' if one.plain else ''}")

@@ -11,6 +11,7 @@ from imgrag.engine.reading.vocabulary import Vocabulary
 from imgrag.library import Library
 from imgrag.models import Embedder
 from imgrag.models.controlling import ControlProfile
+from imgrag.models.ranking import RankingProfile
 from imgrag.models.residency import Residency
 from imgrag.runs.events import Preview
 from imgrag.runs.knowledge import Fact
@@ -44,6 +45,8 @@ class Context:
         close: similarity from which on a picture counts as showing its concept.
         sure_yes: likelihood from which on the judge is sure that a thing is there.
         sure_no: likelihood up to which it is sure that it is not.
+        ranking: how candidates are looked at again.
+        ranker: the role that looks.
         knowledge: opens a knowledge base by its name; raises LibraryError.
         texts: of a knowledge base that are kept for each phrase, at most.
         alike: similarity from which on a text counts that no words found.
@@ -64,6 +67,8 @@ class Context:
     close: float
     sure_yes: float
     sure_no: float
+    ranking: RankingProfile
+    ranker: str
     knowledge: Callable[[str], Texts]
     texts: int
     alike: float

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from PIL import Image
 
 from imgrag.engine.handover import handed_over
 from imgrag.engine.pipeline import ImageRAGPipeline
+from imgrag.engine.ranking import SIDE, Asked, likelihoods, order, reason, sureness
 from imgrag.errors import Cancelled, LibraryError
 from imgrag.library import (
     ImageLibrary,
@@ -38,6 +39,7 @@ from imgrag.library.search.queries import Embedded, Query, embed
 from imgrag.library.search.rerank import MAX_RANKED, rank
 from imgrag.library.shelf import check_rename, require_own
 from imgrag.library.stamp import Stamp
+from imgrag.models.ranking import RankingProfile
 from imgrag.runs.values import Candidate, in_brief
 
 ASKED_BY_PICTURE = "one that looks like this"
@@ -48,9 +50,13 @@ SHOWN_COLUMNS = 20  # by name, where a filter names one that is not there
 
 @dataclass(frozen=True)
 class Result(Candidate):
-    """A candidate with everything else that the library knows of it, such as category or price."""
+    """A candidate with everything else that the library knows of it, such as category or price.
+
+    `look` is one sentence on what a model that looked again sees in it, "" where none was asked.
+    """
 
     fields: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    look: str = ""
 
     @property
     def item(self) -> Item:
@@ -192,8 +198,14 @@ class Librarian:
             library.index(self.embedder())
             return library.open(file)
 
-    def search(self, name: str, query: Query, k: int = 12, rerank: bool = False) -> Found:
+    def search(
+        self, name: str, query: Query, k: int = 12, rerank: bool = False, reasons: bool | None = False
+    ) -> Found:
         """The best `k` for words, a picture or both; the query picture itself is left out.
+
+        Args:
+            rerank: whether the best of them are looked at again, see `RankingProfile`.
+            reasons: whether each of these gets its sentence, not just the first; `None` leaves that out too.
 
         Raises:
             LibraryError: the library is empty, or filter or number are not understood.
@@ -206,9 +218,12 @@ class Librarian:
             found = self._found(library, query, k)
         if not found:
             _require_columns(library, where)
-        if not rerank or len(found) < 2:
+        if not rerank or not found:
             return Found(tuple(found))
-        return self._ranked(library, query, found)
+        collage = self.ranking.way == "collage"
+        return (
+            self._collage(library, query, found) if collage else self._ranked(library, query, found, reasons)
+        )
 
     def explained(self, query: str, results: Iterable[Result]) -> Iterator[Explanation]:
         """Why each was found, as the LLM says it, which is borrowed for one at a time; runs may come between.
@@ -268,12 +283,39 @@ class Librarian:
         nearest = column.nearest(embedded.image)
         return nearest[0].digest if nearest and nearest[1] >= SAME else ""
 
-    def _ranked(self, library: ImageLibrary, query: Query, found: list[Result]) -> Found:
-        pictures = [library.thumbnail(candidate.file, 224) for candidate in found[:MAX_RANKED]]
+    def _collage(self, library: ImageLibrary, query: Query, found: list[Result]) -> Found:
+        pictures = [library.thumbnail(candidate.file, SIDE) for candidate in found[:MAX_RANKED]]
         with self._pipeline.borrow("vlm") as vlm:
             ranking = rank(vlm, query.text, pictures, query.image)
-        order = [*ranking.order, *range(len(pictures), len(found))]
-        return Found(tuple(found[place] for place in order), ranking.reason, ranking.note)
+        places = [*ranking.order, *range(len(pictures), len(found))]
+        return Found(tuple(found[place] for place in places), ranking.reason, ranking.note)
+
+    def _ranked(
+        self, library: ImageLibrary, query: Query, found: list[Result], reasons: bool | None
+    ) -> Found:
+        """The best looked at again one by one, in the order that this gives them; the others follow as they were."""
+        asked, profile = Asked(query.text, query.image), self._pipeline.profile
+        best = found[: profile.ranking.best]
+        pictures = [library.thumbnail(one.file, SIDE) for one in best]
+        odds = likelihoods(self._pipeline.borrow, profile.ranker, profile.ranking, asked, pictures)
+        if odds is not None:
+            places = order([one.score for one in best], odds, profile.ranking.weight(asked.kind))
+            best = [replace(best[place], sure=sureness(odds[place])) for place in places]
+        told = 0 if reasons is None else len(best) if reasons else 1
+        best[:told] = [self.reason(library.name, query, one) for one in best[:told]]
+        return Found((*best, *found[len(best) :]), best[0].look)
+
+    def reason(self, name: str, query: Query, result: Result) -> Result:
+        """A result with one sentence on what the VLM sees in it; the VLM is borrowed for just this one."""
+        asked, picture = Asked(query.text, query.image), self.thumbnail(name, result.file, SIDE)
+        with self._pipeline.borrow("vlm") as vlm:
+            look = reason(vlm, self.ranking, asked, picture, result.sure)
+        return replace(result, look=look)
+
+    @property
+    def ranking(self) -> RankingProfile:
+        """How the best of a search are looked at again."""
+        return self._pipeline.profile.ranking
 
 
 class BorrowedEmbedder:

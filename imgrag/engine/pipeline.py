@@ -352,6 +352,8 @@ class ImageRAGPipeline:
             close=profile.retrieval.close,
             sure_yes=profile.vlm.sure_yes,
             sure_no=profile.vlm.sure_no,
+            ranking=profile.ranking,
+            ranker=profile.ranker,
             knowledge=self.knowledge.open,
             texts=profile.knowledge.k,
             alike=profile.knowledge.alike,
@@ -383,6 +385,7 @@ def settings(request: Request, profile: Profile) -> dict[str, Any]:
         if request.knowledge_base is None
         else request.knowledge_base,
         "styles": [asdict(style) for style in request.styles],
+        "look_twice": profile.ranking.look_twice if request.look_twice is None else request.look_twice,
     }
 
 

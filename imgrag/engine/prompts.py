@@ -38,6 +38,9 @@ THING = """{references}Does the first picture show {concept}? Answer yes or no."
 
 SAME = """Does the first picture show what the second picture shows? Answer yes or no."""
 
+CHANGED = """The second picture is asked for, changed so: {text}. Does the first picture show that? Answer yes or no."""
+"""Not among `TEMPLATES`: no pocket model learned it, and the profile gives what it would answer no weight."""
+
 CONCEPTS = """Prompt: "{prompt}"
 Feedback on its picture:
 {feedback}
@@ -112,6 +115,11 @@ def thing_question(name: str, references: Sequence[Introduced] = ()) -> str:
     """Whether the first picture shows one thing (as in VQAScore, TIFA and DSG: one short question a thing)."""
     lines = "".join(f"{line}\n" for line in _reference_lines(references))
     return THING.format(references=lines, concept=with_article(_quoted(name)))
+
+
+def changed_question(text: str) -> str:
+    """Whether the first picture shows the second one as words would have it."""
+    return CHANGED.format(text=_quoted(text))
 
 
 def translation_question(prompt: str, language: str) -> str:

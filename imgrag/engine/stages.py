@@ -28,6 +28,7 @@ from imgrag.engine.prompts import (
     translation_question,
     verdict_question,
 )
+from imgrag.engine.ranking import looked_twice
 from imgrag.engine.reading.languages import NAMES
 from imgrag.engine.structuring import along, as_drawn, structure_of, with_condition
 from imgrag.engine.styling import drawn_as, kept_out, loras_of, wanted_styles
@@ -147,12 +148,14 @@ def retrieve(run: Run, context: Context) -> Run:
     references = {reference.concept.casefold(): reference for reference in earlier}
     unfound = []
     for concept, candidates in found.items():
+        if run.settings["look_twice"]:
+            candidates = looked_twice(concept, candidates, context)
         key = concept.name.casefold()
         used = {reference.chosen.file for reference in earlier if reference.concept.casefold() == key}
         rest = [candidate for candidate in candidates if candidate.file not in used]
         reference = _choose(concept, candidates, rest, run, context)
         if reference is None:
-            unfound.append(Rejection(concept.name, _why_unfound(rest, run.settings["similarity_floor"])))
+            unfound.append(Rejection(concept.name, _why_unfound(rest, run, context)))
         else:
             references[key] = reference
     for reference in _alike(run, context):
@@ -290,7 +293,8 @@ def _choose(
     understood = vocabulary is None or vocabulary.speaks(f"{concept.name} {concept.caption}")
     floor = run.settings["similarity_floor"]
     for candidate in rest:
-        if is_called(candidate, concept.name) or (understood and candidate.score >= floor):
+        passes = candidate.sure is None or candidate.sure >= context.ranking.passes
+        if is_called(candidate, concept.name) or (understood and candidate.score >= floor and passes):
             try:
                 image = context.library.open(candidate.file)
             except LibraryError:  # it vanished since it was indexed
@@ -299,9 +303,15 @@ def _choose(
     return None
 
 
-def _why_unfound(rest: Sequence[Candidate], floor: float) -> str:
+def _why_unfound(rest: Sequence[Candidate], run: Run, context: Context) -> str:
     if not rest:
         return "the library has no other candidate for it"
+    floor = run.settings["similarity_floor"]
+    likely = [candidate for candidate in rest if candidate.sure is not None and candidate.score >= floor]
+    if likely and all((one.sure or 0) < context.ranking.passes for one in likely):
+        first = max(likely, key=lambda one: one.sure or 0)
+        percent = round(100 * (first.sure or 0))
+        return f"no good reference: the likeliest picture, {first.file}, is it with {percent}% only"
     best = max(rest, key=lambda candidate: candidate.score)
     return f"the best picture, {best.file}, scores {best.score:.3f}, below the floor of {floor:.3f}"
 

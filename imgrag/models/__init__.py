@@ -149,6 +149,18 @@ class Judge(Chat, Protocol):
         """
         ...
 
+    def odds(self, question: str, shown: Sequence[Sequence[Image.Image]]) -> list[float]:
+        """log p(yes) - log p(no) of one yes-or-no question, for each of several sets of pictures, in batches."""
+        ...
+
+
+class Ranker(Protocol):
+    """A model that was trained to say whether a picture is what is asked for."""
+
+    def fits(self, text: str, picture: Image.Image | None, candidates: Sequence[Image.Image]) -> list[float]:
+        """log p(yes) - log p(no) for each candidate; asked are words, a picture, or both."""
+        ...
+
 
 class Embedder(Protocol):
     """CLIP, or a composer: pictures and words as unit vectors of one space."""

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgrag.models.profile import ComposerProfile, LlmProfile
+from imgrag.models.ranking import RerankerProfile
 from imgrag.models.soundness import blaming, open_part
 
 if TYPE_CHECKING:
     import torch
 
 
-def open_model(auto_class: Any, profile: LlmProfile | ComposerProfile, folder: Path, device: str) -> Any:
+def open_model(
+    auto_class: Any, profile: LlmProfile | ComposerProfile | RerankerProfile, folder: Path, device: str
+) -> Any:
     """A transformers model on its device; on a CPU in float32 whatever it was stored in.
 
     Raises:

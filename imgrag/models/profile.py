@@ -19,6 +19,7 @@ from imgrag.models.captioning import CaptionsProfile
 from imgrag.models.controlling import ControlProfile
 from imgrag.models.knowing import KnowledgeProfile
 from imgrag.models.places import Checkpoint, require
+from imgrag.models.ranking import RankingProfile, RerankerProfile
 from imgrag.runs.layout import FREE, LAYOUTS
 from imgrag.runs.values import MAX_CONCEPTS, in_brief
 from imgrag.texts import clean_document
@@ -257,7 +258,7 @@ class ReadingProfile:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A whole cast. `memory` says in words what it takes; without a `captioner` the VLM writes captions."""
+    """A whole cast. `memory` says in words what it takes; without a `captioner` or `reranker` the VLM does their work."""
 
     name: str
     title: str
@@ -273,9 +274,16 @@ class Profile:
     knowledge: KnowledgeProfile = field(default_factory=KnowledgeProfile)
     captioner: LlmProfile | None = None
     captions: CaptionsProfile = field(default_factory=CaptionsProfile)
+    reranker: RerankerProfile | None = None
+    ranking: RankingProfile = field(default_factory=RankingProfile)
     description: str = ""
     memory: str = ""
     path: Path = field(default=Path(), compare=False)
+
+    @property
+    def ranker(self) -> str:
+        """The role that says whether a picture is what is asked for."""
+        return "vlm" if self.reranker is None else "reranker"
 
 
 def profile_names() -> list[str]:

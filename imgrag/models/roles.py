@@ -19,6 +19,7 @@ from imgrag.models.control import load_control
 from imgrag.models.generator import load_generator
 from imgrag.models.llm import load_llm
 from imgrag.models.profile import Checkpoint, Profile
+from imgrag.models.reranker import load_reranker
 from imgrag.models.residency import ModelSpec, Sized, out_of_memory
 from imgrag.models.soundness import UnsoundFile
 from imgrag.models.vlm import load_vlm
@@ -26,10 +27,10 @@ from imgrag.models.weights import expected_bytes
 from imgrag.runs.structure import Kind
 
 ROLES = ("generator", "vlm", "llm", "clip")
-"""What every run needs. A profile may also name a "composer", for searches by picture and words, a "control" and a "captioner"."""
+"""What every run needs. A profile may also name a "composer", for searches by picture and words, a "control", a "captioner" and a "reranker"."""
 EYES: tuple[Kind, ...] = ("depth", "pose")
 """Roles that make a condition of a picture, and leave."""
-ASKED_FOR = ("control", "captioner", *EYES)
+ASKED_FOR = ("control", "captioner", "reranker", *EYES)
 """What only some runs need; the others do without its checkpoint too."""
 
 
@@ -58,6 +59,8 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
         loaders["control"] = partial(load_control, profile.generator, *folders, device, lora)
     if profile.captioner is not None and "captioner" in at:
         loaders["captioner"] = partial(load_captioner, profile.captioner, at["captioner"], device)
+    if profile.reranker is not None and "reranker" in at:
+        loaders["reranker"] = partial(load_reranker, profile.reranker, at["reranker"], device)
     loaders |= {eye: partial(load_eye, eye, at[eye], device) for eye in EYES if eye in at}
     places = {
         role: _Place(at[role], checkpoint.label, _remedy(checkpoint, profile.name, store))
@@ -181,6 +184,8 @@ def _sizes(profile: Profile, at: Mapping[str, Path], clip: Path, device: str) ->
         sizes["control"] = _folder_bytes(at["control"], profile.generator.dtype, device)
     if profile.captioner is not None and "captioner" in at:
         sizes["captioner"] = _folder_bytes(at["captioner"], profile.captioner.dtype, device)
+    if profile.reranker is not None and "reranker" in at:
+        sizes["reranker"] = _folder_bytes(at["reranker"], profile.reranker.dtype, device)
     return sizes | {eye: _folder_bytes(at[eye], "float32", device) for eye in EYES if eye in at}
 
 

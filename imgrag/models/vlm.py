@@ -12,6 +12,7 @@ from PIL import Image
 
 from imgrag.models.chat import answer, next_logits, open_model, open_words, without_markers
 from imgrag.models.profile import VlmProfile
+from imgrag.models.scoring import first_tokens, log_odds
 from imgrag.models.soundness import refuse_vocabulary
 from imgrag.models.weights import tensor_bytes
 from imgrag.pictures import bounded, slimmest
@@ -64,9 +65,14 @@ class VisionLanguageModel:
         """See `imgrag.models.Judge`."""
         if not questions:
             return []
-        yes, no = (self._first_tokens(word) for word in ("yes", "no"))
+        yes, no = (first_tokens(self._processor.tokenizer, word) for word in ("yes", "no"))
         told = self._next_logits(questions, images)
         return [float((row[yes].logsumexp(0) - row[no].logsumexp(0)).sigmoid()) for row in told]
+
+    def odds(self, question: str, shown: Sequence[Sequence[Image.Image]]) -> list[float]:
+        """See `imgrag.models.Judge`."""
+        rows = [self.inputs(question, pictures) for pictures in shown]
+        return log_odds(self._model, self._processor.tokenizer, rows)
 
     def _next_logits(self, questions: Sequence[str], images: Sequence[Image.Image]) -> Iterator[torch.Tensor]:
         """Of the answer to each question, over what all of them begin with: the pictures, and more."""
@@ -93,12 +99,6 @@ class VisionLanguageModel:
             return torch.arange(inputs["input_ids"].shape[1]).expand(3, 1, -1)
         positions, _ = self._model.model.get_rope_index(**{name: inputs[name] for name in names})
         return cast("torch.Tensor", positions)
-
-    def _first_tokens(self, word: str) -> list[int]:
-        """The tokens that a word can begin with; only whole words if there are any."""
-        spelt = [self._tokens(text) for text in (word, word.capitalize())]
-        whole = [tokens for tokens in spelt if len(tokens) == 1]
-        return [tokens[0] for tokens in whole or spelt]
 
     def _tokens(self, text: str) -> list[int]:
         return list(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -57,6 +57,7 @@ class Request:
         styles: to draw in, at most 4, each with a weight from 0 to 2.
         structure: what to draw along.
         images: how many are drawn at once at first, 1 to 4; the likeliest goes on.
+        look_twice: whether candidates for a reference are looked at again before one is taken.
 
     Raises:
         RequestError: a value is out of its range; the message names it and the range.
@@ -79,6 +80,7 @@ class Request:
     styles: tuple[Styled, ...] = ()
     structure: Structured | None = None
     images: int = 1
+    look_twice: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -101,6 +103,8 @@ class Request:
             check_number("weight of a reference", weight, 0, 2)
         if self.knowledge not in (None, *WHENS):
             raise RequestError(f"Knowledge is {in_brief(self.knowledge)}; it must be off, on or unknown.")
+        if self.look_twice not in (None, True, False):
+            raise RequestError(f"Look twice is {in_brief(self.look_twice)}; it must be true or false.")
         _checked_text("name of the knowledge base", self.knowledge_base or "")
         _check_styles(self.styles)
 
@@ -179,6 +183,7 @@ class Candidate:
     """A picture of the library. `file` is relative to the library, `score` a cosine similarity.
 
     `worded` is the share 0 to 1 of the name's words that stand in what the library has of it, the rarer the heavier.
+    `sure` is the likelihood 0 to 1 that a model which looked again says yes to it; `None`: none looked.
     """
 
     file: str
@@ -189,6 +194,7 @@ class Candidate:
     licence: str = ""
     id: int = 0  # in the library, while the file stays there
     worded: float = 0.0
+    sure: float | None = None
 
 
 @dataclass(frozen=True)

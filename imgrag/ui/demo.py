@@ -295,6 +295,7 @@ def _defaults(profile: Profile) -> dict[str, Any]:
         "max_concepts": profile.retrieval.max_concepts,
         "knowledge": profile.knowledge.when,
         "knowledge_base": profile.knowledge.base,
+        "look_twice": profile.ranking.look_twice,
     }
 
 

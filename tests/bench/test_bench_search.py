@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from imgrag.engine.librarian import Librarian
 from imgrag.library.search.explaining import Explanation
 from imgrag.library.search.rerank import Ranking
 from imgrag.models import weighted_sum
+from imgrag.models.ranking import RankingProfile
 from imgrag.pocket.recipes.rewriting import ordinary
 from imgrag.pocket.world import world
 from tests.fakes import Cast, FakeChat, FakeEmbedder, make_pipeline
@@ -66,6 +68,8 @@ def test_rankings_count_as_readable_or_not(librarian: Librarian, monkeypatch: py
     def backwards(vlm, text, pictures, query):
         return Ranking(tuple(reversed(range(len(pictures)))))
 
+    profile = librarian._pipeline.profile
+    librarian._pipeline.profile = replace(profile, ranking=RankingProfile(way="collage"))
     monkeypatch.setattr("imgrag.engine.librarian.rank", backwards)
     figures = search.measure(librarian, search.cases(ICONS, 4), reranked=4)
     assert figures["readable"].value == 1.0 and figures["reranked"].value == 0.0

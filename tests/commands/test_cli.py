@@ -32,7 +32,7 @@ COMMANDS = {
     "bench": "",
     "library create": "--milvus",
     "library add": "--profile --json",
-    "library search": "--image --where -k --weight --rerank --no-rerank --explain --no-explain --profile --json",
+    "library search": "--image --where -k --weight --rerank --no-rerank --reasons --explain --no-explain --profile --json",
     "library remove": "--yes",
     "library list": "--json",
     "library stats": "--json",

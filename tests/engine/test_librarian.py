@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from imgrag.library.intake import adding
 from imgrag.library.intake.pictures import read_picture
 from imgrag.library.search.queries import Query
 from imgrag.library.search.rerank import BLUE, CELL, RED, collage, parse_ranking, rank
+from imgrag.models.ranking import RankingProfile
 from imgrag.runs.values import Request
-from tests.fakes import COLOURS, Cast, FakeChat, make_library, make_pipeline, tile
+from tests.fakes import COLOURS, SURE_NO, SURE_YES, Cast, FakeChat, make_library, make_pipeline, tile
 
 
 @pytest.fixture
@@ -161,8 +162,34 @@ class Ranker(FakeChat):
         return f"Ranked: {', '.join(str(n) for n in range(count, 0, -1))}\nReason: the last is best"
 
 
-def test_the_vlm_orders_what_was_found(tmp_path: Path) -> None:
-    librarian = Librarian(make_pipeline(tmp_path, Cast(vlm=Ranker(""))))
+def ranking_by(librarian: Librarian, **values) -> Librarian:
+    """The librarian, ranking as a profile with these numbers has it."""
+    profile = librarian._pipeline.profile
+    librarian._pipeline.profile = replace(profile, ranking=RankingProfile(**values))
+    return librarian
+
+
+def test_each_is_asked_about_and_the_first_gets_a_reason(librarian: Librarian) -> None:
+    plain = librarian.search("pocket", Query("a toolbox"))
+    ranking_by(librarian, words=0.5)
+    ranked = librarian.search("pocket", Query("owl"), rerank=True)
+    assert ranked.candidates[0].file == "owl.png" and ranked.candidates[0].sure == pytest.approx(SURE_YES)
+    assert {one.sure for one in ranked.candidates[1:]} == {SURE_NO}
+    assert ranked.reason == ranked.candidates[0].look and ranked.reason.endswith("(99% sure).")
+    assert not any(one.look for one in ranked.candidates[1:]) and plain.candidates[0].sure is None
+    each = librarian.search("pocket", Query("owl"), rerank=True, reasons=True)
+    assert all(one.look for one in each.candidates) and each.candidates[1].look.endswith("is 1% sure.")
+
+
+def test_without_a_weight_nothing_is_asked_but_what_it_shows(librarian: Librarian) -> None:
+    ranking_by(librarian, picture=0.0)
+    plain = librarian.search("pocket", Query(image=tile("cat", 12)))
+    ranked = librarian.search("pocket", Query(image=tile("cat", 12)), rerank=True)
+    assert files(ranked) == files(plain) and all(one.sure is None for one in ranked.candidates)
+
+
+def test_the_vlm_orders_a_collage_where_the_profile_says_so(tmp_path: Path) -> None:
+    librarian = ranking_by(Librarian(make_pipeline(tmp_path, Cast(vlm=Ranker("")))), way="collage")
     plain = librarian.search("pocket", Query("an owl"))
     ranked = librarian.search("pocket", Query("an owl"), rerank=True)
     assert files(ranked) == files(plain)[::-1]
@@ -170,6 +197,7 @@ def test_the_vlm_orders_what_was_found(tmp_path: Path) -> None:
 
 
 def test_a_ranking_that_cannot_be_read_leaves_the_order_and_says_so(librarian: Librarian) -> None:
+    ranking_by(librarian, way="collage")
     plain = librarian.search("pocket", Query("an owl"))
     ranked = librarian.search("pocket", Query("an owl"), rerank=True)
     assert files(ranked) == files(plain) and "vectors' order" in ranked.note

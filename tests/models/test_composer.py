@@ -28,7 +28,7 @@ from tests.fakes import Cast, make_library
 PIXELS = 64 * 64
 
 
-def save_tiny(folder: Path) -> None:
+def tiny_config() -> Qwen3VLConfig:
     words = subwords.tokenizer()
     ids = {token: words.convert_tokens_to_ids(token) for token in subwords.SPECIAL}
     rope = {
@@ -37,7 +37,7 @@ def save_tiny(folder: Path) -> None:
         "mrope_section": [2, 3, 3],
         "mrope_interleaved": True,
     }
-    config = Qwen3VLConfig(
+    return Qwen3VLConfig(
         text_config={
             "vocab_size": len(words), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
             "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "rope_parameters": rope,
@@ -53,8 +53,12 @@ def save_tiny(folder: Path) -> None:
         vision_start_token_id=ids["<|vision_start|>"],
         vision_end_token_id=ids["<|vision_end|>"],
     )  # fmt: skip
+
+
+def save_tiny(folder: Path) -> None:
+    words = subwords.tokenizer()
     torch.manual_seed(0)
-    Qwen3VLModel(config).save_pretrained(folder)
+    Qwen3VLModel(tiny_config()).save_pretrained(folder)
     size = {"shortest_edge": PIXELS, "longest_edge": PIXELS}
     Qwen3VLProcessor(
         Qwen2VLImageProcessor(size=size, patch_size=16),

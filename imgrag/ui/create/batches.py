@@ -56,6 +56,7 @@ class Batches:
         control_initial: bool | None,
         control_similar: str | None,
         images: float | None,
+        look_twice: str | None,
         request: gr.Request,
     ) -> Iterator[Update]:
         """Run prompts, one a line: the lines so far, an update a stage, and at last the contact sheet.
@@ -70,6 +71,7 @@ class Batches:
             usual = self._usual(seed, library, knowledge, knowledge_base, styles)
             usual["images"] = 1 if images is None else images
             strength = control_scale, control_share, bool(control_initial), control_similar
+            usual["look_twice"] = _flag(look_twice)
             usual["structure"] = asked_for("", control, control_kind, *strength)
             for event in self._events(prompts, usual, stop):
                 if isinstance(event, Line):
@@ -119,6 +121,12 @@ class Batches:
             del self._stops[session]
 
 
+def _flag(text: str | None) -> Any:
+    """What a text says, `None` for nothing; the request refuses what is neither true nor false."""
+    said = (text or "").strip().casefold()
+    return {"": None, "true": True, "false": False}.get(said, said)
+
+
 def wire_batch_api(
     batches: Batches, library: str, strength: tuple[float, float], gpu: dict[str, Any]
 ) -> None:
@@ -140,11 +148,12 @@ def wire_batch_api(
         gr.Textbox("", visible=False, label="Control similar", info="both, style or thing; empty for none"),
     ]
     images = gr.Slider(1, MAX_IMAGES, 1, step=1, precision=0, visible=False, label="Images")
+    twice = gr.Textbox("", visible=False, label="Look twice", info="true or false; empty for the profile's")
     lines = gr.JSON(visible=False, label="lines")
     sheet = gr.Image(type="filepath", format="png", visible=False, label="contact sheet")
     gr.Button(visible=False).click(
         batches.call,
-        [prompts, seed, name, when, base, styles, *structure, images],
+        [prompts, seed, name, when, base, styles, *structure, images, twice],
         [lines, sheet],
         api_name="batch",
         **gpu,

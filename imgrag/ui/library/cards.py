@@ -39,7 +39,7 @@ changes the old elements into the new ones, so ticks are taken off by hand."""
 
 @dataclass(frozen=True)
 class Card:
-    """One picture. `thumbnail` is a data URI, "" where it cannot be read; `score` and `why` are a result's."""
+    """One picture. `thumbnail` is a data URI, "" where it cannot be read; `score`, `look` and `why` are a result's."""
 
     file: str
     thumbnail: str
@@ -50,6 +50,7 @@ class Card:
     fields: Mapping[str, Any] | None = None
     score: float | None = None
     why: Explanation | None = None
+    look: str = ""
 
     @property
     def title(self) -> str:
@@ -66,7 +67,7 @@ def grid(cards: Sequence[Card], ticks: bool = True) -> str:
 
 def heading(words: str, reason: str = "", note: str = "") -> str:
     """What the cards are, why the first result is the first, and what did not go as asked."""
-    first = escape(say("First because: {reason}", reason=reason))
+    first = escape(say("First because: {reason}", reason=told(reason)))
     because = f'<p class="ir-reason">{first}</p>' if reason else ""
     noted = f'<p class="ir-note">{icon("absent")}{escape(told(note))}</p>' if note else ""
     return f'<div class="ir-head"><h2>{escape(words)}</h2></div>{because}{noted}'
@@ -208,13 +209,14 @@ def _card(card: Card, rank: int, ticks: bool) -> str:
     )
     caption = card.caption if card.caption != card.title else ""
     below = f'<p class="ir-caption" title="{escape(caption)}">{escape(caption)}</p>' if caption else ""
+    look = f'<p class="ir-reason">{escape(told(card.look))}</p>' if card.look else ""
     select = escape(say("Select {name}", name=card.title))
     tick = f'<label><input type="checkbox" data-file="{escape(card.file)}" aria-label="{select}"></label>'
     box = tick if ticks else ""
     return (
         f'<li class="ir-card"><div class="ir-shot">{picture}{number}{box}</div>'
         f'<strong title="{escape(card.file)}">{title}</strong>{below}'
-        f"{score(card.score) if card.score is not None else ''}{_why(card.why)}{_fields(card.fields or {})}"
+        f"{score(card.score) if card.score is not None else ''}{_why(card.why)}{_fields(card.fields or {})}{look}"
         f"{origin(card.source, card.licence)}{takings.of_picture(card.file, card.name)}</li>"
     )
 

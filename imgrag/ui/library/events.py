@@ -149,13 +149,13 @@ class Shelves:
 
     def find(
         self, wanted: bool, name: str | None, text: str, picture: str | None, weight: float, where: str,
-        k: float, rerank: bool,
+        k: float, rerank: bool, reasons: bool = False,
     ) -> Updates:  # fmt: skip
         """What `look` left to be found: updates of `LibraryTab.view`, and what is shown there."""
         if not wanted:
             return [gr.skip()] * len(shown(View())) + [None]
         try:
-            found = self._search(name, text, picture, weight, where, k, rerank)
+            found = self._search(name, text, picture, weight, where, k, rerank, reasons)
             results = [self._card(self._chosen(name), candidate) for candidate in found.candidates]
             fixed = self._librarian.library(self._chosen(name)).read_only
         except Exception as error:  # noqa: BLE001
@@ -236,6 +236,7 @@ class Shelves:
         where: str = "",
         k: float = 12,
         rerank: bool = False,
+        reasons: bool = False,
         explain: bool = False,
     ) -> list[dict[str, Any]]:
         """Search a library of images by words, by an image, or by both.
@@ -247,15 +248,17 @@ class Shelves:
             weight: the image's share where there are both, 0 to 1.
             where: a filter over the metadata, such as: category = 'vehicle' and price < 300
             k: how many results, 1 to 48.
-            rerank: whether a vision model puts the results in order, which takes longer.
+            rerank: whether a vision model looks at the best again and puts them in order, which takes longer.
+            reasons: whether it then says of each of these what it sees, not just of the first.
             explain: whether a language model says of each result why it was found, which takes longer.
 
         Returns:
-            Results, best first: id, file, name, score (cosine similarity), caption, source, licence; explained
-            ones have a reason, and plain is true where no model wrote it and it only lists the fields.
+            Results, best first: id, file, name, score (cosine similarity), caption, source, licence; sure (the
+            likelihood that it is what is asked for) and look (what the model sees) where it was looked at again;
+            explained ones have a reason, and plain is true where no model wrote it and it only lists the fields.
         """
         try:
-            found = self._search(library, text, image, weight, where, k, rerank).candidates
+            found = self._search(library, text, image, weight, where, k, rerank, reasons).candidates
             return as_rows(found, list(self._librarian.explained(text, found)) if explain else ())
         except Exception as error:  # noqa: BLE001
             raise gr.Error(told(in_a_sentence(error)), print_exception=False) from None
@@ -306,13 +309,13 @@ class Shelves:
 
     def _search(
         self, name: str | None, text: str, picture: str | None, weight: float, where: str, k: float,
-        rerank: bool,
+        rerank: bool, reasons: bool,
     ) -> Found:  # fmt: skip
         library = self._chosen(name)
         image = read_upload(picture) if picture else None
         query = Query(text=text.strip(), image=image, weight=weight, where=where)
         imports.wait()
-        return self._librarian.search(library, query, int(k), rerank)
+        return self._librarian.search(library, query, int(k), rerank, reasons)
 
     def _card(self, name: str, item: Entry | Candidate) -> Card:
         try:
@@ -324,6 +327,7 @@ class Shelves:
         return Card(
             item.file, thumbnail, item.name, item.caption, item.source, item.licence,
             getattr(item, "fields", None), getattr(item, "score", None),
+            look=getattr(item, "look", ""),
         )  # fmt: skip
 
     def _chosen(self, name: str | None) -> str:

@@ -81,6 +81,7 @@ class Search:
     where: gr.Textbox
     k: gr.Slider
     rerank: gr.Checkbox
+    reasons: gr.Checkbox
     explain: gr.Checkbox
     search: gr.Button
     clear: gr.Button
@@ -186,6 +187,7 @@ def wire_library_api(shelves: Shelves, library: str) -> None:
         "where": gr.Textbox("", visible=False, label="where"),
         "k": gr.Slider(1, PAGE, 12, step=1, visible=False, label="k"),
         "rerank": gr.Checkbox(False, visible=False, label="rerank"),
+        "reasons": gr.Checkbox(False, visible=False, label="reasons"),
         "explain": gr.Checkbox(False, visible=False, label="explain"),
     }
     results = gr.JSON(visible=False, label="results")
@@ -258,12 +260,11 @@ def _build_search() -> Search:
                     0, 1, PICTURE_SHARE, step=0.05, label=label("The picture's share"), min_width=150,
                     elem_id="ir-lib-weight",
                 )  # fmt: skip
-            rerank = gr.Checkbox(
-                False, label=label("Re-rank with the vision model (slower)"), container=False
-            )
-            explain = gr.Checkbox(
-                False, label=label("Say why each was found (slower)"), container=False, elem_id="ir-lib-why"
-            )
+            with gr.Row(elem_classes="ir-options"):
+                rerank = gr.Checkbox(label=label("Re-rank with the vision model (slower)"), container=False)
+                reasons = gr.Checkbox(label=label("With a reason for each of them"), container=False)
+            why = label("Say why each was found (slower)")
+            explain = gr.Checkbox(label=why, container=False, elem_id="ir-lib-why")
             with gr.Row(elem_classes="ir-buttons"):
                 search = gr.Button(
                     label("Search"), variant="primary", min_width=120, scale=3, elem_id="ir-lib-search"
@@ -274,7 +275,7 @@ def _build_search() -> Search:
                 sources=["upload", "clipboard"], label=label("Picture"), height=260,
                 alt_text="The picture to search by", elem_id="ir-lib-picture",
             )  # fmt: skip
-    return Search(words, picture, weight, where, k, rerank, explain, search, clear)
+    return Search(words, picture, weight, where, k, rerank, reasons, explain, search, clear)
 
 
 def _build_gallery() -> Gallery:
@@ -352,7 +353,7 @@ def _wire_search(tab: LibraryTab, shelves: Shelves, gpu: dict[str, Any]) -> None
     look: dict[str, Any] = {"fn": shelves.look, "outputs": looked, **BROWSE}
     find: dict[str, Any] = {
         "fn": shelves.find,
-        "inputs": [wanted, *asked, form.weight, form.where, form.k, form.rerank],
+        "inputs": [wanted, *asked, form.weight, form.where, form.k, form.rerank, form.reasons],
         "outputs": [*gallery.outputs, gallery.hits], "show_progress": "hidden", "api_visibility": "private", **SEARCH,
     }  # fmt: skip
     searched = gr.on(

@@ -1,7 +1,7 @@
 """What is sent for the fields of a handler: nothing, or what a field does not take.
 
 A browser sends `null` for a component that is not shown, and a program for whatever it likes. Numbers,
-choices and files can be left open, and handlers know that; a text, a tick and a slider always have a value.
+choices and files can be left open, and handlers know that; a text, ticks and a slider always have a value.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ def _kind(block: Any) -> str:
 def _stands_for(block: Any) -> Any:
     if isinstance(block, gr.Textbox):
         return block.value or ""
+    if isinstance(block, gr.CheckboxGroup):
+        return block.value or []
     return block.value if isinstance(block, gr.Checkbox | gr.Slider) else None
 
 

@@ -217,7 +217,7 @@ def offering(shelf: StyleShelf) -> list[Any]:
 
 
 def _build_knowledge(settings: Mapping[str, Any], bases: list[str]) -> dict[str, gr.components.Component]:
-    """When texts are looked up for the prompt, and in which base; a name that comes later may be typed."""
+    """When texts are looked up and in which base (a later name may be typed), and how pictures are."""
     when = gr.Radio(
         whens(), value=settings["knowledge"], label=label("Knowledge"), elem_id="ir-knowledge",
         info=label("Texts that are looked up to write the prompt again"),
@@ -226,7 +226,11 @@ def _build_knowledge(settings: Mapping[str, Any], bases: list[str]) -> dict[str,
         bases, value=settings["knowledge_base"] or None, allow_custom_value=True, label=label("Knowledge base"),
         info=label("Where these texts come from"), elem_id="ir-knowledge-base",
     )  # fmt: skip
-    return {"knowledge": when, "knowledge_base": base}
+    twice = gr.Checkbox(
+        settings["look_twice"], label=label("Look twice"), elem_id="ir-look-twice",
+        info=label("Pictures that were found are ranked by the vision model before one is taken"),
+    )  # fmt: skip
+    return {"knowledge": when, "knowledge_base": base, "look_twice": twice}
 
 
 def whens() -> list[tuple[str, str]]:
@@ -260,6 +264,7 @@ def request_from(
     guided_share: float | None = None,
     knowledge: When | None = None,
     knowledge_base: str | None = None,
+    look_twice: bool | None = None,
     styles: str | None = None,
     sketch: str | None = None,
     control: str | None = None,
@@ -292,6 +297,7 @@ def request_from(
         knowledge=knowledge or None,
         knowledge_base=knowledge_base or None,
         styles=parse_styles(styles or ""),
+        look_twice=look_twice,
         structure=asked_for(
             sketch or "",
             control,
