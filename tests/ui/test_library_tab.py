@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from imgrag.engine.librarian import Librarian
 from imgrag.errors import LibraryError
 from imgrag.library import Skipped
 from imgrag.library.search.explaining import Explanation
+from imgrag.models.ranking import RankingProfile
 from imgrag.runs.values import Candidate, Reference
 from imgrag.ui.create import findings
 from imgrag.ui.demo import Offered, build_demo
@@ -238,7 +240,7 @@ class TestShelves:
         assert "2 results" in found[1]
         assert found[2].index("uploads/owl.png") < found[2].index("uploads/dog.png")
 
-        files, row, button, sure = page.removals.pick(SimpleNamespace(files=["uploads/owl.png"]))
+        files, row, button, sure = page.removals.pick(SimpleNamespace(act="tick", files=["uploads/owl.png"]))
         assert row["visible"] is True and button["value"] == "Remove 1 picture…"
         assert sure["visible"] is False
         assert "1 picture" in page.removals.remove(ME, "mine", files)[0]
@@ -319,8 +321,18 @@ class TestShelves:
         both = page.find(True, "pocket", "cat", str(tmp_path / "query.png"), 0.1, "", 1, False)
         assert "cat.png" in both[2]
 
+    def test_each_that_was_looked_at_again_has_its_sentence_where_that_is_wanted(self, tmp_path):
+        page = shelves(tmp_path)
+        add_all(page)
+        first = page.find(True, "pocket", "cat", None, 0.5, "", 3, True)
+        each = page.find(True, "pocket", "cat", None, 0.5, "", 3, True, True)
+        assert "First because:" in first[1] and first[2].count("% sure") == 1
+        assert each[2].count("% sure") == 3
+
     def test_a_ranking_that_cannot_be_read_is_told(self, tmp_path):
         page = shelves(tmp_path)
+        profile = page._librarian._pipeline.profile
+        page._librarian._pipeline.profile = replace(profile, ranking=RankingProfile(way="collage"))
         add_all(page)
         found = page.find(True, "pocket", "cat", None, 0.5, "", 3, True)
         assert "ir-note" in found[1]
