@@ -62,7 +62,9 @@ DAMAGED = "This is no record of a run that can be read; it may be damaged."
 Picture = Callable[[str], Image.Image | None]
 """The image in a file of the run, `None` if it is to be drawn again."""
 
-_FILE = re.compile(r"initial\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png|condition\.png")
+_FILE = re.compile(
+    r"initial\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png|condition\.png|larger\.png"
+)
 _LIBRARY = re.compile(r"[^/\\:\x00-\x1f~.][^/\\:\x00-\x1f]{0,254}")  # a name, never a path
 
 
@@ -176,6 +178,7 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
         rounds=rounds,
         stages=_with_reading(record, tuple(_reports(record["stages"], initial, rounds))),
         kept=_kept(record["kept"], record["rounds"]),
+        larger=picture(records.LARGER) if record.get("larger") else None,
         why=text_of(record["why"]),
         loads=whole_of(record.get("loads", 0)),
         state=record["state"] if record["state"] in get_args(State) else "stopped",
@@ -265,6 +268,7 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "knowledge": text_of(values.get("knowledge", "off")),
         "knowledge_base": text_of(values.get("knowledge_base", "")),
         "styles": [asdict(style) for style in each_of(Styled, values.get("styles", []))],
+        "larger": bool(values.get("larger", False)),
     }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m imgrag run | batch | caption | library | knowledge | style | captions | download | train | bench`.
+"""The command line: `python -m imgrag run | batch | enlarge | caption | library | knowledge | style | captions | download | train | bench`.
 
 Results go to stdout, progress and errors to stderr. Bad input is one sentence and exit code 2, a
 run that could not be done (or any of a batch) exit code 1, Ctrl-C 130.
@@ -23,6 +23,7 @@ from rich.progress import (
 
 from imgrag.commands.captions import app as captions_app
 from imgrag.commands.captions import caption, caption_library
+from imgrag.commands.enlarging import enlarge
 from imgrag.commands.knowledge import app as knowledge_app
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_styles, parse_weights, read_prompts
@@ -44,6 +45,7 @@ app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(style_app, name="style")
 app.add_typer(captions_app, name="captions")
 app.command()(caption)
+app.command()(enlarge)
 library_app.command("caption")(caption_library)
 
 TITLES = {
@@ -115,6 +117,10 @@ ControlInitial = Annotated[
 ControlSimilar = Annotated[
     SimilarUse | None, typer.Option(help="What a picture of the library that looks like it is to give.")
 ]
+Larger = Annotated[
+    bool | None,
+    typer.Option("--larger/--small", help="Make the kept image larger and cleaner. [default: the profile's]"),
+]
 Weights = Annotated[str, typer.Option(help="Weights of the references, such as 1,0.5.")]
 PolicyChoice = Annotated[PolicyName, typer.Option(help="Let idle models go, or keep all.")]
 
@@ -150,6 +156,7 @@ def run(
     control_share: ControlShare = None,
     control_initial: ControlInitial = False,
     control_similar: ControlSimilar = None,
+    larger: Larger = None,
     policy: PolicyChoice = PolicyName.sequential,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
 ) -> None:
@@ -163,6 +170,7 @@ def run(
             structure=_structure(
                 control, control_kind, control_scale, control_share, control_initial, control_similar
             ),
+            larger=larger,
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
@@ -203,6 +211,7 @@ def batch(
     control_share: ControlShare = None,
     control_initial: ControlInitial = False,
     control_similar: ControlSimilar = None,
+    larger: Larger = None,
     policy: PolicyChoice = PolicyName.sequential,
 ) -> None:
     """Draw a list of prompts, one line of JSON each; the same command again goes on where it was stopped."""
@@ -216,6 +225,7 @@ def batch(
             "structure": _structure(
                 control, control_kind, control_scale, control_share, control_initial, control_similar
             ),
+            "larger": larger,
         }  # fmt: skip
         requests = [Request(typed(prompt), **usual) for prompt in prompts or ()]
         requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []

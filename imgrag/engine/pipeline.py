@@ -192,6 +192,22 @@ class ImageRAGPipeline:
         with self._lock:
             return seen(picture, kind, size, self.residency)
 
+    def enlarge(self, picture: Image.Image) -> Image.Image:
+        """A picture larger and cleaner, RGB; runs wait meanwhile.
+
+        Raises:
+            RequestError: the profile has no upscaler, or the picture is too large already.
+            CheckpointError: its checkpoint is missing.
+        """
+        if not self.residency.has("upscaler"):
+            raise RequestError(
+                f"The profile {self.profile.name!r} has nothing to make pictures larger with. "
+                "Give its file an [upscaler]."
+            )
+        with self.borrow("upscaler") as upscaler:
+            larger: Image.Image = upscaler.enlarge(picture)
+        return larger
+
     def structure(self, wanted: Structured) -> Structure:
         """What a run would be drawn along. Raises what `condition` raises."""
         refuse_structure(wanted, self.profile.control)
@@ -365,7 +381,13 @@ def settings(request: Request, profile: Profile) -> dict[str, Any]:
         if request.knowledge_base is None
         else request.knowledge_base,
         "styles": [asdict(style) for style in request.styles],
+        "larger": _larger(request, profile),
     }
+
+
+def _larger(request: Request, profile: Profile) -> bool:
+    usual = profile.upscaler is not None and profile.upscaler.usual
+    return usual if request.larger is None else request.larger
 
 
 def _or(value: float | None, default: float) -> float:

@@ -170,7 +170,7 @@ def choose(checkpoint: Checkpoint, fallback: Checkpoint | None) -> Checkpoint:
 
 def cast(profile: Profile) -> dict[str, Checkpoint]:
     """The checkpoint of each role but CLIP, whose files have no repository."""
-    further = {"composer": profile.composer, "captioner": profile.captioner}
+    further = {"composer": profile.composer, "captioner": profile.captioner, "upscaler": profile.upscaler}
     some = {role: part.checkpoint for role, part in further.items() if part is not None}
     return {
         "generator": profile.generator.checkpoint,

@@ -19,6 +19,7 @@ from imgrag.models.captioning import CaptionsProfile
 from imgrag.models.controlling import ControlProfile
 from imgrag.models.knowing import KnowledgeProfile
 from imgrag.models.places import Checkpoint, require
+from imgrag.models.upscaling import UpscalerProfile
 from imgrag.runs.layout import FREE, LAYOUTS
 from imgrag.runs.values import MAX_CONCEPTS, in_brief
 from imgrag.texts import clean_document
@@ -273,6 +274,7 @@ class Profile:
     knowledge: KnowledgeProfile = field(default_factory=KnowledgeProfile)
     captioner: LlmProfile | None = None
     captions: CaptionsProfile = field(default_factory=CaptionsProfile)
+    upscaler: UpscalerProfile | None = None
     description: str = ""
     memory: str = ""
     path: Path = field(default=Path(), compare=False)

@@ -21,15 +21,17 @@ from imgrag.models.llm import load_llm
 from imgrag.models.profile import Checkpoint, Profile
 from imgrag.models.residency import ModelSpec, Sized, out_of_memory
 from imgrag.models.soundness import UnsoundFile
+from imgrag.models.upscaler import load_upscaler
 from imgrag.models.vlm import load_vlm
 from imgrag.models.weights import expected_bytes
 from imgrag.runs.structure import Kind
 
 ROLES = ("generator", "vlm", "llm", "clip")
-"""What every run needs. A profile may also name a "composer", for searches by picture and words, a "control" and a "captioner"."""
+"""What every run needs. A profile may also name a "composer", for searches by picture and words, a "control", a "captioner" and an
+"upscaler"."""
 EYES: tuple[Kind, ...] = ("depth", "pose")
 """Roles that make a condition of a picture, and leave."""
-ASKED_FOR = ("control", "captioner", *EYES)
+ASKED_FOR = ("control", "captioner", "upscaler", *EYES)
 """What only some runs need; the others do without its checkpoint too."""
 
 
@@ -58,6 +60,8 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
         loaders["control"] = partial(load_control, profile.generator, *folders, device, lora)
     if profile.captioner is not None and "captioner" in at:
         loaders["captioner"] = partial(load_captioner, profile.captioner, at["captioner"], device)
+    if profile.upscaler is not None and "upscaler" in at:
+        loaders["upscaler"] = partial(load_upscaler, profile.upscaler, at["upscaler"], device)
     loaders |= {eye: partial(load_eye, eye, at[eye], device) for eye in EYES if eye in at}
     places = {
         role: _Place(at[role], checkpoint.label, _remedy(checkpoint, profile.name, store))
@@ -174,6 +178,8 @@ def _sizes(profile: Profile, at: Mapping[str, Path], clip: Path, device: str) ->
         sizes["control"] = _folder_bytes(at["control"], profile.generator.dtype, device)
     if profile.captioner is not None and "captioner" in at:
         sizes["captioner"] = _folder_bytes(at["captioner"], profile.captioner.dtype, device)
+    if "upscaler" in at:
+        sizes["upscaler"] = _folder_bytes(at["upscaler"], "float32", device)
     return sizes | {eye: _folder_bytes(at[eye], "float32", device) for eye in EYES if eye in at}
 
 

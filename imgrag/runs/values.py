@@ -56,6 +56,7 @@ class Request:
         knowledge_base: the name of the knowledge base that they are looked up in.
         styles: to draw in, at most 4, each with a weight from 0 to 2.
         structure: what to draw along.
+        larger: whether the kept image is made larger and cleaner, beside what it is.
 
     Raises:
         RequestError: a value is out of its range; the message names it and the range.
@@ -77,6 +78,7 @@ class Request:
     knowledge_base: str | None = None
     styles: tuple[Styled, ...] = ()
     structure: Structured | None = None
+    larger: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -307,7 +309,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything known so far. `kept` is 0 for the initial image, n for the nth round's.
+    """Everything known so far. `kept` is 0 for the initial image, n for the nth round's, `larger` is it enlarged.
 
     A stage has run when it has a report; whatever goes on with a run computes only what has none.
     `parent` is the id of the run whose findings were corrected, `owner` tells whose history it is in.
@@ -325,6 +327,7 @@ class Run:
     rounds: tuple[Round, ...] = ()
     stages: tuple[StageReport, ...] = ()
     kept: int = 0
+    larger: Image.Image | None = field(default=None, repr=False, compare=False)
     why: str = ""  # why this image is the result, or why the run ended early
     loads: int = 0  # model loads this run caused
     state: State = "running"

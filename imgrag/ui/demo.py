@@ -27,7 +27,7 @@ from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
-from imgrag.ui.create.events.structures import wire_structure, wire_structure_api
+from imgrag.ui.create.events.structures import wire_enlarging_api, wire_structure, wire_structure_api
 from imgrag.ui.create.fields import Fields
 from imgrag.ui.create.layout.forms import choices
 from imgrag.ui.create.layout.panels import Panels, build_panels
@@ -149,6 +149,7 @@ def build_demo(
         strength = (along.scale, along.share) if along is not None else (1.0, 1.0)
         wire_batch_api(batches, chosen, strength, GPU)
         wire_structure_api(pipeline)
+        wire_enlarging_api(pipeline)
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen)
         quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
@@ -280,6 +281,7 @@ def _defaults(profile: Profile) -> dict[str, Any]:
         "max_concepts": profile.retrieval.max_concepts,
         "knowledge": profile.knowledge.when,
         "knowledge_base": profile.knowledge.base,
+        "larger": None if profile.upscaler is None else profile.upscaler.usual,
     }
 
 

@@ -174,6 +174,10 @@ def _build_settings(
         label=label("Rounds"),
         info=label("Judge and draw again until it matches"),
     )
+    larger = gr.Checkbox(
+        bool(settings["larger"]), label=label("Larger and cleaner"), visible=settings["larger"] is not None,
+        info=label("The kept image, enlarged; the small one is what is judged"), elem_id="ir-larger",
+    )  # fmt: skip
     shelf = gr.Dropdown(
         libraries, value=library, label=label("Library"), info=label("Where references come from")
     )
@@ -189,6 +193,7 @@ def _build_settings(
         **{f"weight_{n}": weight for n, weight in enumerate(weights, start=1)},
         "rounds": rounds,
         "library": shelf,
+        "larger": larger,
     }
 
 
@@ -262,6 +267,7 @@ def request_from(
     control_share: float | None = None,
     control_initial: bool | None = False,
     control_similar: str | None = None,
+    larger: bool | None = None,
 ) -> Request:
     """The request these values make; a field that was emptied counts as not touched.
 
@@ -284,6 +290,7 @@ def request_from(
         knowledge=knowledge or None,
         knowledge_base=knowledge_base or None,
         styles=parse_styles(styles or ""),
+        larger=larger,
         structure=asked_for(
             sketch or "",
             control,
