@@ -233,6 +233,17 @@ class FakeControlNet:
     lora = None
 
 
+class FakeUpscaler:
+    """Twice as large, pixel by pixel."""
+
+    nbytes = 2 * MEGABYTE
+    factor = 2
+
+    def enlarge(self, picture: Image.Image, check: Callable[[], None] = lambda: None) -> Image.Image:
+        check()
+        return picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)
+
+
 class Cast:
     """The four fakes and the specs that hand them out, counting loads by role."""
 
@@ -248,6 +259,7 @@ class Cast:
         self.llm = llm or FakeListener("", crowd=self.crowd)
         self.clip = FakeEmbedder(crowd=self.crowd)
         self.control = FakeControlNet()
+        self.upscaler: Any = FakeUpscaler()
         self.loads: Counter[str] = Counter()
 
     def specs(self, *others: str) -> dict[str, ModelSpec]:

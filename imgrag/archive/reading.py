@@ -65,7 +65,7 @@ Picture = Callable[[str], Image.Image | None]
 """The image in a file of the run, `None` if it is to be drawn again."""
 
 _FILE = re.compile(
-    r"initial\.png|draft-[1-4]\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png|condition\.png"
+    r"initial\.png|draft-[1-4]\.png|enhanced(-[2-9])?\.png|reference-[1-9][0-9]?\.png|condition\.png|larger\.png"
 )
 _LIBRARY = re.compile(r"[^/\\:\x00-\x1f~.][^/\\:\x00-\x1f]{0,254}")  # a name, never a path
 
@@ -183,6 +183,7 @@ def _run(record: Mapping[str, Any], picture: Picture) -> Run:
         rounds=rounds,
         stages=_with_reading(record, tuple(_reports(record["stages"], initial, rounds))),
         kept=_kept(record["kept"], record["rounds"]),
+        larger=picture(records.LARGER) if record.get("larger") else None,
         why=text_of(record["why"]),
         loads=whole_of(record.get("loads", 0)),
         state=record["state"] if record["state"] in get_args(State) else "stopped",
@@ -274,6 +275,7 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "knowledge_base": text_of(values.get("knowledge_base", "")),
         "styles": [asdict(style) for style in each_of(Styled, values.get("styles", []))],
         "look_twice": flag_of(values.get("look_twice", False)),
+        "larger": flag_of(values.get("larger", False)),
     }
 
 

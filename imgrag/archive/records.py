@@ -1,7 +1,8 @@
 """Runs on disk: one folder a run, which grows by a stage at a time and is whole at any moment.
 
 A folder holds `initial.png`, `enhanced.png` (`enhanced-2.png` of the second round, ...),
-`draft-1.png`, ... where several were drawn at once, `reference-1.png`, ..., `condition.png` of what it is drawn along, and `run.json`; of a finished run also `result.png`. The drawn images of a finished
+`draft-1.png`, ... where several were drawn at once, `reference-1.png`, ..., `condition.png` of what it is drawn along, and
+`run.json`; of a finished run also `result.png`, and `larger.png` where that was made larger. The drawn images of a finished
 run carry prompt, parameters and decisions as JSON in their PNG text, under the key "imgrag"; it has no
 times and no ids in it, so that the same request gives the same file. `run.json` is written last and
 names only what is there. Whoever writes below the same folder is on the same machine.
@@ -34,9 +35,8 @@ from imgrag.texts import clean_document
 RECORD = "run.json"
 TEXT_KEY = "imgrag"
 CONDITION = "condition.png"
-MAX_RECORD = (
-    50 * 10**6
-)  # bytes; one of five rounds with all candidates that a profile may ask for has ten million
+LARGER = "larger.png"
+MAX_RECORD = 50 * 10**6  # bytes; five rounds with all candidates make ten million
 PASSING = ("id", "started", "loads", "state", "parent", "owner")
 """Fields of a record that two runs of the same request do not share."""
 LASTING = ("name", "status", "reason", "round", "notes")
@@ -179,6 +179,7 @@ def record(run: Run) -> dict[str, Any]:
         "initial": "initial.png" if run.initial is not None else None,
         "enhanced": enhanced_name(shown) if shown is not None else None,
         "result": "result.png" if _has_result(run) else None,
+        "larger": LARGER if _has_result(run) and run.larger is not None else None,
         "kept": run.kept,
         "why": run.why,
         **_decisions(run, last),
@@ -196,6 +197,7 @@ def images(run: Run) -> dict[str, Image.Image]:
     drawn = {enhanced_name(n): now.enhanced for n, now in enumerate(run.rounds) if now.enhanced is not None}
     result = {"initial.png": run.initial, "result.png": run.result if _has_result(run) else None}
     result |= {draft_name(number): draft.image for number, draft in enumerate(run.drafts)}
+    result[LARGER] = run.larger if _has_result(run) else None
     result[CONDITION] = run.structure.image if run.structure is not None else None
     found = {f"reference-{n}.png": r.image for n, r in enumerate(_all_references(run).values(), start=1)}
     return {name: image for name, image in {**result, **drawn, **found}.items() if image is not None}

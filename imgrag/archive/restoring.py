@@ -111,6 +111,7 @@ def drawn_anew(run: Run) -> Run:
         state="paused",
         drafts=tuple(replace(draft, image=None) for draft in run.drafts),
         initial=run.initial if own else None,
+        larger=None,
         rounds=tuple(replace(past, enhanced=None) for past in run.rounds),
         stages=tuple(
             replace(r, reused=True) for r in run.stages if r.name not in drawing or r.status == "skipped"

@@ -82,7 +82,7 @@ def _timed(pipeline: ImageRAGPipeline, request: Request) -> dict[str, Any]:
 
 def measure_images(pipeline: ImageRAGPipeline, prompt: str, images: int = MAX_IMAGES) -> dict[str, Any]:
     """Seconds of the generator for one image and for several at once, the quickest of three each, in turn."""
-    from imgrag.engine.pipeline import settings
+    from imgrag.engine.settings import settings
 
     seconds = {1: math.inf, images: math.inf}
     values = settings(Request(prompt), pipeline.profile)

@@ -1,4 +1,4 @@
-"""The command line: `python -m imgrag run | batch | caption | library | knowledge | style | captions | download | train | bench`.
+"""The command line: `python -m imgrag run | batch | enlarge | caption | library | knowledge | style | captions | download | train | bench`.
 
 Results go to stdout, progress and errors to stderr. Bad input is one sentence and exit code 2, a
 run that could not be done (or any of a batch) exit code 1, Ctrl-C 130.
@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,12 +22,13 @@ from rich.progress import (
 
 from imgrag.commands.captions import app as captions_app
 from imgrag.commands.captions import caption, caption_library
+from imgrag.commands.enlarging import enlarge
 from imgrag.commands.knowledge import app as knowledge_app
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_styles, parse_weights, read_prompts
 from imgrag.commands.structures import read_control, structure_from
 from imgrag.commands.style import app as style_app
-from imgrag.commands.terminal import Program, plain_errors, progress, say, typed
+from imgrag.commands.terminal import Pace, Program, plain_errors, progress, say, typed
 from imgrag.errors import Cancelled, RequestError
 from imgrag.runs.events import Event, Finished, Preview, StageDone, StageSkipped, StageStarted
 from imgrag.runs.structure import Structured
@@ -44,6 +44,7 @@ app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(style_app, name="style")
 app.add_typer(captions_app, name="captions")
 app.command()(caption)
+app.command()(enlarge)
 library_app.command("caption")(caption_library)
 
 TITLES = {
@@ -120,6 +121,10 @@ ControlInitial = Annotated[
 ControlSimilar = Annotated[
     SimilarUse | None, typer.Option(help="What a picture of the library that looks like it is to give.")
 ]
+Larger = Annotated[
+    bool | None,
+    typer.Option("--larger/--small", help="Make the kept image larger and cleaner. [default: the profile's]"),
+]
 Weights = Annotated[str, typer.Option(help="Weights of the references, such as 1,0.5.")]
 PolicyChoice = Annotated[PolicyName, typer.Option(help="Let idle models go, or keep all.")]
 
@@ -157,6 +162,7 @@ def run(
     control_share: ControlShare = None,
     control_initial: ControlInitial = False,
     control_similar: ControlSimilar = None,
+    larger: Larger = None,
     policy: PolicyChoice = PolicyName.sequential,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record to stdout.")] = False,
 ) -> None:
@@ -172,6 +178,7 @@ def run(
             ),
             images=images,
             look_twice=look_twice,
+            larger=larger,
         )  # fmt: skip
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
@@ -214,6 +221,7 @@ def batch(
     control_share: ControlShare = None,
     control_initial: ControlInitial = False,
     control_similar: ControlSimilar = None,
+    larger: Larger = None,
     policy: PolicyChoice = PolicyName.sequential,
 ) -> None:
     """Draw a list of prompts, one line of JSON each; the same command again goes on where it was stopped."""
@@ -228,6 +236,7 @@ def batch(
                 control, control_kind, control_scale, control_share, control_initial, control_similar
             ),
             "look_twice": look_twice,
+            "larger": larger,
         }  # fmt: skip
         requests = [Request(typed(prompt), **usual) for prompt in prompts or ()]
         requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []
@@ -352,24 +361,6 @@ def _told(events: Generator[Event | Line, None, None], total: int) -> list[Line]
                 if bars.disable and not event.reused:
                     say(str(pace))
     return lines
-
-
-class Pace:
-    """How far a batch is and how long the rest may take: as long as its runs took so far."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._done, self._made, self._seconds = total, 0, 0, 0.0
-
-    def count(self, line: Line) -> None:
-        """One more is done."""
-        self._done += 1
-        if not line.reused:
-            self._made, self._seconds = self._made + 1, self._seconds + line.seconds
-
-    def __str__(self) -> str:
-        left = (self._total - self._done) * self._seconds / self._made if self._made else 0.0
-        about = f", about {timedelta(seconds=round(left))} left" if left else ""
-        return f"{self._done} of {self._total}{about}"
 
 
 def _sum_up(lines: list[Line], folder: Path, sheet: bool) -> None:

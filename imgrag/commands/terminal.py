@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -25,6 +26,9 @@ from typer.core import TyperGroup
 from imgrag.errors import Cancelled, CheckpointError, ImgragError, LibraryError, MemoryBudgetError
 from imgrag.runs.values import in_brief
 from imgrag.texts import clean_line, shortened
+
+if TYPE_CHECKING:
+    from imgrag.commands.batch import Line
 
 
 @contextmanager
@@ -164,3 +168,21 @@ def progress() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+class Pace:
+    """How far a batch is and how long the rest may take: as long as its runs took so far."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._made, self._seconds = total, 0, 0, 0.0
+
+    def count(self, line: Line) -> None:
+        """One more is done."""
+        self._done += 1
+        if not line.reused:
+            self._made, self._seconds = self._made + 1, self._seconds + line.seconds
+
+    def __str__(self) -> str:
+        left = (self._total - self._done) * self._seconds / self._made if self._made else 0.0
+        about = f", about {timedelta(seconds=round(left))} left" if left else ""
+        return f"{self._done} of {self._total}{about}"

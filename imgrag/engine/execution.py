@@ -17,7 +17,14 @@ import psutil
 
 from imgrag.archive import records
 from imgrag.engine.stages import FIRST, LATER, Context, Stage, next_round
-from imgrag.errors import Cancelled, ImgragError, MemoryBudgetError, RecordError
+from imgrag.errors import (
+    Cancelled,
+    CheckpointError,
+    ImgragError,
+    MemoryBudgetError,
+    RecordError,
+    RequestError,
+)
 from imgrag.logs import log_event
 from imgrag.models.residency import Residency, out_of_memory
 from imgrag.runs.decisions import end_reason
@@ -57,6 +64,8 @@ class Execution:
                 self._save("running")  # what is known already outlives a crash in the first stage to come
             paused = self._go()
             self._context.check()
+            if not paused:
+                self._enlarge()
             self._save("paused" if paused else "finished")
         except BaseException as error:
             self._broken_off(error)
@@ -74,6 +83,18 @@ class Execution:
             if self._is_enough(number):
                 break
         return False
+
+    def _enlarge(self) -> None:
+        """Make the kept image larger, where that is wanted. What was drawn is kept whatever comes of it."""
+        kept, wanted = self.run.result, self.run.settings["larger"] and self._residency.has("upscaler")
+        self.run = replace(self.run, larger=None)
+        if kept is None or not wanted:
+            return
+        try:
+            with self._residency.use("upscaler") as upscaler:
+                self.run = replace(self.run, larger=upscaler.enlarge(kept, self._context.check))
+        except (CheckpointError, MemoryBudgetError, RequestError) as error:
+            self.run = replace(self.run, why=f"{self.run.why} It was not made larger. {error}".strip())
 
     def _is_enough(self, number: int) -> bool:
         """Whether no further round is wanted: the image matches, the round ended early, a person chose."""

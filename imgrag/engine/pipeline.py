@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from imgrag.engine.execution import Execution, Put
 from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.reading import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary, load_vocabulary
+from imgrag.engine.settings import settings
 from imgrag.engine.structuring import refuse_structure, seen, structured
 from imgrag.errors import Cancelled, RequestError
 from imgrag.knowledge import KnowledgeShelf
@@ -203,6 +204,22 @@ class ImageRAGPipeline:
         with self._lock:
             return seen(picture, kind, size, self.residency)
 
+    def enlarge(self, picture: Image.Image) -> Image.Image:
+        """A picture larger and cleaner, RGB; runs wait meanwhile.
+
+        Raises:
+            RequestError: the profile has no upscaler, or the picture is too large already.
+            CheckpointError: its checkpoint is missing.
+        """
+        if not self.residency.has("upscaler"):
+            raise RequestError(
+                f"The profile {self.profile.name!r} has nothing to make pictures larger with. "
+                "Give its file an [upscaler]."
+            )
+        with self.borrow("upscaler") as upscaler:
+            larger: Image.Image = upscaler.enlarge(picture)
+        return larger
+
     def structure(self, wanted: Structured) -> Structure:
         """What a run would be drawn along. Raises what `condition` raises."""
         refuse_structure(wanted, self.profile.control)
@@ -363,34 +380,6 @@ class ImageRAGPipeline:
             note=lambda note: None,
             check=check,
         )
-
-
-def settings(request: Request, profile: Profile) -> dict[str, Any]:
-    """The request's values, and the profile's where the request leaves them open."""
-    return {
-        "seed": int(request.seed),
-        "negative_prompt": request.negative_prompt or profile.generator.negative_prompt,
-        "steps": int(_or(request.steps, profile.generator.steps)),
-        "guidance_scale": float(_or(request.guidance_scale, profile.generator.guidance_scale)),
-        "adapter_scale": float(_or(request.adapter_scale, profile.adapter.scale)),
-        "guided_share": float(_or(request.guided_share, profile.adapter.guided_share)),
-        "similarity_floor": float(_or(request.similarity_floor, profile.retrieval.similarity_floor)),
-        "max_concepts": int(_or(request.max_concepts, profile.retrieval.max_concepts)),
-        "weights": [float(weight) for weight in request.weights],
-        "rounds": int(request.rounds),
-        "images": int(request.images),
-        "size": profile.generator.size,
-        "knowledge": request.knowledge or profile.knowledge.when,
-        "knowledge_base": profile.knowledge.base
-        if request.knowledge_base is None
-        else request.knowledge_base,
-        "styles": [asdict(style) for style in request.styles],
-        "look_twice": profile.ranking.look_twice if request.look_twice is None else request.look_twice,
-    }
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
 
 
 def _check(stop: threading.Event) -> None:

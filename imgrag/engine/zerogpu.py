@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.engine.handover import WAIT, handed_over
-from imgrag.engine.pipeline import ImageRAGPipeline, settings
+from imgrag.engine.pipeline import ImageRAGPipeline
+from imgrag.engine.settings import settings
 from imgrag.engine.stages import FIRST, LATER
 from imgrag.errors import Cancelled, ImgragError, LeaseError
 from imgrag.knowledge import KnowledgeShelf

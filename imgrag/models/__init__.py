@@ -93,6 +93,23 @@ class Captioner(Protocol):
         ...
 
 
+class Upscaler(Protocol):
+    """Makes a picture larger and cleaner."""
+
+    @property
+    def factor(self) -> int:
+        """How many times as wide and high."""
+        ...
+
+    def enlarge(self, picture: Image.Image, check: Callable[[], None] = lambda: None) -> Image.Image:
+        """The picture, RGB, `factor` times as large; `check` is called between its pieces and may raise.
+
+        Raises:
+            RequestError: what would come out is beyond all measure.
+        """
+        ...
+
+
 class Generator(Protocol):
     """Draws, with or without references. One entry in memory serves both images of a run."""
 

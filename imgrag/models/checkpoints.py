@@ -170,8 +170,8 @@ def choose(checkpoint: Checkpoint, fallback: Checkpoint | None) -> Checkpoint:
 
 def cast(profile: Profile) -> dict[str, Checkpoint]:
     """The checkpoint of each role but CLIP, whose files have no repository."""
-    further = {"composer": profile.composer, "captioner": profile.captioner, "reranker": profile.reranker}
-    some = {role: part.checkpoint for role, part in further.items() if part is not None}
+    roles = ("composer", "captioner", "reranker", "upscaler")
+    some = {role: part.checkpoint for role in roles if (part := getattr(profile, role)) is not None}
     return {
         "generator": profile.generator.checkpoint,
         "adapter": profile.adapter.checkpoint,

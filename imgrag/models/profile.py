@@ -20,6 +20,7 @@ from imgrag.models.controlling import ControlProfile
 from imgrag.models.knowing import KnowledgeProfile
 from imgrag.models.places import Checkpoint, require
 from imgrag.models.ranking import RankingProfile, RerankerProfile
+from imgrag.models.upscaling import UpscalerProfile
 from imgrag.runs.layout import FREE, LAYOUTS
 from imgrag.runs.values import MAX_CONCEPTS, in_brief
 from imgrag.texts import clean_document
@@ -276,6 +277,7 @@ class Profile:
     captions: CaptionsProfile = field(default_factory=CaptionsProfile)
     reranker: RerankerProfile | None = None
     ranking: RankingProfile = field(default_factory=RankingProfile)
+    upscaler: UpscalerProfile | None = None
     description: str = ""
     memory: str = ""
     path: Path = field(default=Path(), compare=False)

@@ -119,6 +119,10 @@ class Residency:
             budget_bytes = int(free_bytes(device) * SHARE)
         self.budget_bytes = budget_bytes
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a role."""
+        return name in self._specs
+
     @contextmanager
     def use(self, name: str, beside: int | None = None) -> Iterator[Any]:
         """Borrow a model, loaded if need be.

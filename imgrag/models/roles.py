@@ -22,15 +22,17 @@ from imgrag.models.profile import Checkpoint, Profile
 from imgrag.models.reranker import load_reranker
 from imgrag.models.residency import ModelSpec, Sized, out_of_memory
 from imgrag.models.soundness import UnsoundFile
+from imgrag.models.upscaler import load_upscaler
 from imgrag.models.vlm import load_vlm
 from imgrag.models.weights import expected_bytes
 from imgrag.runs.structure import Kind
 
 ROLES = ("generator", "vlm", "llm", "clip")
-"""What every run needs. A profile may also name a "composer", for searches by picture and words, a "control", a "captioner" and a "reranker"."""
+"""What every run needs. A profile may also name a "composer", for searches by picture and words, a "control", a "captioner", a
+"reranker" and an "upscaler"."""
 EYES: tuple[Kind, ...] = ("depth", "pose")
 """Roles that make a condition of a picture, and leave."""
-ASKED_FOR = ("control", "captioner", "reranker", *EYES)
+ASKED_FOR = ("control", "captioner", "reranker", "upscaler", *EYES)
 """What only some runs need; the others do without its checkpoint too."""
 
 
@@ -61,6 +63,8 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
         loaders["captioner"] = partial(load_captioner, profile.captioner, at["captioner"], device)
     if profile.reranker is not None and "reranker" in at:
         loaders["reranker"] = partial(load_reranker, profile.reranker, at["reranker"], device)
+    if profile.upscaler is not None and "upscaler" in at:
+        loaders["upscaler"] = partial(load_upscaler, profile.upscaler, at["upscaler"], device)
     loaders |= {eye: partial(load_eye, eye, at[eye], device) for eye in EYES if eye in at}
     places = {
         role: _Place(at[role], checkpoint.label, _remedy(checkpoint, profile.name, store))
@@ -186,6 +190,8 @@ def _sizes(profile: Profile, at: Mapping[str, Path], clip: Path, device: str) ->
         sizes["captioner"] = _folder_bytes(at["captioner"], profile.captioner.dtype, device)
     if profile.reranker is not None and "reranker" in at:
         sizes["reranker"] = _folder_bytes(at["reranker"], profile.reranker.dtype, device)
+    if "upscaler" in at:
+        sizes["upscaler"] = _folder_bytes(at["upscaler"], "float32", device)
     return sizes | {eye: _folder_bytes(at[eye], "float32", device) for eye in EYES if eye in at}
 
 

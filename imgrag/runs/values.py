@@ -58,6 +58,7 @@ class Request:
         structure: what to draw along.
         images: how many are drawn at once at first, 1 to 4; the likeliest goes on.
         look_twice: whether candidates for a reference are looked at again before one is taken.
+        larger: whether the kept image is made larger and cleaner, beside what it is.
 
     Raises:
         RequestError: a value is out of its range; the message names it and the range.
@@ -81,6 +82,7 @@ class Request:
     structure: Structured | None = None
     images: int = 1
     look_twice: bool | None = None
+    larger: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -316,7 +318,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything known so far. `kept` is 0 for the initial image, n for the nth round's.
+    """Everything known so far. `kept` is 0 for the initial image, n for the nth round's, `larger` is it enlarged.
 
     A stage has run when it has a report; whatever goes on with a run computes only what has none.
     `parent` is the id of the run whose findings were corrected, `owner` tells whose history it is in.
@@ -337,6 +339,7 @@ class Run:
     rounds: tuple[Round, ...] = ()
     stages: tuple[StageReport, ...] = ()
     kept: int = 0
+    larger: Image.Image | None = field(default=None, repr=False, compare=False)
     why: str = ""  # why this image is the result, or why the run ended early
     loads: int = 0  # model loads this run caused
     state: State = "running"

@@ -30,7 +30,7 @@ from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
 from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
-from imgrag.ui.create.events.structures import wire_structure, wire_structure_api
+from imgrag.ui.create.events.structures import wire_enlarging_api, wire_structure, wire_structure_api
 from imgrag.ui.create.events.takings import Takings, wire_takings
 from imgrag.ui.create.fields import Fields
 from imgrag.ui.create.layout.forms import choices
@@ -160,6 +160,7 @@ def build_demo(
         strength = (along.scale, along.share) if along is not None else (1.0, 1.0)
         wire_batch_api(batches, chosen, strength, GPU)
         wire_structure_api(pipeline)
+        wire_enlarging_api(pipeline)
         captions = Captions(CaptionPipeline(pipeline), pipeline, offered, runs.run_of)
         wire_captions(caption_tab, captions, tabs, controls.field.prompt, panels.caption, GPU)
         wire_caption_api(captions, chosen, neighbours)
@@ -296,6 +297,7 @@ def _defaults(profile: Profile) -> dict[str, Any]:
         "knowledge": profile.knowledge.when,
         "knowledge_base": profile.knowledge.base,
         "look_twice": profile.ranking.look_twice,
+        "larger": None if profile.upscaler is None else profile.upscaler.usual,
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from imgrag.bench import Bar, Figure, Meter, loop, print_bars, print_document
-from imgrag.bench.fidelity import cases, rows, structuring, styling
+from imgrag.bench.fidelity import cases, enlarging, rows, structuring, styling
 from imgrag.bench.fidelity.rows import BARS, KNOWLEDGE, balanced, report, run, share
 from imgrag.bench.fidelity.workbench import Workbench
 from imgrag.engine.pipeline import ImageRAGPipeline
@@ -353,7 +353,7 @@ def test_the_table_and_the_json_line_say_the_same(tmp_path, capsys):
 def test_every_row_is_measured_by_one_experiment():
     measured = [key for experiment in rows.EXPERIMENTS for key in experiment.keys]
     assert sorted(measured) == sorted(
-        bar.key for bar in (*BARS, *KNOWLEDGE, *styling.BARS, *structuring.BARS)
+        bar.key for bar in (*BARS, *KNOWLEDGE, *styling.BARS, *structuring.BARS, *enlarging.BARS)
     )
 
 

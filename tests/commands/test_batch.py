@@ -21,6 +21,7 @@ from imgrag.commands import cli, contact_sheet
 from imgrag.commands.batch import JOURNAL, Journal, Line, request_key, run_batch
 from imgrag.commands.contact_sheet import CARD_SIZE, IMAGE, KEPT, MARGIN, contact_sheets
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_prompts, read_prompts
+from imgrag.commands.terminal import Pace
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, CheckpointError, MemoryBudgetError, RecordError, RequestError
 from imgrag.runs.events import Preview
@@ -31,7 +32,7 @@ from tests.fakes import COLOURS, Cast, make_pipeline, shows
 ROOT = Path(__file__).parents[2]
 GREEN = ImageColor.getrgb(KEPT)
 
-PLAIN = (*[None] * 6, 1)  # no structure, one image
+PLAIN = (*[None] * 6, 1, None)  # no structure, one image, looked at once
 
 
 class Bench:
@@ -525,7 +526,7 @@ def test_control_c_is_130_and_keeps_what_is_finished(tool, bench: Bench, tmp_pat
 
 
 def test_the_remaining_time_counts_runs_that_were_made() -> None:
-    pace = cli.Pace(5)
+    pace = Pace(5)
     assert str(pace) == "0 of 5"
     line = Line(1, "a", 0, "", "failed", None, None, "", None, 30.0, "x", "k")
     for reused in (True, False):

@@ -25,6 +25,7 @@ from imgrag.models.llm import LanguageModel
 from imgrag.models.profile import SEVERAL, Profile, load_profile
 from imgrag.models.residency import Residency
 from imgrag.models.roles import ROLES, load_roles
+from imgrag.models.scoring import first_tokens
 from imgrag.models.vlm import VisionLanguageModel
 from imgrag.pictures import bounded, opaque, square_reference
 from imgrag.runs.values import Box
@@ -488,7 +489,7 @@ def _sure(vlm: VisionLanguageModel, question: str, images: list[Image.Image]) ->
     """As the whole input says, with nothing kept of another."""
     with torch.inference_mode():
         logits = vlm._model(**vlm.inputs(question, images), use_cache=False).logits[0, -1]
-    yes, no = (logits[vlm._first_tokens(word)].exp().sum() for word in ("yes", "no"))
+    yes, no = (logits[first_tokens(vlm._processor.tokenizer, word)].exp().sum() for word in ("yes", "no"))
     return float(yes / (yes + no))
 
 

@@ -573,6 +573,7 @@ class TestDemo:
             "/run",
             "/batch",
             "/structure",
+            "/enlarge",
             "/caption",
             "/libraries",
             "/library_search",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Figure, Meter, count, machine, print_bars, print_document
-from imgrag.bench.fidelity import honesty, structuring, styling
+from imgrag.bench.fidelity import enlarging, honesty, structuring, styling
 from imgrag.bench.fidelity.cases import (
     Case,
     missing_cases,
@@ -95,9 +95,10 @@ KNOWLEDGE = (
 )
 
 UNTOLD = "no case of these prompts tells"
-ALL = (*BARS, *KNOWLEDGE, *styling.BARS, *structuring.BARS, *honesty.BARS)
+ALL = (*BARS, *KNOWLEDGE, *styling.BARS, *structuring.BARS, *enlarging.BARS, *honesty.BARS)
 GROUPS: Mapping[str, tuple[Bar, ...]] = {
     **honesty.GROUPS, "knowledge": KNOWLEDGE, "style": styling.BARS, "structure": structuring.BARS,
+    "larger": enlarging.BARS,
 }  # fmt: skip
 Figures = dict[str, Figure]
 
@@ -327,6 +328,7 @@ EXPERIMENTS = (
     Experiment(("knowledge_without", "knowledge_with", "knowledge_unchanged"), measure_knowledge),
     Experiment(tuple(bar.key for bar in styling.BARS), styling.measure_styles),
     Experiment(tuple(bar.key for bar in structuring.BARS), structuring.measure_structure),
+    Experiment(tuple(bar.key for bar in enlarging.BARS), enlarging.measure_larger),
     Experiment(("first_run", "second_run"), measure_seconds),
 )  # fmt: skip
 

@@ -18,8 +18,9 @@ from imgrag.bench.fidelity.asking import Wording
 from imgrag.bench.fidelity.cases import Case
 from imgrag.bench.fidelity.sketching import Sketched
 from imgrag.engine.context import Context
-from imgrag.engine.pipeline import ImageRAGPipeline, settings
+from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.engine.prompts import default_caption
+from imgrag.engine.settings import settings
 from imgrag.engine.stages import draw, enhance, read
 from imgrag.errors import ImgragError, LibraryError
 from imgrag.library import open_library

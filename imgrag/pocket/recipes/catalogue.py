@@ -191,6 +191,21 @@ def _control() -> Recipe:
     )
 
 
+def _upscaler() -> Recipe:
+    from imgrag.pocket.recipes import upscaler
+
+    return Recipe(
+        "Pocket upscaler (Real-ESRGAN's compact network), four times as large",
+        "upscaler",
+        "Pictures of the pocket generator and the true scenes that they show, known things by name and things in any style by "
+        "reference, and scenes by its decoder from latents with noise (`imgrag/pocket/recipes/enlarging.py`); unseen icons take no part.",
+        "Pictures of the pocket generator, 64 px. It has learned to put nothing there that the small picture does not tell of; what "
+        "is a smear there stays one.",
+        upscaler.train,
+        upscaler.evaluate,
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "autoencoder": _autoencoder,
     "generator": _generator,
@@ -199,6 +214,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "llm": _llm,
     "vlm": _vlm,
     "captioner": _captioner,
+    "upscaler": _upscaler,
 }
 TERMS: dict[str, Callable[[], Recipe]] = {
     "llm-rewriting": _llm_rewriting,

@@ -91,7 +91,7 @@ class Drawings(Studio):
 
 def draw_bank(folder: Path, device: torch.device, pictures: int = PICTURES) -> list[Drawn]:
     """Draw pictures with the generator in `folder` and cut their slots out."""
-    pipe = _open(folder, device)
+    pipe = open_generator(folder, device)
     rng = np.random.default_rng(SEED)
     return [drawn for _ in range(pictures // BATCH) for drawn in _draw(pipe, rng)]
 
@@ -100,21 +100,27 @@ def draw_copies(
     folder: Path, device: torch.device, pictures: int = REFERRED, seed: int = SEED
 ) -> list[Drawn]:
     """Likewise with the adapter in `folder`, one reference a picture; what it did not copy is left out."""
-    pipe = _open(folder, device)
+    pipe = open_generator(folder, device)
+    open_adapter(pipe, folder)
+    rng = np.random.default_rng((seed, 1))
+    return [drawn for _ in range(pictures // BATCH) for drawn in _draw_copies(pipe, rng)]
+
+
+def open_generator(folder: Path, device: torch.device) -> StableDiffusionPipeline:
+    """The pipeline in `folder`, in float32."""
+    pipe = StableDiffusionPipeline.from_pretrained(folder / "generator", torch_dtype=torch.float32).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def open_adapter(pipe: StableDiffusionPipeline, folder: Path) -> None:
+    """Attach the adapter in `folder` to it."""
     pipe.load_ip_adapter(
         str(folder / "adapter"),
         subfolder="",
         weight_name="ip-adapter.safetensors",
         image_encoder_folder="image_encoder",
     )
-    rng = np.random.default_rng((seed, 1))
-    return [drawn for _ in range(pictures // BATCH) for drawn in _draw_copies(pipe, rng)]
-
-
-def _open(folder: Path, device: torch.device) -> StableDiffusionPipeline:
-    pipe = StableDiffusionPipeline.from_pretrained(folder / "generator", torch_dtype=torch.float32).to(device)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
 
 
 def _draw(pipe: StableDiffusionPipeline, rng: np.random.Generator) -> list[Drawn]:
@@ -122,7 +128,7 @@ def _draw(pipe: StableDiffusionPipeline, rng: np.random.Generator) -> list[Drawn
     icons = rng.choice(world.indices("known"), (BATCH, 2))
     icons[rng.random((BATCH, 2)) < 0.4] = SMEAR
     texts = [_prompt(_names(icons[i], rng), int(colours[i]), rng) for i in range(BATCH)]
-    slots = _slots(pipe, texts, rng)
+    slots = world.slots_of(drawn_scenes(pipe, texts, rng))
     return [
         Drawn(int(icons[i, side]), int(colours[i]), slots[i][side]) for i in range(BATCH) for side in (0, 1)
     ]
@@ -143,12 +149,12 @@ def _draw_copies(pipe: StableDiffusionPipeline, rng: np.random.Generator) -> lis
         texts.append(enhancing_prompt(wording(), [names[sides[i]]], _prompt(names, int(colours[i]), rng)))
     stand = torch.stack([to_slot(reference) for reference in references])
     pixels = reference_pixels(stand, rng, keyed=1.0)
-    slots, grounds = _slots(pipe, texts, rng, pixels), world.colour_values()[colours]
+    slots, grounds = world.slots_of(drawn_scenes(pipe, texts, rng, pixels)), world.colour_values()[colours]
     drawn = []
     for i in range(BATCH):
         for side in (0, 1):
             copied = side == sides[i]
-            if not copied or _alike(slots[i][side], stand[i], grounds[i]) >= COPIED:
+            if not copied or alike(slots[i][side], stand[i], grounds[i]) >= COPIED:
                 reference = references[i] if copied else None
                 drawn.append(Drawn(int(icons[i, side]), int(colours[i]), slots[i][side], reference))
     return drawn
@@ -164,20 +170,20 @@ def _references(rng: np.random.Generator) -> tuple[np.ndarray, torch.Tensor]:
     return np.where(styled, STRANGE, shown), torch.where(other, restyle(twisted, rng), references)
 
 
-def _alike(slot: torch.Tensor, icon: torch.Tensor, ground: torch.Tensor) -> float:
+def alike(slot: torch.Tensor, icon: torch.Tensor, ground: torch.Tensor) -> float:
     """Cosine of a drawn slot [3, 32, 32] and of an icon [4, 32, 32], both less the background [3]."""
     wanted = world.over(icon[None], ground[None])[0]
     one, other = ((picture - ground[:, None, None]).flatten() for picture in (slot, wanted))
     return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
 
 
-def _slots(
+def drawn_scenes(
     pipe: StableDiffusionPipeline,
     texts: list[str],
     rng: np.random.Generator,
     references: torch.Tensor | None = None,
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The left and the right slot of a drawing of each text, by a reference each [b, 3, 32, 32] or without."""
+) -> torch.Tensor:
+    """A drawing of each text, by a reference each [b, 3, 32, 32] or without; [b, 3, 64, 64] in 0..1."""
     seed = torch.Generator().manual_seed(int(rng.integers(2**31)))
     if references is not None:  # diffusers itself would take the same ones for all rows
         images = references.to(pipe.device)
@@ -192,10 +198,7 @@ def _slots(
         ip_adapter_image=references,
         output_type="pt",
     )
-    scenes = drawn.images.cpu().float()
-    rows = slice(world.SLOT_TOP, world.SLOT_TOP + world.SLOT)
-    left, right = (scenes[:, :, rows, x : x + world.SLOT] for x in world.SLOTS_TWO)
-    return [(one.clone(), other.clone()) for one, other in zip(left, right, strict=True)]
+    return drawn.images.cpu().float()
 
 
 def _names(icons: np.ndarray, rng: np.random.Generator) -> list[str]:

@@ -104,15 +104,16 @@ def over(slots: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
 
 
 def compose(
-    left: torch.Tensor, right: torch.Tensor, two: torch.Tensor, colours: torch.Tensor
+    left: torch.Tensor, right: torch.Tensor, two: torch.Tensor, colours: torch.Tensor, scale: int = 1
 ) -> torch.Tensor:
-    """Scenes float32 [b, 3, 64, 64] in 0..1 from object slots [b, 4, 32, 32].
+    """Scenes float32 [b, 3, 64, 64] in 0..1 from object slots [b, 4, 32, 32], or `scale` times as large from such ones.
 
     Where `two` [b] is true, `left` and `right` stand side by side; elsewhere `left` stands
     alone in the middle.
     """
-    scenes = colours[:, :, None, None].expand(-1, -1, SCENE, SCENE).clone()
-    rows = slice(SLOT_TOP, SLOT_TOP + SLOT)
+    side, slot = SCENE * scale, SLOT * scale
+    scenes = colours[:, :, None, None].expand(-1, -1, side, side).clone()
+    rows = slice(SLOT_TOP * scale, SLOT_TOP * scale + slot)
     first, second = over(left, colours), over(right, colours)
     pair, single = two.nonzero()[:, 0], (~two).nonzero()[:, 0]
     for where, picture, x in (
@@ -120,8 +121,14 @@ def compose(
         (pair, second, SLOTS_TWO[1]),
         (single, first, SLOTS_ONE[0]),
     ):
-        scenes[where, :, rows, x : x + SLOT] = picture[where]
+        scenes[where, :, rows, x * scale : x * scale + slot] = picture[where]
     return scenes
+
+
+def slots_of(scenes: torch.Tensor) -> torch.Tensor:
+    """The left and the right slot of each scene [b, 3, 64, 64] -> [b, 2, 3, 32, 32], a copy."""
+    rows = slice(SLOT_TOP, SLOT_TOP + SLOT)
+    return torch.stack([scenes[:, :, rows, x : x + SLOT] for x in SLOTS_TWO], dim=1)
 
 
 def to_image(scene: torch.Tensor) -> Image.Image:

@@ -78,7 +78,7 @@ def run_values(run: Run) -> dict[str, Any]:
     settings = run.settings
     weights = [*settings["weights"], *[1.0] * MAX_CONCEPTS][:MAX_CONCEPTS]
     taken = ("seed", "negative_prompt", "steps", "guidance_scale", "adapter_scale", "guided_share", "similarity_floor",
-             "max_concepts", "rounds", "images", "knowledge", "knowledge_base", "look_twice")  # fmt: skip
+             "max_concepts", "rounds", "images", "knowledge", "knowledge_base", "look_twice", "larger")  # fmt: skip
     return {
         "prompt": run.request.prompt,
         "library": run.library,

@@ -18,11 +18,15 @@ from imgrag.ui.language import say
 
 @dataclass(frozen=True)
 class Shown:
-    """The kept image, and the two that are compared where there are two; as files that the page may serve."""
+    """The kept image, and the two that are compared where there are two; as files that the page may serve.
+
+    Where `image` was made larger, `judged` is what the judge saw.
+    """
 
     image: str
     before: str = ""
     after: str = ""
+    judged: str = ""
 
 
 def compared(run: Run) -> tuple[str, str] | None:
@@ -39,10 +43,13 @@ def picture(board: Board, shown: Shown | None) -> str:
     if shown is None:
         return f'<div class="ir-viewer" data-live><div class="ir-frame">{_image("shown", "", "")}</div></div>'
     result = _image("shown", shown.image, say("Result for the prompt: {prompt}", prompt=board.prompt))
-    if not shown.before:
-        return (
-            f'<div class="ir-viewer"><div class="ir-frame">{result}</div>{_tools(False, board.prompt)}</div>'
+    if shown.judged:
+        result += _image(
+            "judged", shown.judged, say("What the judge saw for the prompt: {prompt}", prompt=board.prompt)
         )
+    tools = _tools(bool(shown.judged), bool(shown.before), board.prompt)
+    if not shown.before:
+        return f'<div class="ir-viewer"><div class="ir-frame">{result}</div>{tools}</div>'
     before = say("Before: initial image for {prompt}", prompt=board.prompt)
     after = say("After: enhanced image for {prompt}", prompt=board.prompt)
     pair = f"{_side('before', shown.before, before, say('Before'))}{_side('after', shown.after, after, say('After'))}"
@@ -52,7 +59,7 @@ def picture(board: Board, shown: Shown | None) -> str:
     )
     return (
         f'<div class="ir-viewer"><div class="ir-frame">{result}<div class="ir-both">{pair}{slider}</div></div>'
-        f"{_tools(True, board.prompt)}</div>"
+        f"{tools}</div>"
     )
 
 
@@ -66,18 +73,20 @@ def _image(name: str, file: str, alt: str) -> str:
     return f'<img data-image="{name}" data-file="{escape(path)}" alt="{escape(alt[:300])}">'
 
 
-def _tools(pair: bool, prompt: str) -> str:
+def _tools(judged: bool, pair: bool, prompt: str) -> str:
     """The choice of how to look at it, full screen, and what can be taken from it."""
-    views = (
-        ("whole", say("Whole")), ("sides", say("Side by side")), ("slider", say("Slider")), ("blink", say("Blink")),
-    )  # fmt: skip
+    views = [("whole", say("Whole"))]
+    views += [("judged", say("As judged"))] if judged else []
+    views += (
+        [("sides", say("Side by side")), ("slider", say("Slider")), ("blink", say("Blink"))] if pair else []
+    )
     buttons = "".join(
         f'<button type="button" data-view="{view}" aria-pressed="{str(view == "whole").lower()}">{escape(words)}</button>'
-        for view, words in (views if pair else ())
+        for view, words in views
     )
     group = (
         f'<div class="ir-views" role="group" aria-label="{escape(say("Compare"))}">{buttons}</div>'
-        if pair
+        if len(views) > 1
         else ""
     )
     large = f'<button type="button" data-large>{escape(say("Full screen"))}</button>'

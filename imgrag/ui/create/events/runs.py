@@ -330,8 +330,10 @@ class Runs:
         folder = self.folder(run)
         with tempfile.TemporaryDirectory() as place:
             bundle = cached(write_zip(run, folder, Path(place) / f"imgrag-{run.id}.zip"))
-        names = ("result.png", *(compared(run) or ()))
-        shown = Shown(*(cached(folder / name) for name in names))
+        files = [cached(folder / name) for name in ("result.png", *(compared(run) or ()))]
+        shown = Shown(*files)
+        if run.larger is not None:
+            shown = replace(shown, image=cached(folder / records.LARGER), judged=shown.image)
         return Results(shown, cached(folder / "run.json"), bundle, trace(run))
 
 

@@ -1,12 +1,14 @@
-"""What the fold "Structure" and the endpoint `/structure` do: take a picture, show what it becomes, fill the example in."""
+"""What the fold "Structure" and the endpoints `/structure` and `/enlarge` do: take a picture, show what it becomes, fill the example in."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from PIL import Image
 
+from imgrag.commands.enlarging import still
 from imgrag.errors import RequestError
 from imgrag.runs.structure import KINDS
 from imgrag.ui.create import markup
@@ -67,6 +69,23 @@ def wire_structure_api(pipeline: ImageRAGPipeline) -> None:
     ]
     settings = {**PICTURES, "api_visibility": "public"}
     gr.Button(visible=False).click(named, [picture, kind], outputs, api_name="structure", **settings)
+
+
+def wire_enlarging_api(pipeline: ImageRAGPipeline) -> None:
+    """The endpoint `/enlarge`: a picture larger and cleaner."""
+
+    def enlarged(picture: str | None) -> Image.Image:
+        try:
+            if not picture:
+                raise RequestError("There is no picture yet. Choose one first.")
+            return pipeline.enlarge(still(Path(picture)))
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a sentence
+            raise gr.Error(explain(error), print_exception=False) from None
+
+    picture = picture_upload(visible=False, label="Picture")
+    larger = gr.Image(type="pil", format="png", visible=False, label="larger")
+    settings = {**PICTURES, "api_visibility": "public"}
+    gr.Button(visible=False).click(enlarged, picture, larger, api_name="enlarge", **settings)
 
 
 def _condition(pipeline: ImageRAGPipeline, name: str, kind: str) -> Image.Image:

@@ -179,6 +179,10 @@ def _build_settings(
         1, MAX_IMAGES, 1, step=1, precision=0, label=label("Images"), elem_id="ir-images",
         info=label("Drawn at once; the likeliest goes on"),
     )  # fmt: skip
+    larger = gr.Checkbox(
+        bool(settings["larger"]), label=label("Larger and cleaner"), visible=settings["larger"] is not None,
+        info=label("The kept image, enlarged; the small one is what is judged"), elem_id="ir-larger",
+    )  # fmt: skip
     shelf = gr.Dropdown(
         libraries, value=library, label=label("Library"), info=label("Where references come from")
     )
@@ -195,6 +199,7 @@ def _build_settings(
         "rounds": rounds,
         "images": images,
         "library": shelf,
+        "larger": larger,
     }
 
 
@@ -274,6 +279,7 @@ def request_from(
     control_initial: bool | None = False,
     control_similar: str | None = None,
     images: int | None = 1,
+    larger: bool | None = None,
 ) -> Request:
     """The request these values make; a field that was emptied counts as not touched.
 
@@ -298,6 +304,7 @@ def request_from(
         knowledge_base=knowledge_base or None,
         styles=parse_styles(styles or ""),
         look_twice=look_twice,
+        larger=larger,
         structure=asked_for(
             sketch or "",
             control,
