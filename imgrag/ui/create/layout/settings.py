@@ -97,7 +97,10 @@ def build_controls(
         others = _build_settings(settings, libraries, library, seeds.number) | _build_knowledge(
             settings, bases
         )
-    inputs = {"prompt": prompt, **others, "styles": names, **structure.inputs}
+    late = {
+        name: others.pop(name) for name in ("images", "look_twice", "larger")
+    }  # behind what programs know by its place
+    inputs = {"prompt": prompt, **others, "styles": names, **structure.inputs, **late}
     return Controls(inputs, gallery, structure, field, run, stop, pause, surprise, seeds.locked)
 
 
