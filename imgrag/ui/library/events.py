@@ -236,8 +236,8 @@ class Shelves:
         where: str = "",
         k: float = 12,
         rerank: bool = False,
-        reasons: bool = False,
         explain: bool = False,
+        reasons: bool = False,
     ) -> list[dict[str, Any]]:
         """Search a library of images by words, by an image, or by both.
 

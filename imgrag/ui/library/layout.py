@@ -187,8 +187,8 @@ def wire_library_api(shelves: Shelves, library: str) -> None:
         "where": gr.Textbox("", visible=False, label="where"),
         "k": gr.Slider(1, PAGE, 12, step=1, visible=False, label="k"),
         "rerank": gr.Checkbox(False, visible=False, label="rerank"),
-        "reasons": gr.Checkbox(False, visible=False, label="reasons"),
         "explain": gr.Checkbox(False, visible=False, label="explain"),
+        "reasons": gr.Checkbox(False, visible=False, label="reasons"),
     }
     results = gr.JSON(visible=False, label="results")
     gr.Button(visible=False).click(
