@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-from PIL import ExifTags, Image, ImageChops, ImageOps
+from PIL import ExifTags, Image, ImageChops, ImageColor, ImageOps
 
 MAX_RATIO = 20
 """Longer shapes are padded: qwen-vl-utils raises above 200, and CLIP would scale the short side up."""
 KEPT = 4  # times `side` is kept where a picture is made smaller, so that the model's own scaling decides
 ROWS = 64  # of a strip
+GROUND = 12  # of 255, in any channel: what differs less from the border's colour is ground
+THING = 36  # likewise: what differs more has nothing of the ground in it
 
 
 def strips(image: Image.Image, rows: int = ROWS) -> Iterator[Image.Image]:
@@ -122,6 +124,32 @@ def border_colour(image: Image.Image) -> tuple[int, int, int]:
     edge = np.concatenate([np.asarray(image.crop(side)).reshape(-1, 3) for side in sides])
     red, green, blue = (int(value) for value in np.median(edge, axis=0))
     return red, green, blue
+
+
+def on_ground(image: Image.Image, colour: str) -> Image.Image:
+    """`opaque`, with a plain ground made another colour; as it is where less than half of its border is of one colour.
+
+    What lies between thing and ground, as soft edges do, gets its share of the new one.
+    """
+    image = opaque(image)
+    old = np.asarray(border_colour(image), np.float32)
+    pixels = np.asarray(image, np.float32)
+    difference = np.abs(pixels - old).max(axis=2)
+    edge = np.concatenate([difference[0], difference[-1], difference[:, 0], difference[:, -1]])
+    if (edge <= GROUND).mean() < 0.5 or difference.max() <= GROUND:
+        return image
+    share = 1 - np.clip(difference / THING, 0, 1)[..., None]
+    moved = pixels + share * (np.asarray(ImageColor.getrgb(colour)[:3], np.float32) - old)
+    return Image.fromarray(moved.round().clip(0, 255).astype(np.uint8))
+
+
+def is_colour(name: str) -> bool:
+    """Whether Pillow knows a colour, "white" or "#ff00ff"."""
+    try:
+        ImageColor.getrgb(name)
+    except ValueError:
+        return False
+    return True
 
 
 def columns(image: Image.Image, count: int) -> list[Image.Image]:

@@ -12,7 +12,9 @@ from imgrag.library.engines.store import WRITTEN_BY, Entry
 from imgrag.library.search.column import Column, Scored, as_candidate
 from imgrag.models import Embedder
 from imgrag.models.captioning import CaptionsProfile
+from imgrag.pictures import on_ground
 from imgrag.runs.captions import WHOLE_PICTURE, Neighbour, parts_of
+from imgrag.runs.values import Box
 
 SAME = 0.99999  # cosine similarity from which a picture of the library is the picture itself
 RUNNERS_UP = 5  # neighbours that the first one of a part must stand out from
@@ -43,9 +45,14 @@ def embed_views(pictures: Sequence[Image.Image], profile: CaptionsProfile, embed
     views = [
         view
         for picture in pictures
-        for view in (picture, *(picture.crop(box.pixels(*picture.size)) for box in boxes))
+        for view in (picture, *(_cut(picture, box, profile.part_ground) for box in boxes))
     ]
     return embedder.embed_images(views).reshape(len(pictures), 1 + len(boxes), -1)
+
+
+def _cut(picture: Image.Image, box: Box, ground: str) -> Image.Image:
+    part = picture.crop(box.pixels(*picture.size))
+    return on_ground(part, ground) if ground else part
 
 
 def neighbours(views: np.ndarray, search: Search, itself: str | None = None) -> tuple[Neighbour, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgrag.errors import ProfileError
+from imgrag.pictures import is_colour
 from imgrag.runs.captions import MOST_CELLS, MOST_NEIGHBOURS
 from imgrag.runs.values import in_brief
 
@@ -20,6 +21,8 @@ class CaptionsProfile:
         columns: of the grid of parts; one column and one row are no parts.
         rows: of the grid of parts.
         part: width and height of a part, as a share of the picture's; parts may overlap.
+        part_ground: the colour on which parts with a plain ground are looked at, as the library's pictures of single
+            things have it; "" for as they are.
         floor: lowest cosine similarity at which a neighbour of the whole counts.
         part_floor: likewise of a part.
         ahead: by how much the first neighbour of a part must stand out from the next five to count, see
@@ -32,6 +35,7 @@ class CaptionsProfile:
     columns: int = 2
     rows: int = 2
     part: float = 0.6
+    part_ground: str = ""
     floor: float = -1.0
     part_floor: float = -1.0
     ahead: float = 0.0
@@ -44,6 +48,8 @@ class CaptionsProfile:
         for name in ("floor", "part_floor"):
             if not -1 <= getattr(self, name) <= 1:
                 raise ProfileError(f"captions.{name} is {getattr(self, name)}, not from -1 to 1")
+        if self.part_ground and not is_colour(self.part_ground):
+            raise ProfileError(f"captions.part_ground {self.part_ground!r} is no colour")
         if not 0 < self.part <= 1:
             raise ProfileError(f"captions.part is {self.part}, not above 0 and up to 1")
         if not 0 <= self.ahead <= 2:

@@ -12,8 +12,6 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from PIL import ImageColor
-
 from imgrag.errors import ProfileError
 from imgrag.models.captioning import CaptionsProfile
 from imgrag.models.controlling import ControlProfile
@@ -21,6 +19,7 @@ from imgrag.models.knowing import KnowledgeProfile
 from imgrag.models.places import Checkpoint, require
 from imgrag.models.ranking import RankingProfile, RerankerProfile
 from imgrag.models.upscaling import UpscalerProfile
+from imgrag.pictures import is_colour
 from imgrag.runs.layout import FREE, LAYOUTS
 from imgrag.runs.values import MAX_CONCEPTS, in_brief
 from imgrag.texts import clean_document
@@ -38,14 +37,6 @@ MAX_CANDIDATES = 1000
 MOST_THINGS = 20
 SEVERAL = ("one", "each")
 DTYPES = ("float32", "float16", "bfloat16")
-
-
-def _is_colour(name: str) -> bool:
-    try:
-        ImageColor.getrgb(name)
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +114,7 @@ class AdapterProfile:
             self.weight_name.endswith(".safetensors"),
             f"adapter.weight_name {self.weight_name!r} is no safetensors",
         )
-        require(_is_colour(self.background), f"adapter.background {self.background!r} is no colour")
+        require(is_colour(self.background), f"adapter.background {self.background!r} is no colour")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -18,10 +21,12 @@ from imgrag.captions.events import CaptionFinished, CaptionStageStarted, Caption
 from imgrag.captions.folders import TABLE, caption_folder, caption_library
 from imgrag.captions.lessons import read_lesson, samples, split
 from imgrag.captions.measures import bleu, cider_d
+from imgrag.captions.neighbours import embed_views
 from imgrag.captions.pipeline import with_prompt, without
 from imgrag.captions.training import train_adapter
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, LibraryError, RequestError
+from imgrag.models import Embedder
 from imgrag.models.captioner import load_captioner
 from imgrag.models.captioning import CaptionsProfile
 from imgrag.models.profile import Checkpoint, LlmProfile, Profile
@@ -127,6 +132,29 @@ def test_a_picture_of_the_library_is_not_its_own_neighbour(captions: CaptionPipe
     assert found
     assert len(made) == 16
     assert all(sample.target not in sample.prompt for sample in made)
+
+
+def test_parts_with_a_plain_ground_are_looked_at_on_the_colour_that_the_library_has() -> None:
+    """A thing on red is then just what it is on white; the whole stays as it is."""
+
+    class Pixels:
+        def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+            return np.stack(
+                [np.asarray(image.resize((4, 4), Image.Resampling.BOX)).ravel() for image in images]
+            )
+
+    def scene(ground: str) -> Image.Image:
+        picture = Image.new("RGB", (16, 16), ground)
+        picture.paste((20, 200, 90), (6, 6, 10, 10))
+        return picture
+
+    def views(profile: CaptionsProfile) -> np.ndarray:
+        return embed_views([scene("red"), scene("white")], profile, cast(Embedder, Pixels()))
+
+    as_they_are, on_white = views(GRID), views(replace(GRID, part_ground="white"))
+    assert (as_they_are[0] != as_they_are[1]).any(axis=1).all()
+    assert (on_white[0, 2] == on_white[1, 2]).all()
+    assert (on_white[:, 0] == as_they_are[:, 0]).all()
 
 
 def test_of_a_part_only_what_stands_out_is_read(captions: CaptionPipeline) -> None:

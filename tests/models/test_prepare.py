@@ -12,7 +12,7 @@ from PIL import Image
 
 from imgrag.library.intake.pictures import read_picture
 from imgrag.models.clip import Cropped, import_clip
-from imgrag.pictures import bounded, columns, opaque, slimmest, square_reference
+from imgrag.pictures import bounded, columns, on_ground, opaque, slimmest, square_reference
 
 SIDE = 16
 PREPROCESS = import_clip().clip._transform(SIDE)  # what `clip.load` returns with a model
@@ -140,3 +140,23 @@ def test_columns_stand_in_the_middle_of_their_own_ground() -> None:
     assert left.size == right.size == (64, 64)
     assert left.getpixel((32, 32)) == (255, 0, 0) and left.getpixel((2, 2)) == (255, 255, 255)
     assert right.getcolors() == [(64 * 64, (255, 255, 255))]
+
+
+@pytest.mark.parametrize("ground", [(226, 88, 84), (250, 250, 250), (10, 20, 30)])
+def test_a_plain_ground_becomes_another_and_soft_edges_their_share(ground: tuple[int, int, int]) -> None:
+    thing, edge = (20, 200, 90), tuple(value + 18 * (-1 if value > 128 else 1) for value in ground)
+    picture = Image.new("RGB", (16, 16), ground)
+    picture.paste(edge, (4, 4, 12, 12))
+    picture.paste(thing, (5, 5, 11, 11))
+    moved = on_ground(picture, "white")
+    assert moved.getpixel((0, 0)) == (255, 255, 255)
+    assert moved.getpixel((8, 8)) == thing
+    half = [min(255, round(e + (255 - g) / 2)) for e, g in zip(edge, ground, strict=True)]
+    assert np.abs(np.subtract(moved.getpixel((4, 4)), half)).max() <= 1
+
+
+def test_a_ground_that_is_not_plain_stays_and_so_does_a_picture_of_ground_alone() -> None:
+    photo = speckled(16, 16)
+    assert on_ground(photo, "white").tobytes() == photo.tobytes()
+    plain = Image.new("RGB", (8, 8), "red")
+    assert on_ground(plain, "white").getpixel((3, 3)) == (255, 0, 0)

@@ -90,6 +90,7 @@ BIG = "9" * 400
         ("scale = 1.0\n", "guided_share = -1\n", "adapter.guided_share is -1.0, not from 0 to 1"),
         ('several = "one"', 'several = "both"', "adapter.several is 'both', none of one, each"),
         ('background = "magenta"', 'background = "magentish"', "adapter.background 'magentish' is no colour"),
+        ('part_ground = "white"', 'part_ground = "whitish"', "captions.part_ground 'whitish' is no colour"),
         ('several = "one"', "several = 2", "'adapter.several' is 2, not of type str"),
         ('weight_name = "ip-adapter.safetensors"', 'weight_name = "ip-adapter.bin"', "no safetensors"),
         ('{ local = "assets/pocket/vlm" }', '{ revision = "main" }', "neither a local folder nor a hub"),
