@@ -31,16 +31,17 @@ from imgrag.runs.captions import SOMETHING
 
 SEED = 41
 BARS = (
-    Bar("exact", "things and ground just right"),
+    Bar("exact", "things and ground just right", 0.90),
     Bar("exact_alone", "the same without neighbours"),
-    Bar("named", "a thing of a name nobody met is named"),
+    Bar("named", "a thing of a name nobody met is named", 0.85, 0.97),
     Bar("named_alone", "the same without neighbours"),
-    Bar("honest", 'a thing the library lacks is "something"'),
+    Bar("honest", 'a thing the library lacks is "something"', 0.90),
     Bar("bleu_before", "BLEU-4 of another manner of speaking"),
     Bar("bleu_after", "the same with a LoRA trained on it"),
+    Bar("bleu_gain", "what the LoRA adds", 0.15),
     Bar("cider_before", "CIDEr-D of that manner", unit=""),
     Bar("cider_after", "the same with the LoRA", unit=""),
-    Bar("seconds", "seconds for 1,000 captions", unit=""),
+    Bar("seconds", "seconds for 1,000 captions", 60, at_most=True, unit=""),
 )
 
 
@@ -156,12 +157,13 @@ class Bench:
             lesson,
             print,
         )
-        found = {}
+        found: dict[str, Figure] = {}
         for key, adapter in (("before", None), ("after", shelf.get("manner"))):
             row = measured(self._captions, library, kept, [s.prompt for s in kept], adapter, retrieval=True)
             found[f"bleu_{key}"] = Figure(row.figures["bleu_4"], row.pictures)
             found[f"cider_{key}"] = Figure(row.figures["cider_d"], row.pictures)
-        return found
+        gain = found["bleu_after"].value - found["bleu_before"].value
+        return {**found, "bleu_gain": Figure(gain, found["bleu_after"].n)}
 
     def _scene(self, things: Sequence[int], first: Sequence[int] = ()) -> Scene:
         """One or two different things; one of them out of `first`, if there are any."""
