@@ -89,6 +89,7 @@ def profile(store: Store) -> Profile:
         vlm=replace(pocket.vlm, checkpoint=local),
         llm=replace(pocket.llm, checkpoint=Checkpoint(hub="someone/llm")),
         captioner=None,
+        upscaler=None,
         reranker=None,
         control=None,
     )

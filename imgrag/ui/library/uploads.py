@@ -35,14 +35,14 @@ def picture_upload(**settings: Any) -> gr.Image:
     return image
 
 
-def read_upload(path: str) -> Image.Image:
-    """The uploaded picture, upright.
+def read_upload(path: str, side: int = SIDE) -> Image.Image:
+    """The uploaded picture, upright; the short side of a larger one becomes `side` pixels.
 
     Raises:
         LibraryError: it is no picture that can be used.
     """
     try:
-        return read_picture(Path(path), SIDE)
+        return read_picture(Path(path), side)
     except UnreadablePicture as error:
         raise LibraryError(f"This picture cannot be used: {error}. Choose another one.") from error
 

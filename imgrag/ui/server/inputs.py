@@ -47,6 +47,11 @@ def take_inputs(demo: gr.Blocks) -> None:
     demo.preprocess_data = taken
 
 
+def is_path(value: Any) -> bool:
+    """Whether something that was sent may be the path of a file."""
+    return bool(re.search(r"[/\\]", str(value)))
+
+
 async def _refusal(
     preprocess: Callable[..., Awaitable[Any]],
     block_fn: Any,
@@ -65,8 +70,7 @@ async def _refusal(
             if isinstance(error, gr.Error) and isinstance(block, gr.File | gr.Image):
                 return str(error.message)  # it says which files are taken
             # Sent back, a path would be a path on the page, whoever wrote it.
-            told = not re.search(r"[/\\]", str(value))
-            sent = repr(in_brief(value)) if told else "that"
+            sent = "that" if is_path(value) else repr(in_brief(value))
             return f"The field {_name(block)!r} does not take {sent}; it takes {_kind(block)}."
     return ""
 

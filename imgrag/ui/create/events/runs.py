@@ -43,6 +43,7 @@ from imgrag.ui.create.viewing import Shown, compared
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say
 from imgrag.ui.server import imports
+from imgrag.ui.server.inputs import is_path
 from imgrag.ui.server.sessions import Session, Sessions
 
 if TYPE_CHECKING:
@@ -369,9 +370,10 @@ def chosen(libraries: Mapping[str, str], name: str | None) -> str | None:
         RequestError: it is not offered here.
     """
     if name and (not isinstance(name, str) or name not in libraries):
-        raise RequestError(
-            f"There is no library {in_brief(name)!r} here. Choose one of: {', '.join(libraries)}."
-        )
+        known = ", ".join(libraries)
+        if is_path(name):  # sent back, it would be a path on the page, whoever wrote it
+            raise RequestError(f"A library goes by its name here, not by a path. Choose one of: {known}.")
+        raise RequestError(f"There is no library {in_brief(name)!r} here. Choose one of: {known}.")
     return libraries[name] if name else None
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from PIL import Image
 
-from imgrag.commands.enlarging import still
 from imgrag.errors import RequestError
 from imgrag.runs.structure import KINDS
 from imgrag.ui.create import markup
@@ -16,11 +14,12 @@ from imgrag.ui.create.events.runs import explain
 from imgrag.ui.create.layout.structure import StructureFold
 from imgrag.ui.create.structures import EXAMPLE, EXAMPLE_PROMPT, asked_for, hold, shown
 from imgrag.ui.language import say
-from imgrag.ui.library.uploads import PICTURES, picture_upload
+from imgrag.ui.library.uploads import PICTURES, picture_upload, read_upload
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
 
+LARGEST = 1024  # px of the short side of a picture that is made larger
 CHANGED = "() => { document.dispatchEvent(new Event('imgrag:sketch')); document.dispatchEvent(new Event('imgrag:prompt')); return []; }"
 """The example fills the field of strokes without a hand."""
 
@@ -78,7 +77,7 @@ def wire_enlarging_api(pipeline: ImageRAGPipeline) -> None:
         try:
             if not picture:
                 raise RequestError("There is no picture yet. Choose one first.")
-            return pipeline.enlarge(still(Path(picture)))
+            return pipeline.enlarge(read_upload(picture, LARGEST))
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a sentence
             raise gr.Error(explain(error), print_exception=False) from None
 
