@@ -574,7 +574,7 @@ def test_the_endpoint_gives_lines_as_they_come_and_the_sheet(batches: Batches, t
         (("a dog\n" + "x" * 2001, 0, None), "Line 2: The prompt has 2001"),
         (("x" * 6_000_000, 0, None), "6000000 characters"),
         (("a dog", -1, None), "seed is -1"),
-        (("a dog", 0, "/etc"), "no library '/etc' here"),
+        (("a dog", 0, "/etc"), "goes by its name here, not by a path"),
     ],
 )
 def test_bad_input_to_the_endpoint_is_a_sentence(batches: Batches, arguments: tuple, says: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import psutil
 import pytest
@@ -196,7 +198,14 @@ def test_release_lets_idle_models_go() -> None:
 
 
 def test_a_real_module_gives_its_memory_back() -> None:
-    """At least 90% of a 128 MB torch module, counted in tensors and in the process's memory."""
+    """At least 90% of a 128 MB torch module. In a process of its own: what else goes on in one takes memory too."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        left, size = alone.submit(left_by_a_real_module).result(timeout=300)
+    assert left <= 0.1 * size
+
+
+def left_by_a_real_module() -> tuple[int, int]:
+    """Bytes by which the process has grown once a module has come and gone, and its own."""
     import torch
 
     class Layered(torch.nn.Module):
@@ -228,5 +237,4 @@ def test_a_real_module_gives_its_memory_back() -> None:
     assert gone() is None
     alive = [o for o in gc.get_objects() if type(o) is torch.nn.Parameter and o.shape == (2048, 2048)]
     assert not alive
-    left = psutil.Process().memory_info().rss - before
-    assert left <= 0.1 * big.bytes
+    return psutil.Process().memory_info().rss - before, big.bytes

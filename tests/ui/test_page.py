@@ -506,8 +506,10 @@ class TestRuns:
 
     def test_only_offered_libraries_can_be_named(self, tmp_path):
         runs = Runs(page_pipeline(tmp_path), {"pocket": "pocket"})
-        with pytest.raises(gr.Error, match="no library '/etc'"):
+        with pytest.raises(gr.Error, match="goes by its name here, not by a path"):
             list(runs.call(prompt=PROMPT, library="/etc"))
+        with pytest.raises(gr.Error, match="no library 'etc' here"):
+            list(runs.call(prompt=PROMPT, library="etc"))
 
     def test_values_become_a_request(self):
         request = request_from(PROMPT, "blur", 7, 12, 3.0, 0.5, 0.25, 2, 0.5, 1.0, 2.0, 3, "pocket")
