@@ -298,6 +298,8 @@ def _drafts(rows: Any, images: int, picture: Picture) -> Iterator[Draft]:
         if row["image"] not in (None, name):
             raise ValueError(f"{row['image']!r} is not in its place")
         likelihood = None if row["likelihood"] is None else real_of(row["likelihood"])
+        if likelihood is not None and not likelihood <= 0:
+            raise ValueError(f"a likelihood of e to the {likelihood}")
         yield Draft(picture(name) if row["image"] else None, likelihood)
 
 

@@ -34,8 +34,8 @@ from imgrag.texts import clean_document
 
 RECORD = "run.json"
 TEXT_KEY = "imgrag"
-CONDITION = "condition.png"
-LARGER = "larger.png"
+CONDITION, LARGER = "condition.png", "larger.png"
+CAPTIONS = "captions"  # a folder below the results that holds no run
 MAX_RECORD = 50 * 10**6  # bytes; five rounds with all candidates make ten million
 PASSING = ("id", "started", "loads", "state", "parent", "owner")
 """Fields of a record that two runs of the same request do not share."""

@@ -155,7 +155,7 @@ def consistent(results: Path) -> list[str]:
     """
     faults = []
     for folder in sorted(results.iterdir()):
-        if folder.name.startswith(records.PARTIAL):
+        if folder.name.startswith(records.PARTIAL) or folder.name == records.CAPTIONS:
             continue
         try:
             record = records.open_record(results, folder.name)

@@ -11,12 +11,13 @@ from typing import Any
 
 from PIL import Image
 
+from imgrag.archive.records import CAPTIONS as FOLDER
 from imgrag.archive.records import PARTIAL, TEXT_KEY
 from imgrag.errors import RecordError
 from imgrag.runs.captions import Captioned
 
-FOLDER = "captions"
 RECORD, PICTURE = "caption.json", "picture.png"
+MOST = 500  # captions that are kept; the oldest make room
 
 
 def record(captioned: Captioned) -> dict[str, Any]:
@@ -35,8 +36,16 @@ def save(captioned: Captioned, picture: Image.Image, results: Path) -> Path:
         (made / RECORD).write_text(text, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # of the same caption, before a person changed it
         os.replace(made, folder)
+        _make_room(folder.parent)
     except OSError as error:
         raise RecordError(f"The caption cannot be kept ({error.strerror}). Make room on the disk.") from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return folder
+
+
+def _make_room(folder: Path) -> None:
+    """Their ids sort by time."""
+    kept = sorted(path.name for path in folder.iterdir() if not path.name.startswith(PARTIAL))
+    for name in kept[: max(0, len(kept) - MOST)]:
+        shutil.rmtree(folder / name, ignore_errors=True)

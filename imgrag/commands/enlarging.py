@@ -28,10 +28,16 @@ def enlarge(
         from imgrag.engine.pipeline import ImageRAGPipeline
 
         pipeline = ImageRAGPipeline(profile)
-        pictures = [(path, still(path)) for path in images]  # one that is none is told before any is made
+        targets = [(out or path.parent) / f"{path.stem}-larger.png" for path in images]
+        if len(set(targets)) < len(targets):
+            raise RequestError(
+                "Two of the pictures would have one name. Make them larger one after the other."
+            )
+        for path in images:
+            still(path)  # one that is none is told before any is made
         with progress() as bars:
-            for path, picture in bars.track(pictures, description="pictures"):
-                print(_written(pipeline.enlarge(picture), (out or path.parent) / f"{path.stem}-larger.png"))
+            for path, target in bars.track([*zip(images, targets, strict=True)], description="pictures"):
+                print(_written(pipeline.enlarge(still(path)), target))
 
 
 def still(path: Path) -> Image.Image:

@@ -341,7 +341,7 @@ def _value(name: str, value: Any) -> Any:
     if name == "styles" and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return parse_styles(",".join(value))
     try:
-        if isinstance(value, bool) and name != "look_twice":  # or it would pass for a number
+        if isinstance(value, bool) and name not in ("look_twice", "larger"):  # or it would pass for a number
             raise ValueError
         return _adapters()[name].validate_python(clean_document(value))
     except (ValidationError, ValueError):

@@ -33,6 +33,7 @@ from imgrag.runs.values import ONCE, Run, StageName, StageReport, State
 
 log = logging.getLogger(__name__)
 
+NOT_LARGER = "It was not made larger."
 Put = Callable[[Event], None]
 
 
@@ -91,10 +92,11 @@ class Execution:
         if kept is None or not wanted:
             return
         try:
-            with self._residency.use("upscaler") as upscaler:
+            with _advised("larger"), self._residency.use("upscaler") as upscaler:
                 self.run = replace(self.run, larger=upscaler.enlarge(kept, self._context.check))
         except (CheckpointError, MemoryBudgetError, RequestError) as error:
-            self.run = replace(self.run, why=f"{self.run.why} It was not made larger. {error}".strip())
+            told = self.run.why.partition(NOT_LARGER)[0]  # a run that is drawn again may have said so before
+            self.run = replace(self.run, why=f"{told.strip()} {NOT_LARGER} {error}".strip())
 
     def _is_enough(self, number: int) -> bool:
         """Whether no further round is wanted: the image matches, the round ended early, a person chose."""
@@ -177,7 +179,7 @@ class Execution:
 
 
 @contextmanager
-def _advised(stage: StageName) -> Iterator[None]:
+def _advised(stage: str) -> Iterator[None]:
     """Where memory runs out within, a sentence says what to change."""
     try:
         yield

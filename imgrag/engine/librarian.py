@@ -221,9 +221,7 @@ class Librarian:
         if not rerank or not found:
             return Found(tuple(found))
         collage = self.ranking.way == "collage"
-        return (
-            self._collage(library, query, found) if collage else self._ranked(library, query, found, reasons)
-        )
+        return self._collage(library, query, found) if collage else self._ranked(name, query, found, reasons)
 
     def explained(self, query: str, results: Iterable[Result]) -> Iterator[Explanation]:
         """Why each was found, as the LLM says it, which is borrowed for one at a time; runs may come between.
@@ -290,19 +288,17 @@ class Librarian:
         places = [*ranking.order, *range(len(pictures), len(found))]
         return Found(tuple(found[place] for place in places), ranking.reason, ranking.note)
 
-    def _ranked(
-        self, library: ImageLibrary, query: Query, found: list[Result], reasons: bool | None
-    ) -> Found:
+    def _ranked(self, name: str, query: Query, found: list[Result], reasons: bool | None) -> Found:
         """The best looked at again one by one, in the order that this gives them; the others follow as they were."""
         asked, profile = Asked(query.text, query.image), self._pipeline.profile
         best = found[: profile.ranking.best]
-        pictures = [library.thumbnail(one.file, SIDE) for one in best]
+        pictures = [self.thumbnail(name, one.file, SIDE) for one in best]
         odds = likelihoods(self._pipeline.borrow, profile.ranker, profile.ranking, asked, pictures)
         if odds is not None:
             places = order([one.score for one in best], odds, profile.ranking.weight(asked.kind))
             best = [replace(best[place], sure=sureness(odds[place])) for place in places]
         told = 0 if reasons is None else len(best) if reasons else 1
-        best[:told] = [self.reason(library.name, query, one) for one in best[:told]]
+        best[:told] = [self.reason(name, query, one) for one in best[:told]]
         return Found((*best, *found[len(best) :]), best[0].look)
 
     def reason(self, name: str, query: Query, result: Result) -> Result:

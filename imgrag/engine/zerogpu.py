@@ -26,7 +26,7 @@ from imgrag.engine.handover import WAIT, handed_over
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.engine.settings import settings
 from imgrag.engine.stages import FIRST, LATER
-from imgrag.errors import Cancelled, ImgragError, LeaseError
+from imgrag.errors import Cancelled, ImgragError, LeaseError, RequestError
 from imgrag.knowledge import KnowledgeShelf
 from imgrag.library.opened import OpenLibraries
 from imgrag.models.profile import Profile, load_profile
@@ -61,6 +61,9 @@ SENTENCES = (
 """What `spaces` says, and how it is said here: its own text holds HTML and advertises subscriptions."""
 
 
+LARGER = 3.0  # seconds to open the upscaler and to make a picture larger
+
+
 @dataclass(frozen=True)
 class Failure:
     """An error as a value: of a raised one, Spaces hands on no more than the name of its class."""
@@ -90,11 +93,13 @@ def seconds(
         steps = values["steps"] * images
         concepts = values["max_concepts"] if stage == "concepts" else 0
         knowing = KNOWING if stage == "reading" and values["knowledge"] != "off" else 0.0
-        return steps * STEP + BESIDE[stage] + concepts * CONCEPT + knowing
+        looked = CONCEPT if stage == "references" and values["look_twice"] else 0.0
+        judged = BESIDE[stage] * (values["images"] if stage == "verdict" else 1)
+        return steps * STEP + judged + concepts * CONCEPT + knowing + looked * values["max_concepts"]
 
     rounds = range(1, values["rounds"] + 1)
     left = [cost(s) for n in rounds for s in ([*FIRST, *LATER] if n == 1 else LATER) if (s, n) not in done]
-    total = START + (max(left, default=0.0) if pause else sum(left))
+    total = START + LARGER * values["larger"] + (max(left, default=0.0) if pause else sum(left))
     return min(CAP, max(FLOOR, math.ceil(share * total)))
 
 
@@ -143,6 +148,8 @@ class LeasedPipeline(ImageRAGPipeline):
     @contextmanager
     def borrow(self, role: str) -> Iterator[Any]:
         """A stand-in for a model. Each call of a method asks for a GPU; runs do not wait meanwhile."""
+        if role not in self._models:
+            raise RequestError("This Space lends no model for that. Run the app on a machine of your own.")
         yield Lent(self._models[role], partial(self._ask, role))
 
     def _leased(

@@ -70,7 +70,7 @@ def rewind(run: Run, stage: StageName) -> Run:
     back = replace(
         run,
         reading=None if stage == "reading" else run.reading,
-        structure=_anew(run.structure) if stage in ONCE[:2] else run.structure,
+        structure=anew(run.structure) if stage in ONCE[:2] else run.structure,
         drafts=() if stage in ONCE[:2] else run.drafts,
         chosen=0 if stage in ONCE[:2] else run.chosen,
         initial=None if stage in ONCE[:2] else run.initial,
@@ -256,7 +256,7 @@ def _image_name(number: int, run: Run) -> str:
     return "enhanced image" if len(run.rounds) == 1 else f"enhanced image of round {number}"
 
 
-def _anew(structure: Structure | None) -> Structure | None:
+def anew(structure: Structure | None) -> Structure | None:
     """The structure before there is an initial image."""
     if structure is None or not structure.initial:
         return structure

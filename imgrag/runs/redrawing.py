@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from imgrag.errors import RequestError
-from imgrag.runs.corrections import rewind
+from imgrag.runs.corrections import anew, rewind
 from imgrag.runs.decisions import listed
 from imgrag.runs.drafts import DRAFT, name_of
 from imgrag.runs.structure import Structure
@@ -46,7 +46,8 @@ def take_draft(run: Run, number: int) -> Run:
     earlier = tuple(c for c in back.corrections if c.what != DRAFT)
     taken = Correction("initial", 1, DRAFT, name_of(run.chosen), name_of(number))
     initial = run.drafts[number].image
-    return replace(back, chosen=number, initial=initial, corrections=(*earlier, taken))
+    structure = anew(back.structure)  # the other image has edges of its own
+    return replace(back, chosen=number, initial=initial, structure=structure, corrections=(*earlier, taken))
 
 
 def restructure(run: Run, structure: Structure | None) -> Run:

@@ -105,8 +105,10 @@ class Request:
             check_number("weight of a reference", weight, 0, 2)
         if self.knowledge not in (None, *WHENS):
             raise RequestError(f"Knowledge is {in_brief(self.knowledge)}; it must be off, on or unknown.")
-        if self.look_twice not in (None, True, False):
-            raise RequestError(f"Look twice is {in_brief(self.look_twice)}; it must be true or false.")
+        for name in ("look_twice", "larger"):
+            if (value := getattr(self, name)) is not None and not isinstance(value, bool):
+                what = name.replace("_", " ")
+                raise RequestError(f"The setting {what!r} is {in_brief(value)}; it must be true or false.")
         _checked_text("name of the knowledge base", self.knowledge_base or "")
         _check_styles(self.styles)
 

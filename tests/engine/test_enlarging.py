@@ -108,3 +108,28 @@ def test_any_picture_can_be_made_larger(tmp_path: Path) -> None:
     assert pipeline(tmp_path, Cast()).enlarge(Image.new("RGB", (10, 20))).size == (20, 40)
     with pytest.raises(RequestError, match="nothing to make pictures larger with"):
         make_pipeline(tmp_path, Cast()).enlarge(Image.new("RGB", (10, 20)))
+
+
+def test_memory_that_runs_out_there_loses_nothing(tmp_path: Path) -> None:
+    cast = Cast()
+
+    def short(picture: Image.Image, check: object = None) -> Image.Image:
+        raise MemoryError
+
+    cast.upscaler.enlarge = short
+    run = drawn(tmp_path, cast)
+    assert (
+        run.state == "finished"
+        and run.larger is None
+        and "It was not made larger. The memory ran out" in run.why
+    )
+    again = list(pipeline(tmp_path, Cast()).resume(replace(drawn_anew(run), id=run.id[:-6] + "ffffff")))[-1]
+    assert isinstance(again, Finished) and again.run.why.count("It was not made larger") <= 1
+
+
+@pytest.mark.parametrize("name", ["larger", "look_twice"])
+def test_what_is_neither_true_nor_false_is_refused(name: str) -> None:
+    with pytest.raises(RequestError, match="must be true or false"):
+        Request("a dog", **{name: "yes"})
+    with pytest.raises(RequestError, match="must be true or false"):
+        Request("a dog", **{name: 1})

@@ -57,7 +57,7 @@ def test_what_none_of_them_passes_is_no_good_reference(tmp_path: Path) -> None:
 def test_the_profile_says_whether_a_run_looks_twice(tmp_path: Path) -> None:
     pipeline, request = pipeline_with(tmp_path, "cat", "owl", look_twice=True)
     assert pipeline(request).rounds[0].references[0].chosen.file == "1.png"
-    with pytest.raises(RequestError, match="Look twice is maybe; it must be true or false"):
+    with pytest.raises(RequestError, match="The setting 'look twice' is maybe; it must be true or false"):
         replace(request, look_twice="maybe")
 
 

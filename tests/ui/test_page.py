@@ -565,6 +565,7 @@ class TestDemo:
             "search",
             "browse",
             "knowledge files",
+            "beside",
         }
         assert {fn.name for fn in taking if not fn.queue} == {"begin"}  # it only lists what is to be added
 

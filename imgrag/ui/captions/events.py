@@ -90,7 +90,7 @@ class Captions:
             return
         page.fresh = False
         yield from self._followed(
-            request, lambda: self._captions.stream(page.picture, page.request, page.stop), fresh=True
+            page, lambda: self._captions.stream(page.picture, page.request, page.stop), fresh=True
         )
 
     def keep(self, request: gr.Request, kept: Sequence[str] | None) -> Iterator[Updates]:
@@ -109,9 +109,9 @@ class Captions:
     def bring(self, request: gr.Request) -> Updates:
         """Create's result comes here to be captioned: which tab, the picture, the banner."""
         run = self._run_of(request)
-        if run is None or run.result is None:
-            raise gr.Error(say("There is no result to caption yet."))
-        file = self._pipeline.results / run.id / "result.png"
+        file = self._pipeline.results / (run.id if run else "") / "result.png"
+        if run is None or run.state != "finished" or not file.is_file():
+            raise gr.Error(say("There is no result to caption yet."), print_exception=False)
         return [gr.Tabs(selected="caption"), cached(file), ""]
 
     def use(self, text: str) -> Updates:
@@ -160,18 +160,19 @@ class Captions:
         return _Page(read_upload(picture), asked)
 
     def _changed(self, request: gr.Request, change: Callable[[Captioned], Captioned]) -> Iterator[Updates]:
+        page = self._pages.get(request.session_hash or "")
+
         def begin() -> Generator[CaptionEvent, None, None]:
-            page = self._pages.get(request.session_hash or "")
             if page is None or not page.known.parts:
                 raise RequestError("There is nothing to go on with. Choose a picture and press “Caption it”.")
             page.stop = threading.Event()
             return self._captions.resume(page.picture, change(page.known), page.request, page.stop)
 
-        yield from self._followed(request, begin)
+        yield from self._followed(page, begin)
 
     def _followed(
         self,
-        request: gr.Request,
+        page: _Page | None,
         begin: Callable[[], Generator[CaptionEvent, None, None]],
         fresh: bool = False,
     ) -> Iterator[Updates]:
@@ -181,11 +182,11 @@ class Captions:
             if fresh:
                 yield ["", "", gr.update(choices=[], value=[], visible=False), "", "", "", *_buttons(False)]
             for event in events:
-                yield self._seen(request, event)
+                yield self._seen(page, event)
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             yield [markup.sentence(explain(error)), *[gr.skip()] * (OUTPUTS - 4), *[gr.skip()] * 3]
 
-    def _seen(self, request: gr.Request, event: CaptionEvent) -> Updates:
+    def _seen(self, page: _Page | None, event: CaptionEvent) -> Updates:
         updates: Updates = [gr.skip()] * OUTPUTS
         updates[0] = ""
         if isinstance(event, CaptionWords):
@@ -197,8 +198,8 @@ class Captions:
             updates[2] = gr.update(choices=choices, value=read, visible=bool(choices))
         if isinstance(event, CaptionStageDone) and event.stage == "prompt":
             updates[3] = event.captioned.prompt
-        if isinstance(event, CaptionFinished):
-            self._pages[request.session_hash or ""].known = event.captioned
+        if isinstance(event, CaptionFinished) and page is not None:
+            page.known = event.captioned
             updates[3:6] = [event.captioned.prompt, event.captioned.caption, cards.written(event.captioned)]
             updates[6:] = _buttons(True)
         return updates

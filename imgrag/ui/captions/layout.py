@@ -11,7 +11,7 @@ from imgrag.runs.captions import MAX_CAPTION_PROMPT, MOST_NEIGHBOURS
 from imgrag.ui.captions import cards
 from imgrag.ui.captions.events import Captions
 from imgrag.ui.language import both, label, say
-from imgrag.ui.library.uploads import PICTURES, picture_upload
+from imgrag.ui.library.uploads import BESIDE, PICTURES, picture_upload
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 TITLE = label(
@@ -136,7 +136,6 @@ def wire_caption_api(captions: Captions, library: str, k: int) -> None:
         "k": gr.Slider(1, MOST_NEIGHBOURS, k, step=1, visible=False, label="k"),
     }
     result = gr.JSON(visible=False, label="caption")
-    settings = {**PICTURES, "api_visibility": "public"}
     gr.Button(visible=False).click(
-        captions.caption, None, result, inputs_kwargs=inputs, api_name="caption", **settings
+        captions.caption, None, result, inputs_kwargs=inputs, api_name="caption", **BESIDE
     )

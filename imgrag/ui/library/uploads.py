@@ -22,6 +22,13 @@ PICTURES: dict[str, Any] = {
     "concurrency_id": "pictures", "concurrency_limit": 2, "show_progress": "hidden", "api_visibility": "private",
 }  # fmt: skip
 """Of decoding for a run that is to begin."""
+BESIDE: dict[str, Any] = {
+    **PICTURES,
+    "concurrency_id": "beside",
+    "concurrency_limit": 1,
+    "api_visibility": "public",
+}
+"""Of what decodes a picture and then waits for models, so that nobody else's picture waits with it."""
 
 
 def picture_upload(**settings: Any) -> gr.Image:

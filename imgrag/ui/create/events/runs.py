@@ -135,7 +135,11 @@ class Runs:
         )
 
     def show(self, request: gr.Request, run: Run, notice: str = "", message: str = "") -> Updates:
-        """Put a run that is known on the page as it is, with a good word or a bad one; updates of everything."""
+        """Put a run that is known on the page as it is, with a good word or a bad one; updates of everything.
+
+        Its library is what this page offers by that name, or the profile's own: a record may name any folder.
+        """
+        run = replace(run, request=replace(run.request, library=self.offered(run.library)))
         board = replace(board_of(run), notice=notice, message=message)
         board = self._illustrated(board, run)
         session = self.sessions.open(request.session_hash or "", board)

@@ -14,7 +14,7 @@ from imgrag.ui.create.events.runs import explain
 from imgrag.ui.create.layout.structure import StructureFold
 from imgrag.ui.create.structures import EXAMPLE, EXAMPLE_PROMPT, asked_for, hold, shown
 from imgrag.ui.language import say
-from imgrag.ui.library.uploads import PICTURES, picture_upload, read_upload
+from imgrag.ui.library.uploads import BESIDE, PICTURES, picture_upload, read_upload
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
@@ -83,8 +83,7 @@ def wire_enlarging_api(pipeline: ImageRAGPipeline) -> None:
 
     picture = picture_upload(visible=False, label="Picture")
     larger = gr.Image(type="pil", format="png", visible=False, label="larger")
-    settings = {**PICTURES, "api_visibility": "public"}
-    gr.Button(visible=False).click(enlarged, picture, larger, api_name="enlarge", **settings)
+    gr.Button(visible=False).click(enlarged, picture, larger, api_name="enlarge", **BESIDE)
 
 
 def _condition(pipeline: ImageRAGPipeline, name: str, kind: str) -> Image.Image:

@@ -34,10 +34,10 @@ LARGE = 1024  # px of a library's picture that is looked at
 ENLARGE = "(large) => { document.dispatchEvent(new CustomEvent('imgrag:large', { detail: large })); }"
 SHOW = """
 (place) => {
+    if (!place) return;
     document.querySelectorAll("details.ir-take[open]").forEach((menu) => { menu.open = false; });
     document.dispatchEvent(new Event("imgrag:prompt"));
     const fold = { seed: "#ir-settings", initial: "#ir-correct-initial", references: "#ir-correct-references" }[place];
-    if (!place) return;
     const head = fold && document.querySelector(`${fold} > button`);
     if (head && !head.classList.contains("open")) head.click();
     const aim = (tries) => {
@@ -159,7 +159,7 @@ class Takings:
         return [place, gr.Tabs(selected="create"), *given, *self._runs.as_it_is()]
 
     def _nothing(self) -> Updates:
-        return [gr.skip()] * 6 + self._runs.as_it_is()
+        return ["", *[gr.skip()] * 5, *self._runs.as_it_is()]
 
     def _refused(self, request: gr.Request, error: Exception) -> Updates:
         return ["", gr.Tabs(selected="create"), *[gr.skip()] * 4, *self._runs.refused(request, error)]
