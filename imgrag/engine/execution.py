@@ -88,15 +88,17 @@ class Execution:
     def _enlarge(self) -> None:
         """Make the kept image larger, where that is wanted. What was drawn is kept whatever comes of it."""
         kept, wanted = self.run.result, self.run.settings["larger"] and self._residency.has("upscaler")
-        self.run = replace(self.run, larger=None)
+        why = self.run.why.partition(NOT_LARGER)[
+            0
+        ].strip()  # a run that is drawn again may have said so before
+        self.run = replace(self.run, larger=None, why=why)
         if kept is None or not wanted:
             return
         try:
             with _advised("larger"), self._residency.use("upscaler") as upscaler:
                 self.run = replace(self.run, larger=upscaler.enlarge(kept, self._context.check))
         except (CheckpointError, MemoryBudgetError, RequestError) as error:
-            told = self.run.why.partition(NOT_LARGER)[0]  # a run that is drawn again may have said so before
-            self.run = replace(self.run, why=f"{told.strip()} {NOT_LARGER} {error}".strip())
+            self.run = replace(self.run, why=f"{why} {NOT_LARGER} {error}".strip())
 
     def _is_enough(self, number: int) -> bool:
         """Whether no further round is wanted: the image matches, the round ended early, a person chose."""

@@ -124,7 +124,7 @@ def test_memory_that_runs_out_there_loses_nothing(tmp_path: Path) -> None:
         and "It was not made larger. The memory ran out" in run.why
     )
     again = list(pipeline(tmp_path, Cast()).resume(replace(drawn_anew(run), id=run.id[:-6] + "ffffff")))[-1]
-    assert isinstance(again, Finished) and again.run.why.count("It was not made larger") <= 1
+    assert isinstance(again, Finished) and "not made larger" not in again.run.why
 
 
 @pytest.mark.parametrize("name", ["larger", "look_twice"])
