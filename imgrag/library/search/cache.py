@@ -26,7 +26,6 @@ SCHEMES = ("redis", "rediss", "unix")
 NEEDED = "redis>=6,<9"
 READING = 1  # raised when the same question has another answer than before
 MOST = 32 * 2**20  # characters of keys and answers that a process keeps
-LONGEST = MOST // 8  # characters of one answer
 KEPT_SECONDS = 24 * 60 * 60  # in Redis
 ANSWER_SECONDS = 0.5  # that a search waits for Redis
 PAUSE_SECONDS = 30.0  # after which a lost server is asked again

@@ -26,7 +26,9 @@ def part_title(part: str) -> str:
     titles = {
         WHOLE_PICTURE: say("The whole picture"), "left": say("Left"), "middle": say("Middle"), "right": say("Right"),
         "upper left": say("Upper left"), "upper right": say("Upper right"), "lower left": say("Lower left"),
-        "lower right": say("Lower right"),
+        "lower right": say("Lower right"), "upper": say("Upper"), "central": say("Central"), "lower": say("Lower"),
+        "upper middle": say("Upper middle"), "lower middle": say("Lower middle"), "central left": say("Central left"),
+        "central middle": say("Central middle"), "central right": say("Central right"),
     }  # fmt: skip
     return titles.get(part, part)
 
