@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from io import FileIO
 from pathlib import Path
 from threading import Event as Stop
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
@@ -73,8 +73,20 @@ class Line:
 _LINE = TypeAdapter(Line)
 
 
+class Kept(Protocol):
+    """The lines of what was run before: `Journal` in a file, or any other place."""
+
+    def finished(self) -> dict[str, Line]:
+        """By request, the last line of a run whose image is still there."""
+        ...
+
+    def add(self, line: Line) -> None:
+        """Keep a line."""
+        ...
+
+
 class Journal:
-    """The lines of a folder's batches, oldest first, in a file that only grows by whole lines.
+    """`Kept`: the lines of a folder's batches, oldest first, in a file that only grows by whole lines.
 
     Opening one removes what a killed process left of its last line.
 
@@ -126,7 +138,8 @@ def run_batch(
     pipeline: ImageRAGPipeline,
     requests: Sequence[Request],
     stop: Stop | None = None,
-    journal: Journal | None = None,
+    journal: Kept | None = None,
+    owner: str = "",
 ) -> Generator[Event | Line, None, None]:
     """Run the requests in turn; yields each run's events and then its line.
 
@@ -135,6 +148,7 @@ def run_batch(
 
     Args:
         journal: where lines are kept, and looked up: what is finished there is not run again.
+        owner: whose history the runs belong to, see `imgrag.ui.history.owners`.
 
     Raises:
         Cancelled: `stop` was set.
@@ -148,7 +162,7 @@ def run_batch(
         if key in done:
             yield replace(done[key], number=number, reused=True)
             continue
-        line = yield from _run(pipeline, number, request, stop)
+        line = yield from _run(pipeline, number, request, stop, owner)
         if journal:
             journal.add(line)
         if line.state == "finished":
@@ -172,12 +186,12 @@ def _plain(value: Any) -> Any:
 
 
 def _run(
-    pipeline: ImageRAGPipeline, number: int, request: Request, stop: Stop
+    pipeline: ImageRAGPipeline, number: int, request: Request, stop: Stop, owner: str
 ) -> Generator[Event, None, Line]:
     run, error, begun = None, None, time.perf_counter()
     key = request_key(request, pipeline.profile.name)
     try:
-        with closing(pipeline.stream(request, stop)) as events:
+        with closing(pipeline.stream(request, stop, owner=owner)) as events:
             for event in events:
                 run = getattr(event, "run", run)
                 yield event

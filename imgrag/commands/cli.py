@@ -23,6 +23,7 @@ from rich.progress import (
 from imgrag.commands.captions import app as captions_app
 from imgrag.commands.captions import caption, caption_library
 from imgrag.commands.enlarging import enlarge
+from imgrag.commands.grid import Grid, laid_out, sides
 from imgrag.commands.knowledge import app as knowledge_app
 from imgrag.commands.library import app as library_app
 from imgrag.commands.prompt_files import MAX_REQUESTS, parse_styles, parse_weights, read_prompts
@@ -199,6 +200,9 @@ def batch(
         Path | None, typer.Option(help="Folder of the batch. [default: datasets/results/batch]")
     ] = None,
     sheet: Annotated[bool, typer.Option(help="Draw a contact sheet at the end.")] = True,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="How often each, with the next seeds.")] = 1,
+    across: Annotated[str | None, typer.Option(help="What varies across a grid, as seed=1-4.")] = None,
+    down: Annotated[str | None, typer.Option(help="What varies down, as adapter_scale=0.3,0.6,1.")] = None,
     seed: Seed = 0,
     profile: ProfileName = "pocket",
     steps: Steps = None,
@@ -242,13 +246,15 @@ def batch(
         requests += read_prompts(file, usual, MAX_REQUESTS - len(requests), say) if file else []
         if not requests:
             raise RequestError("There is no prompt. Give some in quotes, or a file of them with --file.")
+        varied = Grid(*(sides(typed(text)) if text else None for text in (across, down)))
+        requests = laid_out(requests, varied if across or down else None, seeds)
         from imgrag.commands.batch import Journal, run_batch
         from imgrag.engine.pipeline import RESULTS, ImageRAGPipeline
 
         folder = out or RESULTS / "batch"
         pipeline = ImageRAGPipeline(profile, policy=policy.value, results=folder)
         lines = _told(run_batch(pipeline, requests, journal=Journal(folder)), len(requests))
-        _sum_up(lines, folder, sheet)
+        _sum_up(lines, folder, sheet, varied if across or down else None)
     if any(line.state == "failed" for line in lines):
         raise typer.Exit(1)
 
@@ -363,8 +369,9 @@ def _told(events: Generator[Event | Line, None, None], total: int) -> list[Line]
     return lines
 
 
-def _sum_up(lines: list[Line], folder: Path, sheet: bool) -> None:
+def _sum_up(lines: list[Line], folder: Path, sheet: bool, grid: Grid | None) -> None:
     from imgrag.commands.contact_sheet import contact_sheets
+    from imgrag.commands.grid_sheet import grid_sheet
 
     failed, reused = (
         sum(flags) for flags in zip(*((n.state == "failed", n.reused) for n in lines), strict=True)
@@ -372,6 +379,8 @@ def _sum_up(lines: list[Line], folder: Path, sheet: bool) -> None:
     say(f"{len(lines) - failed} finished, {reused} of them earlier; {failed} failed.")
     for path in contact_sheets(lines, folder, folder) if sheet else ():
         say(f"Contact sheet: {path}")
+    if grid is not None:
+        say(f"Grid: {grid_sheet(lines, folder, folder, grid.across, grid.down)}")
 
 
 def _print(finished: Run, results: Path, as_json: bool) -> None:

@@ -66,12 +66,22 @@ def read_prompts(
     Raises:
         RequestError: the file cannot be read, or a line is no request; the message names the line.
     """
-    name = "standard input" if str(path) == "-" else path.name
+    name = _called(path)
+    return parse_prompts(read_text(path), usual, limit, tell, name=name, suffix=path.suffix.lower())
+
+
+def read_text(path: Path) -> str:
+    """The text in a file of prompts, whatever it is encoded in. Raises RequestError: it cannot be read."""
     try:
-        text = _decoded(_bytes(path), name)
+        return _decoded(_bytes(path), _called(path))
     except OSError as error:
-        raise RequestError(f"{name} cannot be read ({error.strerror or 'it is no file'}).") from error
-    return parse_prompts(text, usual, limit, tell, name=name, suffix=path.suffix.lower())
+        raise RequestError(
+            f"{_called(path)} cannot be read ({error.strerror or 'it is no file'})."
+        ) from error
+
+
+def _called(path: Path) -> str:
+    return "standard input" if str(path) == "-" else path.name
 
 
 def parse_prompts(
@@ -82,12 +92,14 @@ def parse_prompts(
     *,
     name: str = "",
     suffix: str = "",
+    allowed: Collection[str] = FIELDS,
 ) -> list[Request]:
     """The requests in a text, in order; see `read_prompts`.
 
     Args:
         name: what the text is called in a message.
         suffix: the ending of a file's name, such as ".csv"; "" looks at the text.
+        allowed: which fields a line may give; a stranger's must name no file of this machine. Others are left out.
 
     Raises:
         RequestError: a line is no request, there is none, or there are more than `limit`.
@@ -96,8 +108,11 @@ def parse_prompts(
     for number, row in _rows(text, suffix, name, ignored):
         if len(requests) == limit:
             raise RequestError(f"There are more than {limit} prompts{_of(name)}; at most {limit} go at once.")
+        withheld = {name for name in row if name in FIELDS and name not in allowed}
+        ignored.update(dict.fromkeys(withheld))
         try:
-            requests.append(_request(row, usual or {}))
+            taken = {name: value for name, value in row.items() if name not in withheld}
+            requests.append(_request(taken, usual or {}))
         except RequestError as error:
             raise RequestError(f"Line {number}{_of(name)}: {error}") from None
     if not requests:

@@ -34,9 +34,18 @@ from imgrag.ui.create.events.structures import wire_enlarging_api, wire_structur
 from imgrag.ui.create.events.takings import Takings, wire_takings
 from imgrag.ui.create.fields import Fields
 from imgrag.ui.create.layout.forms import choices
+from imgrag.ui.create.layout.many import (
+    QUIET,
+    build_many,
+    build_many_panel,
+    many_choices,
+    speaking_many,
+    wire_many,
+)
 from imgrag.ui.create.layout.panels import Panels, build_panels
 from imgrag.ui.create.layout.settings import Controls, build_controls, knowing, offering
 from imgrag.ui.create.layout.structure import speaking
+from imgrag.ui.create.many import Many
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
@@ -128,7 +137,9 @@ def build_demo(
                         _defaults(pipeline.profile), list(offered), chosen, pipeline.knowledge.names(),
                         pipeline.styles, pipeline.profile.reading.draws, pipeline.vocabulary, along, by_part,
                     )  # fmt: skip
+                    fold = build_many()
                 with gr.Column(scale=8, min_width=300, elem_id="ir-right"):
+                    drawn = build_many_panel()
                     panels = build_panels(by_part, along is not None)
             neighbours = pipeline.profile.captions.k
             caption_tab = build_captions(list(offered), chosen, neighbours)
@@ -146,6 +157,10 @@ def build_demo(
         wire_structure(structure, pipeline, controls.field.prompt)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, fields.outputs, GPU)
         _wire(runs, controls, panels, key, ending)
+        many = Many(pipeline, offered)
+        wire_many(many, fold, drawn, controls, key, GPU)
+        demo.load(many_choices, None, speaking_many(fold), **QUIET)
+        demo.unload(many.leave)
         takings = Takings(runs, pipeline, offered, panels.forms.fields, outputs)
         wire_takings(
             takings, [panels.picture, past_tab.grid], tab.gallery.grid, tab.shelf.name, key, tabs, controls.inputs,
@@ -167,7 +182,7 @@ def build_demo(
         demo.unload(captions.leave)
         demo.unload(batches.leave)
         wire_library_api(shelves, chosen)
-        quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+        quiet = QUIET
         left, draft = gr.JSON(visible=False), gr.JSON(visible=False)
         arriving = demo.load(None, key, [key, left, draft], js=ARRIVAL, **quiet)
         arriving.then(past.arrive, [key, left, draft], [*outputs, *fields.outputs], **quiet)

@@ -32,6 +32,9 @@ ENGINE = [
         for room in ("runs", "engine", "archive", "knowledge", "styles", "library")
         for file in sorted((PACKAGE / room).rglob("*.py"))
     ),
+    *(
+        PACKAGE / "commands" / f"{name}.py" for name in ("grid", "grid_sheet", "prompt_files")
+    ),  # the page's too
 ]
 INNER = (
     "ValueError",

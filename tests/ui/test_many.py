@@ -1,0 +1,111 @@
+"""Many at once on the page: lists and grids, stopped, gone on with, and as files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from imgrag.ui.create.many import MOST, Many
+from tests.fakes import Cast, make_pipeline
+
+REQUEST = gr.Request(headers={}, session_hash="one")
+OTHER = gr.Request(headers={}, session_hash="other")
+USUAL = {"prompt": "a dog and an owl", "seed": 1, "steps": 2, "library": "pocket"}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> SimpleNamespace:
+    cast = Cast()
+    pipeline = make_pipeline(tmp_path, cast)
+    return SimpleNamespace(cast=cast, many=Many(pipeline, {"pocket": "pocket"}))
+
+
+def begin(many: Many, prompts: str = "", seeds: int = 1, **other: Any) -> list[list[Any]]:
+    asked = {
+        "kind": "list",
+        "across": "seed",
+        "across_values": "1-2",
+        "down": "",
+        "down_values": "",
+        **USUAL,
+        **other,
+    }
+    return list(many.begin(REQUEST, "k" * 40, prompts=prompts, seeds=seeds, **asked))
+
+
+def test_each_prompt_is_drawn_and_kept_in_files(bench: SimpleNamespace) -> None:
+    last = begin(bench.many, "a cat\na dog and an owl", seeds=2)[-1]
+    assert last[1].count("<img") == 4 and "4 of 4 drawn" in last[1] and 'href="?run=' in last[1]
+    files = [Path(file) for file in last[2]["value"]]
+    assert [file.name for file in files] == ["contact-sheet.png", "imgrag-many.zip"]
+    with zipfile.ZipFile(files[1]) as bundle:
+        assert len([name for name in bundle.namelist() if name.startswith("0")]) == 4
+        assert bundle.read("batch.jsonl").count(b"\n") == 4
+    assert not last[5]["visible"], "nothing is left to go on with"
+
+
+def test_a_grid_has_its_words_and_its_picture(bench: SimpleNamespace) -> None:
+    last = begin(bench.many, kind="grid", down="adapter_scale", down_values="0.3, 1")[-1]
+    assert last[1].count("<img") == 4
+    assert "Seed 2, Adapter scale 0.3" in last[1] and "--ir-columns: 2" in last[1]
+    assert Path(last[2]["value"][0]).name == "grid.png"
+
+
+def test_what_was_stopped_goes_on_where_it_was(bench: SimpleNamespace) -> None:
+    asked = {"kind": "list", "across": "", "across_values": "", "down": "", "down_values": "", **USUAL}
+    steps = bench.many.begin(REQUEST, "k" * 40, prompts="a cat\na dog\nan owl", seeds=1, **asked)
+    while "1 of 3" not in next(steps)[1]:
+        pass
+    drawn = len(bench.cast.generator.calls)
+    stopped = bench.many.stop(REQUEST)
+    steps.close()
+    assert stopped[5]["visible"] and stopped[1].count("<img") == 1
+    last = list(bench.many.go_on(REQUEST, "k" * 40))[-1]
+    assert last[1].count("<img") == 3 and "3 of 3" in last[1]
+    assert drawn >= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"prompts": ""}, "There is no prompt of the list"),
+        ({"prompts": "\n".join(["a dog"] * 40), "seeds": 2}, f"80 images; at most {MOST}"),
+        ({"prompts": "\n".join(["a dog"] * 90)}, f"more than {MOST} prompts"),
+        ({"kind": "grid", "across": "", "across_values": ""}, "Choose what varies"),
+        ({"kind": "grid", "across": "library", "across_values": "/etc"}, "goes by its name here"),
+        ({"kind": "grid", "across": "steps", "across_values": "900"}, "number of steps"),
+        ({"kind": "grid", "prompt": " "}, "The prompt is empty"),
+        ({"prompts": '[{"prompt": "a dog", "library": "/etc"}]', "library": "elsewhere"}, "no library"),
+    ],
+)
+def test_what_cannot_be_drawn_is_a_sentence_and_what_is_there_stays(
+    bench: SimpleNamespace, given: dict[str, Any], said: str
+) -> None:
+    begin(bench.many, "a cat")
+    (only,) = begin(bench.many, **given)
+    assert said in only[1] and only[1].count("<img") == 1
+    assert "/etc" not in only[1]
+
+
+def test_a_list_names_no_library_of_this_machine(bench: SimpleNamespace) -> None:
+    last = begin(bench.many, '[{"prompt": "a cat", "library": "/etc"}]')[-1]
+    assert last[1].count("<img") == 1
+
+
+def test_another_page_has_nothing_of_it(bench: SimpleNamespace) -> None:
+    begin(bench.many, "a cat")
+    assert all(update == gr.skip() for update in bench.many.stop(OTHER))
+    assert all(update == gr.skip() for step in bench.many.go_on(OTHER, None) for update in step)
+    bench.many.leave(REQUEST)
+    assert all(update == gr.skip() for step in bench.many.go_on(REQUEST, None) for update in step)
+
+
+def test_a_file_comes_into_the_field(bench: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "prompts.csv").write_bytes("prompt,seed\ncafé,3\n".encode("cp1252"))
+    assert bench.many.read(str(tmp_path / "prompts.csv")) == "prompt,seed\ncafé,3\n"
+    assert bench.many.read(None) == ""
