@@ -92,6 +92,11 @@ class History:
                 found.append(entry)
         return found
 
+    def entry(self, run_id: str, owner: str) -> Entry:
+        """The line of one run. Raises what `open` raises."""
+        folder = self._folder(run_id, owner)
+        return _entry(self._look(run_id), folder) or Entry(run_id)
+
     def _look(self, run_id: str) -> dict[str, Any] | None:
         """The record of a run, `None` if it is damaged or gone. Whose it is, if that can be told, is known then."""
         try:

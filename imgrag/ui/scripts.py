@@ -9,8 +9,8 @@ from imgrag.runs.values import MAX_PROMPT
 from imgrag.ui.language import say, told
 
 HERE = Path(__file__).parent
-HEAD = ("page.js", "lightbox.js", "signals.js", "seeds.js", "keys.js")
-STYLES = ("page.css", "result.css")
+HEAD = ("page.js", "lightbox.js", "signals.js", "seeds.js", "keys.js", "sharing.js", "drops.js")
+STYLES = ("page.css", "result.css", "past.css")
 
 
 def head() -> str:
@@ -18,8 +18,12 @@ def head() -> str:
     return "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in HEAD)
 
 
-def words_said() -> str:
-    """What the scripts say, in the language in force, where they find it; what is in brackets they fill in."""
+def words_said(links: bool = False) -> str:
+    """What the scripts say, in the language in force, where they find it; what is in brackets they fill in.
+
+    Args:
+        links: runs can be shared by a link.
+    """
     texts = {
         "previous": say("Previous"), "next": say("Next"), "close": say("Close"), "large": say("Larger picture"),
         "waiting": say("Waiting for its turn"),
@@ -29,7 +33,10 @@ def words_said() -> str:
         "long": told(f"The prompt has {MAX_PROMPT + 1} characters; at most {MAX_PROMPT} are allowed. Shorten it.")
         .replace(str(MAX_PROMPT + 1), "[count]"),
         "most": str(MAX_PROMPT),
+        "share": say("Share"), "copy": say("Copy"), "copied": say("Copied"),
     }  # fmt: skip
+    if links:
+        texts["links"] = say("Whoever has this link can look at the picture, its prompt and how it was decided, and save it with its record. Nothing else of yours is shown.")  # fmt: skip
     words = "".join(f'<i data-word="{name}">{escape(text)}</i>' for name, text in texts.items())
     return f"{words}{_help()}"
 

@@ -68,7 +68,16 @@ def test_a_link_opens_its_own_run_until_it_is_taken_back(tmp_path):
     assert history.share(run.id, ME) == token and History(tmp_path).entries(ME)[1].shared
     assert marks.shared_folder(tmp_path, token) == tmp_path / run.id
     secret = token.partition(".")[2]
-    for wrong in (run.id, f"{run.id}.", f"{other.id}.{secret}", token[:-1], token.upper(), "../x", "", f"{token}é"):
+    for wrong in (
+        run.id,
+        f"{run.id}.",
+        f"{other.id}.{secret}",
+        token[:-1],
+        token.upper(),
+        "../x",
+        "",
+        f"{token}é",
+    ):
         with pytest.raises(RecordError, match="nothing under this link"):
             marks.shared_folder(tmp_path, wrong)
     history.unshare(run.id, ME)

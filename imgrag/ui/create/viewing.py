@@ -90,4 +90,4 @@ def _tools(judged: bool, pair: bool, prompt: str) -> str:
         else ""
     )
     large = f'<button type="button" data-large>{escape(say("Full screen"))}</button>'
-    return f'<div class="ir-tools">{group}{large}{takings.of_run("", prompt, True)}</div>'
+    return f'<div class="ir-tools">{group}{large}{takings.of_run("", prompt, True)}{takings.sharing("", prompt, True)}</div>'
