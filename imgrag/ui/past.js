@@ -7,7 +7,7 @@ const tell = (act, ids, more = {}) => trigger("select", { act, id: ids[0] ?? "",
 // How large: a choice of the browser's, and of the component itself, whose content is always made anew.
 const resize = (size) => {
   element.dataset.size = size;
-  element.querySelectorAll("[data-size]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.size === size)));
+  element.querySelectorAll("button[data-size]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.size === size)));
 };
 const size = () => { try { return localStorage.getItem(SIZE) ?? "small"; } catch { return "small"; } };
 

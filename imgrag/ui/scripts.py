@@ -38,7 +38,7 @@ def words_said(links: bool = False) -> str:
     if links:
         texts["links"] = say("Whoever has this link can look at the picture, its prompt and how it was decided, and save it with its record. Nothing else of yours is shown.")  # fmt: skip
     words = "".join(f'<i data-word="{name}">{escape(text)}</i>' for name, text in texts.items())
-    return f"{words}{_help()}"
+    return f"{words}{_help()}{_drop()}"
 
 
 def _help() -> str:
@@ -60,4 +60,24 @@ def _help() -> str:
     return (
         f'<div id="ir-help" data-name="{name}" hidden><h2>{name}</h2><dl>{rows}</dl><p>{heading}</p>{boxes}'
         f'<button type="button" data-close>{escape(say("Close"))}</button></div>'
+    )
+
+
+def _drop() -> str:
+    """What can be done with a picture that is dropped; drops.js asks."""
+    ways = (
+        ("initial", say("As initial image")),
+        ("reference", say("As reference")),
+        ("caption", say("Write its caption")),
+        ("search", say("Search by it")),
+        ("library", say("Add to a library")),
+    )
+    buttons = "".join(
+        f'<button type="button" data-way="{way}">{escape(words)}</button>' for way, words in ways
+    )
+    name = escape(say("What is to be done with it?"))
+    return (
+        f'<div id="ir-drop" data-name="{name}" hidden><h2>{name}</h2>{buttons}'
+        f"<small>{escape(say('Initial image and reference belong to a run that is shown.'))}</small>"
+        f'<button type="button" data-close>{escape(say("Cancel"))}</button></div>'
     )

@@ -108,6 +108,29 @@ def test_each_browser_has_its_own_history_and_keeps_it(browser, person, url, res
         assert record["owner"] and record["owner"] not in stranger.content()
 
 
+def test_what_was_shown_is_there_again_after_a_reload(person, url, results):
+    page = opened(person, url)
+    first = finished(page, results, lambda page: run(page, PROMPT))
+    page.fill("#ir-prompt textarea", "typed since")
+    page.reload()
+    page.wait_for_selector(f'.ir-link a[href="?run={first["id"]}"]')
+    wait_for(page, "finished")
+    page.wait_for_selector("#ir-result .ir-frame > img[src]")
+    assert [status(page, stage) for stage in AFTER] == ["done"] * 5
+    assert page.input_value("#ir-prompt textarea") == "typed since"
+    page.evaluate("sessionStorage.removeItem('imgrag-draft')")
+    page.reload()
+    page.wait_for_function("p => document.querySelector('#ir-prompt textarea')?.value === p", arg=PROMPT)
+    page = opened(person, f"{url}?run={first['id']}")
+    second = finished(page, results, lambda page: run(page, "quick a cat"))
+    page.reload()  # the address still names the first one
+    page.wait_for_selector(f'.ir-link a[href="?run={second["id"]}"]')
+    page.goto(f"{url}?run={first['id']}")
+    page.wait_for_selector(f'.ir-link a[href="?run={first["id"]}"]')
+    fresh = opened(person, url)
+    assert fresh.locator(".ir-link").count() == 0
+
+
 def test_two_tabs_run_for_themselves(person, url, results):
     one, other = opened(person, url), opened(person, url)
     run(one, "quick a cat")
@@ -287,7 +310,9 @@ def test_a_zip_brings_a_persons_own_reference_along(browser, person, url, result
 
 def test_a_file_that_holds_no_run_is_said_where_it_was_dropped(person, url, results, tmp_path):
     page = opened(person, url)
-    drop(page, "#ir-right", Path(picture(tmp_path, "dog")))
+    look_back(page)
+    page.wait_for_selector("#ir-past-file button")
+    drop(page, "#ir-past-file button", Path(picture(tmp_path, "dog")))
     banner = page.wait_for_selector("#ir-past-banner .ir-banner").inner_text()
     assert "PNG" in banner and str(tmp_path) not in banner
     page.get_by_role("tab", name="Create").click()

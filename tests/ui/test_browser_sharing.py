@@ -105,6 +105,10 @@ def test_a_link_is_open_before_a_login_and_nothing_else_is(browser, tmp_path):  
     with served(*page_in(tmp_path), "--shared-links", "--auth", "ann:word") as url:
         assert httpx.get(f"{url}shared/nothing").status_code == 404
         assert httpx.get(f"{url}config").status_code == 401
-        elsewhere = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+        elsewhere = {
+            "sec-fetch-site": "cross-site",
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-dest": "document",
+        }
         assert httpx.get(f"{url}shared/nothing", headers=elsewhere).status_code == 404
         assert httpx.get(f"{url}gradio_api/info", headers=elsewhere).status_code == 403

@@ -55,15 +55,18 @@ class Past:
     async def arrive(self, request: gr.Request, key: str | None, left: Any, draft: Any = None) -> Updates:
         """The page was opened: updates of `Runs`, then of the fields.
 
-        It shows the run that its address names (?run=ID), or says a word on one that broke off.
+        It shows the run that was on it before a reload, or that its address names (?run=ID), or says a word on one
+        that broke off.
 
         Args:
-            left: what was at work on it when it was reloaded or cut off, as page.js keeps it: that comes first.
+            left: what was at work on it when it was reloaded or cut off, or which run it showed, as page.js keeps
+                it: that comes first.
             draft: what stood in the fields before a reload.
         """
         typed = self._fields.of_draft(draft)
         if not isinstance(left, dict) or not left.get("prompt"):
-            *shown, run = await to_thread.run_sync(self._visited, request, key)
+            before = str(left.get("shown") or "") if isinstance(left, dict) else ""
+            *shown, run = await to_thread.run_sync(self._visited, request, key, before)
             return [*shown, *(self._fields.of_run(run) if run is not None and not draft else typed)]
         run_id, stage = str(left.get("run") or ""), str(left.get("stage") or "")
         prompt = clean(str(left["prompt"]))[:MAX_PROMPT]
@@ -103,8 +106,13 @@ class Past:
             )
         return self._runs.show(request, run, notice, message)
 
-    def _visited(self, request: gr.Request, key: str | None) -> Updates:
-        """Updates of `Runs`, and the run that was opened if one was."""
+    def _visited(self, request: gr.Request, key: str | None, before: str) -> Updates:
+        """Updates of `Runs`, and the run that was opened if one was. `before`: the one that was shown, if any."""
+        if self._runs.is_used(request):  # something was begun meanwhile
+            return [*self._runs.as_it_is(), None]
+        with suppress(RecordError):  # it has gone since
+            run = self._here(self._history.open(before, owner_of(key)))
+            return [*self._runs.show(request, run), run]
         wanted = dict(request.query_params).get("run")
         if wanted:
             return [*self._opened(request, key, wanted), self._runs.run_of(request)]

@@ -109,7 +109,7 @@ def _sizes() -> str:
     buttons = "".join(
         f'<button type="button" data-size="{size}">{escape(words)}</button>' for size, words in sizes
     )
-    return f'<div class="ir-sizes" role="group" aria-label="{escape(say("Size of the pictures"))}">{buttons}</div>'
+    return f'<div class="ir-tools ir-sizes" role="group" aria-label="{escape(say("Size of the pictures"))}">{buttons}</div>'
 
 
 def _picked() -> str:
@@ -125,7 +125,7 @@ def _picked() -> str:
     )
     words = escape(say("{count} ticked", count="[count]"))
     return (
-        f'<div class="ir-picked" role="toolbar" aria-label="{escape(say("What is ticked"))}" hidden>'
+        f'<div class="ir-tools ir-picked" role="toolbar" aria-label="{escape(say("What is ticked"))}" hidden>'
         f'<span role="status" data-words="{words}"></span>{buttons}</div>'
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,7 @@ class Sharing:
         picture = self._history.entry(run_id, owner).picture
         if picture is None:
             raise RecordError("This run has drawn no picture yet. Take one from another run.")
-        return {"file": cached(picture), "name": f"imgrag-{run_id}.png"}
+        return _made(f"imgrag-{run_id}.png", lambda target: Path(shutil.copyfile(picture, target)))
 
     def _zip(self, run_id: str, owner: str) -> Given:
         run = self._history.open(run_id, owner)
@@ -90,6 +91,6 @@ def wire_sharing(sharing: Sharing, menus: list[Any], key: gr.BrowserState) -> No
 
 
 def _made(name: str, write: Callable[[Path], Path]) -> Given:
-    """A zip that is written for a moment, as a file that may be served for a day."""
+    """What is written for a moment, as a file that may be served for a day."""
     with tempfile.TemporaryDirectory() as place:
         return {"file": cached(write(Path(place) / name)), "name": name}
