@@ -299,7 +299,7 @@ def wire_history(
     }  # fmt: skip
     seen = [key, tab.search]
     tab.tab.select(past.entries, seen, tab.view, **light)
-    tab.search.input(past.entries, seen, tab.view, trigger_mode="always_last", **light)
+    tab.search.change(past.entries, seen, tab.view, trigger_mode="always_last", **light)
     tab.grid.select(past.act, seen, tab.view, **light)
     large = gr.JSON(visible=False)
     looking = tab.grid.select(past.look, key, large, **light)

@@ -72,8 +72,8 @@ def build_history() -> HistoryTab:
                 label=label("Search your runs"), placeholder=label("Words of a prompt, a thing, or a name"),
                 max_length=200, elem_id="ir-past-search",
             )  # fmt: skip
-            heading = gr.HTML(both(lambda: heading_of(0)), elem_id="ir-past-heading")
             pair = gr.HTML("", elem_id="ir-past-pair")
+            heading = gr.HTML(both(lambda: heading_of(0)), elem_id="ir-past-heading")
             grid = gr.HTML("", js_on_load=ACT, elem_id="ir-past-grid")
     return HistoryTab(tab, file, search, banner, heading, grid, pair)
 
