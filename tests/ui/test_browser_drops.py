@@ -42,7 +42,10 @@ def test_what_to_do_with_a_picture_is_asked(person, url, results, tmp_path):  # 
     page.wait_for_selector(ASKED, state="detached")
     asked(page, file).locator("[data-way=caption]").click()
     page.wait_for_selector("#ir-cap-picture img")
-    page.wait_for_function("document.querySelector('#ir-cap-text textarea')?.value.length > 0")
+    page.wait_for_selector("#ir-cap-banner:has-text('has no captions to read')")  # it was asked for at once
+    page.click("#ir-cap-stop")  # nothing is at work
+    page.wait_for_timeout(500)
+    assert "stopped" not in page.inner_text("#ir-cap-banner")
     asked(page, file, "#ir-cap-right").locator("[data-way=search]").click()
     page.wait_for_selector("#ir-lib-picture img")
     page.wait_for_selector("#ir-lib-grid .ir-card")

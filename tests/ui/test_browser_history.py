@@ -231,7 +231,7 @@ def test_runs_are_searched_named_and_handled_by_many(person, url, results, tmp_p
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
     page.click("[data-many=delete]")
     assert cards(page, 1) == ids[:1]
-    assert asked == ["Delete 2 runs? They cannot be brought back."]
+    assert asked == ["Delete what is ticked (2)? It cannot be brought back."]
     assert [(results / run_id).exists() for run_id in ids] == [True, False, False]
 
 

@@ -118,7 +118,7 @@ def _picked() -> str:
         ("compare", say("Compare two")), ("pin", say("Pin")), ("unpin", say("Unpin")),
         ("download", say("Download as zip")), ("delete", say("Delete")), ("all", say("Tick all")), ("none", say("Tick none")),
     )  # fmt: skip
-    sure = escape(say("Delete {count} runs? They cannot be brought back.", count="[count]"))
+    sure = escape(say("Delete what is ticked ({count})? It cannot be brought back.", count="[count]"))
     buttons = "".join(
         f'<button type="button" data-many="{act}"{_asked(act, sure)}>{escape(words)}</button>'
         for act, words in acts
