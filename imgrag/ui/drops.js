@@ -20,7 +20,7 @@
 
   // What a field holds already is taken out of it first: not every one has a place for more.
   const EMPTY = ["Remove Image", "Clear", "清除", "清空"].map((name) => `button[aria-label="${name}"]`).join(", ");
-  const put = (where, files, then) => {
+  const put = (where, files, then, tries) => {
     const empty = () => document.querySelector(where)?.querySelector(EMPTY);
     empty()?.click();
     until(() => !empty() && document.querySelector(`${where} input[type=file]`), (input) => {
@@ -29,15 +29,14 @@
       input.files = given.files;
       input.dispatchEvent(new Event("change", { bubbles: true }));
       then?.();
-    });
+    }, tries);
   };
 
   const press = (where, when) => until(() => document.querySelector(when) && document.querySelector(where), (button) => button.click());
-  const unfold = (fold) => {
-    const head = document.querySelector(`${fold} > button`);
-    if (head && !head.classList.contains("open")) head.click();
-    until(() => document.querySelector(fold), (found) => found.scrollIntoView({ block: "center" }));
-  };
+  const unfold = (fold) => until(() => document.querySelector(`${fold} > button`), (head) => {
+    if (!head.classList.contains("open")) head.click();
+    head.scrollIntoView({ block: "center" });
+  });
   const open = (tab) => document.querySelector(`#ir-${tab}-button`)?.click();
   const create = () => document.querySelector("#ir-tabs [role=tab]")?.click();
 
@@ -45,7 +44,8 @@
     run: (files) => { open("past"); put("#ir-past-file", files); },
     initial: (files) => { create(); unfold("#ir-correct-initial"); put("#ir-own-image", files); },
     reference: (files) => { create(); unfold("#ir-correct-references"); put("#ir-own-picture", files); },
-    library: (files) => { open("library"); put("#ir-lib-files", files, () => unfold("#ir-lib-add")); },
+    // A library that comes with the app takes nothing; the picture waits for another one to be chosen, or copied.
+    library: (files) => { open("library"); unfold("#ir-lib-add"); put("#ir-lib-files", files, null, 600); },
     caption: (files) => { open("caption"); put("#ir-cap-picture", files, () => press("#ir-cap-run", "#ir-cap-picture img")); },
     search: (files) => { open("library"); put("#ir-lib-picture", files, () => press("#ir-lib-search", "#ir-lib-picture img")); },
   };

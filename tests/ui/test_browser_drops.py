@@ -48,7 +48,7 @@ def test_what_to_do_with_a_picture_is_asked(person, url, results, tmp_path):  # 
     assert "stopped" not in page.inner_text("#ir-cap-banner")
     asked(page, file, "#ir-cap-right").locator("[data-way=search]").click()
     page.wait_for_selector("#ir-lib-picture img")
-    page.wait_for_selector("#ir-lib-grid .ir-card")
+    page.wait_for_selector("#ir-lib-heading:has-text('result')")
     asked(page, file, "#ir-lib-right").locator("[data-way=library]").click()
     page.wait_for_selector("#ir-lib-files:has-text('dog')")
 
