@@ -80,6 +80,10 @@ def parse_flags(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"ask for a name and a password: {AUTH}=name:password in the environment, several with commas",
     )  # fmt: skip
     parser.add_argument(
+        "--shared-links", action="store_true",
+        help="let people make links to runs of theirs that anybody can look at, without a login too",
+    )  # fmt: skip
+    parser.add_argument(
         "--results-cap", type=parse_size, default="2 GB", metavar="SIZE",
         help='drop the oldest runs that nobody kept above this, such as "500 MB"; none to keep all (default: 2 GB)',
     )  # fmt: skip
@@ -215,11 +219,11 @@ def serve(flags: argparse.Namespace) -> None:
     kind = LeasedPipeline if on_zero_gpu() else ImageRAGPipeline
     pipeline = kind(flags.profile, policy=flags.policy, results_cap=flags.results_cap)
     pipeline.tidy()
-    demo = build_demo(pipeline, library=flags.library, folders=flags.folders)
+    demo = build_demo(pipeline, library=flags.library, folders=flags.folders, links=flags.shared_links)
     logs.configure()  # from here on nobody reads along: what a person must know before was said in words
     launch(
         demo, hosts=flags.allowed_hosts, server_name=flags.host, server_port=flags.port, share=flags.share,
-        root_path=flags.root_path, auth=auth,
+        root_path=flags.root_path, auth=auth, linked=pipeline.results if flags.shared_links else None,
     )  # fmt: skip
 
 

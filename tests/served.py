@@ -320,6 +320,7 @@ def main() -> None:
     parser.add_argument("--watch", metavar="PART", help="report on this process, and on files opened by PART")
     parser.add_argument("--auth", metavar="NAME:WORD", help="ask for this login")
     parser.add_argument("--descriptors", type=int, help="files and sockets that the process may have open")
+    parser.add_argument("--shared-links", action="store_true", help="let people share runs by a link")
     flags = parser.parse_args()
     if flags.descriptors:
         import resource
@@ -331,12 +332,13 @@ def main() -> None:
         options["bundled"] = [flags.bundled]
     pipeline = page_pipeline(flags.folder, cast, control=True, **options)
     pipeline.tidy()
-    demo = build_demo(pipeline, folders=flags.folders)
+    demo = build_demo(pipeline, folders=flags.folders, links=flags.shared_links)
     if flags.watch:
         logs.configure()
         Watch(pipeline, cast, flags.watch).attach(demo)
     auth = [tuple(flags.auth.split(":"))] if flags.auth else None
-    launch(demo, warm_up=False, server_port=flags.port, auth=auth)
+    linked = pipeline.results if flags.shared_links else None
+    launch(demo, warm_up=False, linked=linked, server_port=flags.port, auth=auth)
 
 
 if __name__ == "__main__":

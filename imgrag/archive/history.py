@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgrag.archive import records
+from imgrag.archive import marks, records
+from imgrag.archive.bundles import write_bundle
 from imgrag.archive.checked import text_of, whole_of
+from imgrag.archive.marks import PINNED
 from imgrag.archive.reading import reading_of, verdict_of
 from imgrag.archive.restoring import open_run
 from imgrag.errors import RecordError
@@ -28,7 +30,6 @@ from imgrag.runs.reading import Reading
 from imgrag.runs.values import MAX_PROMPT, MAX_SEED, Run, Verdict
 
 DAMAGED = "damaged"
-PINNED = "pinned"  # an empty file in a run's folder
 DRAWN = re.compile(r"(?:initial|result|enhanced(?:-[2-9])?)\.png")
 SETTLED = 2.0  # seconds; file systems tell two changes apart if they are so far from each other
 
@@ -54,6 +55,15 @@ class Entry:
     pinned: bool = False
     verdict: Verdict | None = None  # on that picture
     reading: Reading | None = None
+    name: str = ""  # that a person gave it
+    shared: bool = False  # whether anybody who has its link may look at it
+
+    def has(self, words: str) -> bool:
+        """Whether each of these words stands in its prompt, its name or the names of its things, in any case."""
+        things = self.reading.things if self.reading is not None else ()
+        texts = (self.prompt, self.title, self.name, *(thing.name for thing in things))
+        whole = "\n".join(texts).casefold()
+        return all(word in whole for word in words.casefold().split())
 
 
 class History:
@@ -66,8 +76,8 @@ class History:
         self._results = results
         self._owners: dict[str, str] = {}  # by id
 
-    def entries(self, owner: str, limit: int | None = None) -> list[Entry]:
-        """The owner's runs, newest first."""
+    def entries(self, owner: str, limit: int | None = None, words: str = "") -> list[Entry]:
+        """The owner's runs, newest first; with `words`, those that have them."""
         if not owner:
             return []
         found: list[Entry] = []
@@ -77,9 +87,15 @@ class History:
             if not _same(self._owners.get(run_id, owner), owner):
                 continue
             record = self._look(run_id)
-            if self._is_of(run_id, owner) and (entry := _entry(record, self._results / run_id)) is not None:
+            entry = _entry(record, self._results / run_id) if self._is_of(run_id, owner) else None
+            if entry is not None and entry.has(words):
                 found.append(entry)
         return found
+
+    def entry(self, run_id: str, owner: str) -> Entry:
+        """The line of one run. Raises what `open` raises."""
+        folder = self._folder(run_id, owner)
+        return _entry(self._look(run_id), folder) or Entry(run_id)
 
     def _look(self, run_id: str) -> dict[str, Any] | None:
         """The record of a run, `None` if it is damaged or gone. Whose it is, if that can be told, is known then."""
@@ -135,6 +151,28 @@ class History:
             mark.touch()
         else:
             mark.unlink(missing_ok=True)
+
+    def name(self, run_id: str, owner: str, name: str) -> None:
+        """Call a run so; "" takes its name away. Raises what `open` raises, and RecordError: it cannot be kept."""
+        marks.give_name(self._folder(run_id, owner), name)
+
+    def bundle(self, run_ids: Sequence[str], owner: str, target: Path) -> Path:
+        """These runs as one zip; returns `target`. Raises what `open` and `write_bundle` raise."""
+        return write_bundle([self._folder(run_id, owner) for run_id in run_ids], target)
+
+    def share(self, run_id: str, owner: str) -> str:
+        """The token under which anybody may look at a finished run. Raises what `name` raises."""
+        folder = self._folder(run_id, owner)
+        if records.open_record(self._results, run_id).get("state") != "finished":
+            raise RecordError("This run is not finished. Go on with it, then share it.")
+        return marks.share(folder)
+
+    def unshare(self, run_id: str, owner: str) -> None:
+        """Take a run's link back. Raises what `name` raises, and RecordError: it has none."""
+        folder = self._folder(run_id, owner)
+        if not marks.link_of(folder):
+            raise RecordError("There is no link to this run.")
+        marks.unshare(folder)
 
     def delete(self, run_id: str, owner: str) -> None:
         """Remove a run. Raises what `open` raises, and
@@ -269,6 +307,8 @@ def _read(record: dict[str, Any], folder: Path) -> Entry:
         pinned=(folder / PINNED).exists(),
         verdict=_judged(record, kept),
         reading=reading_of(record),
+        name=marks.name_of(folder),
+        shared=bool(marks.link_of(folder)),
     )
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,12 +50,13 @@ from imgrag.ui.create.many import Many
 from imgrag.ui.history.events import Past, wire_history
 from imgrag.ui.history.layout import build_history
 from imgrag.ui.history.owners import ARRIVAL, browser_key
+from imgrag.ui.history.sharing import Sharing, wire_sharing
 from imgrag.ui.language import both, label, words
 from imgrag.ui.library.events import Shelves
 from imgrag.ui.library.knowledge_events import Knowledge
 from imgrag.ui.library.knowledge_layout import wire_knowledge
 from imgrag.ui.library.layout import build_library, wire_library, wire_library_api
-from imgrag.ui.server import connections, health, imports
+from imgrag.ui.server import connections, health, imports, shared
 from imgrag.ui.server.door import stood_before
 from imgrag.ui.server.guard import Guard, file_arguments
 from imgrag.ui.server.hosts import Hosts, bracketed, served
@@ -106,7 +108,7 @@ class Offered(Mapping[str, str]):
 
 
 def build_demo(
-    pipeline: ImageRAGPipeline, library: str | None = None, folders: Path | None = None
+    pipeline: ImageRAGPipeline, library: str | None = None, folders: Path | None = None, links: bool = False
 ) -> gr.Blocks:
     """The page for this pipeline.
 
@@ -114,6 +116,7 @@ def build_demo(
         library: a name or a folder on this machine, chosen first.
         folders: a folder of this machine; those below it can be added to libraries by name. Only for a
             page that nobody but this machine's people can open.
+        links: people may make links to runs that anybody can look at; `launch` serves them.
 
     Raises:
         LibraryError: there is no such library, or `folders` is no folder.
@@ -129,7 +132,7 @@ def build_demo(
     ) as demo:
         gr.HTML(both(markup.elsewhere), elem_id="ir-elsewhere")
         gr.HTML(markup.languages(), elem_id="ir-languages")
-        gr.HTML(both(scripts.words_said), elem_id="ir-words")
+        gr.HTML(both(partial(scripts.words_said, links)), elem_id="ir-words")
         with gr.Tabs(elem_id="ir-tabs") as tabs:
             with gr.Tab(label("Create"), id="create"), gr.Row(elem_id="ir-page", elem_classes="ir-two"):
                 with gr.Column(scale=3, min_width=300, elem_id="ir-left"):
@@ -166,6 +169,7 @@ def build_demo(
             takings, [panels.picture, past_tab.grid], tab.gallery.grid, tab.shelf.name, key, tabs, controls.inputs,
             controls.locked, outputs,
         )  # fmt: skip
+        wire_sharing(Sharing(runs, pipeline, links), [panels.picture, past_tab.grid], key)
         wire_typing(Typing(pipeline, offered), controls.field, drawing, controls.surprise)
         wire_library(tab, shelves, drawing, GPU)
         knowledge = Knowledge(pipeline.knowledge, librarian.embedder)
@@ -210,13 +214,15 @@ def build_demo(
 
 
 def launch(
-    demo: gr.Blocks, *, warm_up: bool = True, hosts: frozenset[str] = frozenset(), **options: Any
-) -> None:
+    demo: gr.Blocks, *, warm_up: bool = True, hosts: frozenset[str] = frozenset(),
+    linked: Path | None = None, **options: Any,
+) -> None:  # fmt: skip
     """Serve the page until the process is ended.
 
     Args:
         warm_up: import what the models need while the person still types.
         hosts: names that the page is served under besides those of this machine, as `read_hosts` gives them.
+        linked: the folder of the runs that links may open; without it there are no links.
         options: `gr.Blocks.launch`'s own.
     """
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # of what Gradio may decode; nothing that comes in is left to it
@@ -239,7 +245,7 @@ def launch(
         mcp_server=find_spec("mcp") is not None and not options.get("auth"),
         run_history=False,  # Gradio's own, which would speak to the hub
         enable_monitoring=False,
-        app_kwargs=app_settings(demo, known, most),
+        app_kwargs=app_settings(demo, known, most, linked),
         prevent_thread_lock=True,
         ssr_mode=False,
         _frontend=False,  # no second look at localhost: it gives up after 3 s, which a busy machine may take
@@ -251,18 +257,21 @@ def launch(
     demo.block_thread()
 
 
-def app_settings(demo: gr.Blocks, hosts: Hosts, most: int) -> dict[str, Any]:
+def app_settings(demo: gr.Blocks, hosts: Hosts, most: int, linked: Path | None = None) -> dict[str, Any]:
     """What the page's web application gets besides Gradio's own: what stands before it, and the health routes.
 
     Args:
         most: connections that the process holds; one address has half of them for its requests.
+        linked: the folder of the runs that links may open, if any.
     """
 
     @asynccontextmanager
     async def lifespan(app: App) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(remembered(app))
-            await stack.enter_async_context(stood_before(app, hosts, hosts.routed, most // 2))
+            await stack.enter_async_context(
+                stood_before(app, hosts, hosts.routed, most // 2, linked is not None)
+            )
             yield
 
     guard = Middleware(
@@ -270,7 +279,7 @@ def app_settings(demo: gr.Blocks, hosts: Hosts, most: int) -> dict[str, Any]:
     )
     return {
         "middleware": [guard, Middleware(Streams, demo=demo)],
-        "routes": health.routes(),
+        "routes": [*health.routes(), *([] if linked is None else shared.routes(linked))],
         "lifespan": lifespan,
     }
 

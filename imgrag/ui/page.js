@@ -19,29 +19,6 @@ try { window.imgragDraft = JSON.parse(sessionStorage.getItem("imgrag-draft") ?? 
     if (strip && !strip.hasAttribute("aria-live")) strip.setAttribute("aria-live", "polite");
   };
 
-  // A saved PNG or zip that is dropped anywhere else than on a field is a run that should come back.
-  const isRun = (event) => [...(event.dataTransfer?.items ?? [])].some((item) => item.kind === "file")
-    && !event.target.closest("input, textarea, .ir-correct, #ir-lib-left, #ir-lib-right, #ir-past-file");
-
-  const handOver = (files, tries) => {
-    const field = document.querySelector("#ir-past-file input[type=file]");
-    if (!field) return void (tries && setTimeout(handOver, 100, files, tries - 1));
-    field.files = files;
-    field.dispatchEvent(new Event("change", { bubbles: true }));
-  };
-
-  const bringBack = () => {
-    document.addEventListener("dragover", (event) => { if (isRun(event)) event.preventDefault(); });
-    document.addEventListener("drop", (event) => {
-      if (!isRun(event)) return;
-      event.preventDefault();  // or the browser would leave the page to show the file
-      const files = event.dataTransfer.files;
-      if (files.length !== 1 || !/\.(png|zip)$/i.test(files[0].name)) return;
-      document.querySelector("#ir-past-button")?.click();  // a tab is built when it is first opened
-      handOver(files, 50);
-    });
-  };
-
   // The server knows no time zones.
   const tellTimes = () => document.querySelectorAll("time[datetime]").forEach((time) => {
     const then = new Date(time.dateTime);
@@ -60,7 +37,8 @@ try { window.imgragDraft = JSON.parse(sessionStorage.getItem("imgrag-draft") ?? 
     });
   };
 
-  // What is at work stays in the tab's memory, for the page that comes after a reload or a cut: `Past.arrive` asks.
+  // What is at work stays in the tab's memory, for the page that comes after a reload or a cut, and so
+  // does what was shown at last: `Past.arrive` asks.
   let seen = "";
   const keep = (left) => sessionStorage.setItem("imgrag-left", JSON.stringify(left));
   const strip = () => document.querySelector("#ir-strip [data-run]")?.dataset;
@@ -71,7 +49,10 @@ try { window.imgragDraft = JSON.parse(sessionStorage.getItem("imgrag-draft") ?? 
     if (!now || seen === `${now.phase} ${now.run} ${now.stage}`) return;
     seen = `${now.phase} ${now.run} ${now.stage}`;
     if (isAtWork(now.phase)) keep({ run: now.run, prompt: now.prompt, stage: now.stage });
-    else sessionStorage.removeItem("imgrag-left");
+    else {
+      sessionStorage.removeItem("imgrag-left");
+      if (now.run) sessionStorage.setItem("imgrag-shown", now.run);
+    }
   };
 
   // Nothing comes from the server before it is the run's turn.
@@ -205,7 +186,6 @@ try { window.imgragDraft = JSON.parse(sessionStorage.getItem("imgrag-draft") ?? 
     document.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && event.target.closest("#ir-prompt")) rememberPressed();
     }, true);
-    bringBack();
     setInterval(() => document.querySelectorAll("[data-left]").forEach((clock) => {
       const left = Math.max(1, Number(clock.dataset.left) - 1);
       clock.dataset.left = left;

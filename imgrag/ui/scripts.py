@@ -9,8 +9,8 @@ from imgrag.runs.values import MAX_PROMPT
 from imgrag.ui.language import say, told
 
 HERE = Path(__file__).parent
-HEAD = ("page.js", "lightbox.js", "signals.js", "seeds.js", "keys.js")
-STYLES = ("page.css", "result.css")
+HEAD = ("page.js", "lightbox.js", "signals.js", "seeds.js", "keys.js", "sharing.js", "drops.js")
+STYLES = ("page.css", "result.css", "past.css")
 
 
 def head() -> str:
@@ -18,8 +18,12 @@ def head() -> str:
     return "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in HEAD)
 
 
-def words_said() -> str:
-    """What the scripts say, in the language in force, where they find it; what is in brackets they fill in."""
+def words_said(links: bool = False) -> str:
+    """What the scripts say, in the language in force, where they find it; what is in brackets they fill in.
+
+    Args:
+        links: runs can be shared by a link.
+    """
     texts = {
         "previous": say("Previous"), "next": say("Next"), "close": say("Close"), "large": say("Larger picture"),
         "waiting": say("Waiting for its turn"),
@@ -29,9 +33,12 @@ def words_said() -> str:
         "long": told(f"The prompt has {MAX_PROMPT + 1} characters; at most {MAX_PROMPT} are allowed. Shorten it.")
         .replace(str(MAX_PROMPT + 1), "[count]"),
         "most": str(MAX_PROMPT),
+        "share": say("Share"), "copy": say("Copy"), "copied": say("Copied"),
     }  # fmt: skip
+    if links:
+        texts["links"] = say("Whoever has this link can look at the picture, its prompt and how it was decided, and save it with its record. Nothing else of yours is shown.")  # fmt: skip
     words = "".join(f'<i data-word="{name}">{escape(text)}</i>' for name, text in texts.items())
-    return f"{words}{_help()}"
+    return f"{words}{_help()}{_drop()}"
 
 
 def _help() -> str:
@@ -53,4 +60,24 @@ def _help() -> str:
     return (
         f'<div id="ir-help" data-name="{name}" hidden><h2>{name}</h2><dl>{rows}</dl><p>{heading}</p>{boxes}'
         f'<button type="button" data-close>{escape(say("Close"))}</button></div>'
+    )
+
+
+def _drop() -> str:
+    """What can be done with a picture that is dropped; drops.js asks."""
+    ways = (
+        ("initial", say("As initial image")),
+        ("reference", say("As reference")),
+        ("caption", say("Write its caption")),
+        ("search", say("Search by it")),
+        ("library", say("Add to a library")),
+    )
+    buttons = "".join(
+        f'<button type="button" data-way="{way}">{escape(words)}</button>' for way, words in ways
+    )
+    name = escape(say("What is to be done with it?"))
+    return (
+        f'<div id="ir-drop" data-name="{name}" hidden><h2>{name}</h2>{buttons}'
+        f"<small>{escape(say('Initial image and reference belong to a run that is shown.'))}</small>"
+        f'<button type="button" data-close>{escape(say("Cancel"))}</button></div>'
     )

@@ -19,7 +19,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from imgrag.archive import history, records
-from imgrag.archive.history import PINNED, SETTLED, History, Room
+from imgrag.archive.history import SETTLED, History, Room
+from imgrag.archive.marks import PINNED
 from imgrag.archive.restoring import carried, taken_in
 from imgrag.errors import RecordError
 from imgrag.runs.values import Correction, Request, Round, Run, StageReport, Verdict, new_id

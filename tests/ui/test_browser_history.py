@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def look_back(page: sync_api.Page) -> None:
 def cards(page: sync_api.Page, count: int) -> list[str]:
     """The ids of the cards, once there are so many."""
     page.wait_for_function("n => document.querySelectorAll('.ir-card').length === n", arg=count)
-    return page.eval_on_selector_all(".ir-card input", "boxes => boxes.map(box => box.dataset.id)")
+    return page.eval_on_selector_all(".ir-card [type=checkbox]", "boxes => boxes.map(box => box.dataset.id)")
 
 
 def drop(page: sync_api.Page, selector: str, file: Path) -> None:
@@ -105,6 +106,29 @@ def test_each_browser_has_its_own_history_and_keeps_it(browser, person, url, res
         stranger.wait_for_timeout(500)
         assert cards(stranger, 0) == []
         assert record["owner"] and record["owner"] not in stranger.content()
+
+
+def test_what_was_shown_is_there_again_after_a_reload(person, url, results):
+    page = opened(person, url)
+    first = finished(page, results, lambda page: run(page, PROMPT))
+    page.fill("#ir-prompt textarea", "typed since")
+    page.reload()
+    page.wait_for_selector(f'.ir-link a[href="?run={first["id"]}"]')
+    wait_for(page, "finished")
+    page.wait_for_selector("#ir-result .ir-frame > img[src]")
+    assert [status(page, stage) for stage in AFTER] == ["done"] * 5
+    assert page.input_value("#ir-prompt textarea") == "typed since"
+    page.evaluate("sessionStorage.removeItem('imgrag-draft')")
+    page.reload()
+    page.wait_for_function("p => document.querySelector('#ir-prompt textarea')?.value === p", arg=PROMPT)
+    page = opened(person, f"{url}?run={first['id']}")
+    second = finished(page, results, lambda page: run(page, "quick a cat"))
+    page.reload()  # the address still names the first one
+    page.wait_for_selector(f'.ir-link a[href="?run={second["id"]}"]')
+    page.goto(f"{url}?run={first['id']}")
+    page.wait_for_selector(f'.ir-link a[href="?run={first["id"]}"]')
+    fresh = opened(person, url)
+    assert fresh.locator(".ir-link").count() == 0
 
 
 def test_two_tabs_run_for_themselves(person, url, results):
@@ -152,17 +176,82 @@ def test_two_runs_are_compared(person, url, results):
     finished(page, results, lambda page: run(page, "quick a cat"))
     look_back(page)
     cards(page, 2)
-    boxes = page.locator("#ir-past-grid input")
+    boxes, compare = page.locator("#ir-past-grid input"), page.locator("[data-many=compare]")
+    assert page.is_hidden(".ir-picked")
     boxes.nth(0).check()
-    page.wait_for_timeout(300)
-    assert page.is_hidden("#ir-past-pair")
+    assert compare.is_disabled() and page.is_hidden("#ir-past-pair")
     boxes.nth(1).check()
+    compare.click()
     page.wait_for_selector("#ir-past-pair section")
     assert page.locator("#ir-past-pair .ir-pair img").count() == 2
     rows = page.inner_text("#ir-past-pair table")
     assert PROMPT in rows and "quick a cat" in rows
     boxes.nth(1).uncheck()
     page.wait_for_selector("#ir-past-pair", state="hidden")
+
+
+def test_runs_are_searched_named_and_handled_by_many(person, url, results, tmp_path):
+    page = opened(person, url)
+    ids = [
+        finished(page, results, lambda page, p=p: run(page, p))["id"]
+        for p in (PROMPT, "quick a cat", "quick a car")
+    ]
+    look_back(page)
+    assert cards(page, 3) == ids[::-1]
+    page.fill("#ir-past-search input, #ir-past-search textarea", "ToolBox dog")
+    assert cards(page, 1) == ids[:1]
+    page.locator(".ir-card [data-do=name]").click()
+    page.keyboard.type("The first")
+    page.keyboard.press("Enter")
+    page.locator(".ir-card strong:has-text('The first')").wait_for()
+    assert (results / ids[0] / "name.txt").read_text() == "The first"
+    page.fill("#ir-past-search input, #ir-past-search textarea", "nowhere")
+    page.wait_for_selector("#ir-past-heading:has-text('No run of yours has these words.')")
+    page.fill("#ir-past-search input, #ir-past-search textarea", "")
+    cards(page, 3)
+    boxes = page.locator("#ir-past-grid input")
+    boxes.nth(0).check()
+    page.click("[data-many=all]")
+    assert "3 ticked" in page.inner_text(".ir-picked")
+    with page.expect_download() as download:
+        page.click("[data-many=download]")
+    download.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert sum(name.endswith("/result.png") for name in archive.namelist()) == 3
+    boxes.nth(2).uncheck()
+    page.click("[data-many=pin]")
+    page.wait_for_function("() => document.querySelectorAll('[data-do=unpin]').length === 2")
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.click("[data-many=delete]")
+    page.wait_for_timeout(300)
+    assert all((results / run_id).exists() for run_id in ids)
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
+    page.click("[data-many=delete]")
+    assert cards(page, 1) == ids[:1]
+    assert asked == ["Delete what is ticked (2)? It cannot be brought back."]
+    assert [(results / run_id).exists() for run_id in ids] == [True, False, False]
+
+
+def test_pictures_are_as_large_as_chosen_and_open_whole(person, url, results):
+    page = opened(person, url)
+    finished(page, results, lambda page: run(page, PROMPT))
+    look_back(page)
+    cards(page, 1)
+    width = "document.querySelector('.ir-card img').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.click("[data-size=large][aria-pressed]")
+    assert page.evaluate(width) > 1.5 * before
+    page.reload()
+    look_back(page)
+    cards(page, 1)
+    page.wait_for_selector("#ir-past-grid [data-size=large][aria-pressed=true]")
+    with page.expect_response(lambda answer: "look" in (answer.request.post_data or "")):
+        page.click(".ir-shot > img")  # a larger copy is asked for
+    page.wait_for_selector(".ir-lightbox[open] img[src^='data:image/webp']")
+    page.keyboard.press("Escape")
 
 
 @pytest.mark.parametrize("place", ["#ir-past-file button", "#ir-right"])
@@ -221,7 +310,9 @@ def test_a_zip_brings_a_persons_own_reference_along(browser, person, url, result
 
 def test_a_file_that_holds_no_run_is_said_where_it_was_dropped(person, url, results, tmp_path):
     page = opened(person, url)
-    drop(page, "#ir-right", Path(picture(tmp_path, "dog")))
+    look_back(page)
+    page.wait_for_selector("#ir-past-file button")
+    drop(page, "#ir-past-file button", Path(picture(tmp_path, "dog")))
     banner = page.wait_for_selector("#ir-past-banner .ir-banner").inner_text()
     assert "PNG" in banner and str(tmp_path) not in banner
     page.get_by_role("tab", name="Create").click()

@@ -596,6 +596,7 @@ def test_flags():
         "resident",
     )
     assert app.parse_flags([]).profile == "pocket"
+    assert app.parse_flags(["--shared-links"]).shared_links and not app.parse_flags([]).shared_links
 
 
 def test_the_page_is_built_without_the_heavy_imports():

@@ -219,6 +219,9 @@ class TestPanel:
         )
         html = readings.reading(read, {})
         assert "word11" in html and "word12" not in html and "and 28 more" in html
+        chips = readings.left_out(read)
+        assert "word11" in chips and "word12" not in chips and "and 28 more" in chips
+        assert "more" not in readings.left_out(replace(read, left_out=read.left_out[:12]))
 
 
 class TestCorrection:

@@ -39,13 +39,14 @@ OUTPUTS = 9  # of `CaptionTab.outputs`
 
 @dataclass
 class _Page:
-    """What one page has captioned; `fresh` until that has begun."""
+    """What one page has captioned; `fresh` until that has begun, `at_work` while something of it is under way."""
 
     picture: Image.Image
     request: CaptionRequest
     known: Captioned = field(default_factory=Captioned)
     stop: threading.Event = field(default_factory=threading.Event)
     fresh: bool = True
+    at_work: bool = False
 
 
 class Captions:
@@ -118,11 +119,13 @@ class Captions:
         """The caption goes to Create: which tab, and the prompt there."""
         return [gr.Tabs(selected="create"), text]
 
-    def stop(self, request: gr.Request) -> str:
-        """Stop what is at work: the banner."""
+    def stop(self, request: gr.Request) -> Any:
+        """Stop what is at work or waits for its turn: the banner, which says nothing new where nothing is."""
         page = self._pages.get(request.session_hash or "")
-        if page is not None:
-            page.stop.set()
+        if page is None or not (page.fresh or page.at_work):
+            return gr.skip()
+        page.stop.set()
+        page.fresh = page.at_work = False
         return markup.sentence("The caption was stopped.")
 
     def leave(self, request: gr.Request) -> None:
@@ -177,6 +180,8 @@ class Captions:
         fresh: bool = False,
     ) -> Iterator[Updates]:
         try:
+            if page is not None:
+                page.at_work = True
             imports.wait()
             events = begin()
             if fresh:
@@ -185,6 +190,9 @@ class Captions:
                 yield self._seen(page, event)
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             yield [markup.sentence(explain(error)), *[gr.skip()] * (OUTPUTS - 4), *[gr.skip()] * 3]
+        finally:
+            if page is not None:
+                page.at_work = False
 
     def _seen(self, page: _Page | None, event: CaptionEvent) -> Updates:
         updates: Updates = [gr.skip()] * OUTPUTS

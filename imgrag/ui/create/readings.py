@@ -56,11 +56,14 @@ def styled(styles: Sequence[Styling]) -> str:
 
 
 def left_out(read: Reading) -> str:
-    """A quiet chip for each part that is left out, and why; "" without any."""
+    """A quiet chip for each part that is left out, and why, the last says how many more there are; "" without any."""
     chips = "".join(
         f'<li class="ir-left"><s>{escape(part.words)}</s><small>{escape(told(part.reason))}</small></li>'
         for part in read.left_out[:SHOWN_LEFT_OUT]
     )
+    more = len(read.left_out) - SHOWN_LEFT_OUT
+    if more > 0:
+        chips += f'<li class="ir-left">{escape(say("and {count:,} more", count=more))}</li>'
     return (
         f'<ul class="ir-things ir-lefts" aria-label="{escape(say("Left out"))}">{chips}</ul>' if chips else ""
     )

@@ -63,6 +63,15 @@ def picture(board: Board, shown: Shown | None) -> str:
     )
 
 
+def heading() -> str:
+    """Above what is told of the result; until there is one, what stands in its place (past.css shows which)."""
+    until = say("What is drawn so far. The result stands here once the run has ended.")
+    return (
+        f'<div class="ir-head"><h2>{escape(say("Result"))}</h2></div>'
+        f'<div class="ir-so-far"><h2>{escape(say("So far"))}</h2><p class="ir-reason">{escape(until)}</p></div>'
+    )
+
+
 def _side(name: str, file: str, alt: str, words: str) -> str:
     return f"<figure>{_image(name, file, alt)}<figcaption>{escape(words)}</figcaption></figure>"
 
@@ -90,4 +99,4 @@ def _tools(judged: bool, pair: bool, prompt: str) -> str:
         else ""
     )
     large = f'<button type="button" data-large>{escape(say("Full screen"))}</button>'
-    return f'<div class="ir-tools">{group}{large}{takings.of_run("", prompt, True)}</div>'
+    return f'<div class="ir-tools">{group}{large}{takings.of_run("", prompt, True)}{takings.sharing("", prompt, True)}</div>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import sleep
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,9 @@ from imgrag.runs.values import MAX_PROMPT, Run
 from imgrag.texts import clean
 from imgrag.ui.create import markup
 from imgrag.ui.create.events.runs import Runs, Updates, explain
+from imgrag.ui.create.events.takings import ENLARGE, LARGE
 from imgrag.ui.create.fields import Fields
+from imgrag.ui.create.markup import data_uri
 from imgrag.ui.history.layout import REVEAL, HistoryTab, cards, heading_of, side_by_side
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say
@@ -46,22 +48,25 @@ class Past:
         self._fields = fields
         self._history = History(Path(pipeline.results))
 
-    def entries(self, key: str | None) -> Updates:
-        """Updates of `HistoryTab.view`: the browser's runs."""
-        return self._view(key)
+    def entries(self, key: str | None, words: str = "") -> Updates:
+        """Updates of `HistoryTab.view`: the browser's runs, or those of them that have these words."""
+        return self._view(key, words)
 
     async def arrive(self, request: gr.Request, key: str | None, left: Any, draft: Any = None) -> Updates:
         """The page was opened: updates of `Runs`, then of the fields.
 
-        It shows the run that its address names (?run=ID), or says a word on one that broke off.
+        It shows the run that was on it before a reload, or that its address names (?run=ID), or says a word on one
+        that broke off.
 
         Args:
-            left: what was at work on it when it was reloaded or cut off, as page.js keeps it: that comes first.
+            left: what was at work on it when it was reloaded or cut off, or which run it showed, as page.js keeps
+                it: that comes first.
             draft: what stood in the fields before a reload.
         """
         typed = self._fields.of_draft(draft)
         if not isinstance(left, dict) or not left.get("prompt"):
-            *shown, run = await to_thread.run_sync(self._visited, request, key)
+            before = str(left.get("shown") or "") if isinstance(left, dict) else ""
+            *shown, run = await to_thread.run_sync(self._visited, request, key, before)
             return [*shown, *(self._fields.of_run(run) if run is not None and not draft else typed)]
         run_id, stage = str(left.get("run") or ""), str(left.get("stage") or "")
         prompt = clean(str(left["prompt"]))[:MAX_PROMPT]
@@ -101,8 +106,13 @@ class Past:
             )
         return self._runs.show(request, run, notice, message)
 
-    def _visited(self, request: gr.Request, key: str | None) -> Updates:
-        """Updates of `Runs`, and the run that was opened if one was."""
+    def _visited(self, request: gr.Request, key: str | None, before: str) -> Updates:
+        """Updates of `Runs`, and the run that was opened if one was. `before`: the one that was shown, if any."""
+        if self._runs.is_used(request):  # something was begun meanwhile
+            return [*self._runs.as_it_is(), None]
+        with suppress(RecordError):  # it has gone since
+            run = self._here(self._history.open(before, owner_of(key)))
+            return [*self._runs.show(request, run), run]
         wanted = dict(request.query_params).get("run")
         if wanted:
             return [*self._opened(request, key, wanted), self._runs.run_of(request)]
@@ -117,19 +127,34 @@ class Past:
         )
         return [*self._runs.refused(request, error), None]
 
-    def act(self, request: gr.Request, key: str | None, event: gr.EventData) -> Updates:
-        """A card's button: pin, unpin or delete. Updates of `HistoryTab.view`."""
-        owner, run_id = owner_of(key), str(event.id)
-        if event.act not in ("pin", "unpin", "delete"):
+    def act(self, key: str | None, words: str, event: gr.EventData) -> Updates:
+        """What is done with a run, or with all that are ticked. Updates of `HistoryTab.view`."""
+        owner = owner_of(key)
+        acts: dict[str, Callable[[str], object]] = {
+            "pin": lambda run_id: self._history.pin(run_id, owner, True),
+            "unpin": lambda run_id: self._history.pin(run_id, owner, False),
+            "delete": lambda run_id: self._history.delete(run_id, owner),
+            "name": lambda run_id: self._history.name(run_id, owner, str(event.name)),
+        }
+        if event.act not in acts:
             return [gr.skip()] * 4
-        try:
-            if event.act == "delete":
-                self._history.delete(run_id, owner)
-            else:
-                self._history.pin(run_id, owner, event.act == "pin")
-        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
-            return self._view(key, explain(error))
-        return self._view(key)
+        wrong = ""
+        for run_id in ids_of(event):
+            try:
+                acts[event.act](run_id)
+            except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+                wrong = explain(error)
+        return self._view(key, words, wrong)
+
+    def look(self, key: str | None, event: gr.EventData) -> Any:
+        """A card's picture is looked at: the run's id and a copy as large as a window."""
+        if event.act != "look":
+            return None
+        with suppress(RecordError):  # it went since it was shown; the small one stays
+            entry = self._history.entry(str(event.id), owner_of(key))
+            if entry.picture is not None:
+                return {"file": entry.id, "src": data_uri(open_picture(entry.picture), LARGE, "webp")}
+        return None
 
     def open(self, request: gr.Request, key: str | None, event: gr.EventData) -> Updates:
         """A card's "Open": the tab to show, updates of `Runs`, and of the fields, which ask for the run again."""
@@ -143,10 +168,10 @@ class Past:
         return [gr.Tabs(selected="create"), *shown, *fields]
 
     def compare(self, key: str | None, event: gr.EventData) -> Any:
-        """The first two that are ticked, side by side; "" with fewer."""
+        """The two that are ticked, side by side; "" with fewer."""
         if event.act != "compare":
             return gr.skip()
-        ids = [str(run_id) for run_id in event.ids][:2]
+        ids = ids_of(event)[:2]
         if len(ids) < 2:
             return ""
         try:
@@ -242,10 +267,17 @@ class Past:
             )
         return Librarian(self._pipeline).picture(name, file)
 
-    def _view(self, key: str | None, message: str = "") -> Updates:
-        entries = self._history.entries(owner_of(key), SHOWN)
+    def _view(self, key: str | None, words: str = "", message: str = "") -> Updates:
+        found = self._history.entries(owner_of(key), SHOWN + 1, words)
+        entries = found[:SHOWN]
         shown = [_picture(entry) for entry in entries]
-        return [markup.sentence(message), heading_of(len(entries)), cards(entries, shown), ""]
+        heading = heading_of(len(entries), words, len(found) > SHOWN)
+        return [markup.sentence(message), heading, cards(entries, shown), ""]
+
+
+def ids_of(event: gr.EventData) -> list[str]:
+    """The runs that an event is about, no more than there are cards."""
+    return [str(run_id) for run_id in event.ids][:SHOWN]
 
 
 def _picture(entry: Entry) -> Image.Image | None:
@@ -265,8 +297,13 @@ def wire_history(
         "trigger_mode": "once", "show_progress": "minimal", "show_progress_on": outputs[0],
         "api_visibility": "private", **gpu,
     }  # fmt: skip
-    tab.tab.select(past.entries, key, tab.view, **light)
-    tab.grid.select(past.act, key, tab.view, **light)
+    seen = [key, tab.search]
+    tab.tab.select(past.entries, seen, tab.view, **light)
+    tab.search.change(past.entries, seen, tab.view, trigger_mode="always_last", **light)
+    tab.grid.select(past.act, seen, tab.view, **light)
+    large = gr.JSON(visible=False)
+    looking = tab.grid.select(past.look, key, large, **light)
+    looking.success(None, large, None, js=ENLARGE, **light)
     opening = tab.grid.select(past.open, key, [tabs, *outputs, *fields], **light)
     opening.success(None, js=REVEAL, api_visibility="private")
     tab.grid.select(past.compare, key, tab.pair, **light)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,28 +19,9 @@ from imgrag.ui.create.markup import chip, data_uri
 from imgrag.ui.create.verdicts import given_chips, verdict_chips
 from imgrag.ui.language import both, label, say, told
 
-SIDE = 384  # px of a card's picture, which opens larger
-
-ACT = """
-element.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-do]");
-    if (!button || (button.dataset.sure && !confirm(button.dataset.sure))) return;
-    trigger("select", { act: button.dataset.do, id: button.dataset.id });
-});
-let ticked = [];
-element.addEventListener("change", (event) => {
-    ticked = ticked.filter((box) => box !== event.target && box.checked);
-    if (event.target.checked) ticked.push(event.target);
-    while (ticked.length > 2) ticked.shift().checked = false;
-    trigger("select", { act: "compare", id: "", ids: ticked.map((box) => box.dataset.id) });
-});
-watch("value", () => {
-    ticked = [];
-    element.querySelectorAll("input:checked").forEach((box) => { box.checked = false; });
-});
-"""
-"""Of the component with the cards: its buttons, and which two are ticked to be compared; a third takes the place
-of the first. Gradio changes the old elements into the new ones, so ticks are taken off by hand."""
+SIDE = 384  # px of a card's picture
+ACT = (Path(__file__).parents[1] / "past.js").read_text(encoding="utf-8")
+"""Of the component with the cards."""
 
 REVEAL = """
 () => {
@@ -59,6 +41,7 @@ class HistoryTab:
 
     tab: gr.Tab
     file: gr.File
+    search: gr.Textbox
     banner: gr.HTML
     heading: gr.HTML
     grid: gr.HTML
@@ -85,27 +68,71 @@ def build_history() -> HistoryTab:
             )  # fmt: skip
             banner = gr.HTML("", elem_classes="ir-said", elem_id="ir-past-banner")
         with gr.Column(scale=8, min_width=300, elem_id="ir-past-right"):
-            heading = gr.HTML(both(lambda: heading_of(0)), elem_id="ir-past-heading")
+            search = gr.Textbox(
+                label=label("Search your runs"), placeholder=label("Words of a prompt, a thing, or a name"),
+                max_length=200, elem_id="ir-past-search",
+            )  # fmt: skip
             pair = gr.HTML("", elem_id="ir-past-pair")
+            heading = gr.HTML(both(lambda: heading_of(0)), elem_id="ir-past-heading")
             grid = gr.HTML("", js_on_load=ACT, elem_id="ir-past-grid")
-    return HistoryTab(tab, file, banner, heading, grid, pair)
+    return HistoryTab(tab, file, search, banner, heading, grid, pair)
 
 
-def heading_of(count: int) -> str:
-    """The line above the cards."""
-    words = say("Nothing yet. Runs appear here when they have begun.")
-    if count:
-        words = say("1 run") if count == 1 else say("{count:,} runs; tick two to compare them", count=count)
-    return f'<div class="ir-head"><h2>{escape(words)}</h2></div>'
+def heading_of(count: int, words: str = "", more: bool = False) -> str:
+    """The line above the cards.
+
+    Args:
+        words: those that were searched for.
+        more: whether there are older ones that are not shown.
+    """
+    said = say("Nothing yet. Runs appear here when they have begun.")
+    if words.strip():
+        said = say("{count:,} found", count=count) if count else say("No run of yours has these words.")
+    elif count:
+        said = say("1 run") if count == 1 else say("{count:,} runs", count=count)
+    if more:
+        said = say("The newest {count:,}; a search finds the older ones too", count=count)
+    return f'<div class="ir-head"><h2>{escape(said)}</h2></div>'
 
 
 def cards(entries: Sequence[Entry], pictures: Sequence[Image.Image | None]) -> str:
-    """A card a run, newest first."""
+    """A card a run, newest first, below the choice of their size and what can be done with many."""
     items = "".join(
         _damaged(entry) if entry.state == DAMAGED else _card(entry, picture)
         for entry, picture in zip(entries, pictures, strict=True)
     )
-    return f'<ul class="ir-cards">{items}</ul>' if items else ""
+    return f'{_sizes()}{_picked()}<ul class="ir-cards">{items}</ul>' if items else ""
+
+
+def _sizes() -> str:
+    sizes = (("small", say("Small pictures")), ("large", say("Large pictures")))
+    buttons = "".join(
+        f'<button type="button" data-size="{size}">{escape(words)}</button>' for size, words in sizes
+    )
+    return f'<div class="ir-tools ir-sizes" role="group" aria-label="{escape(say("Size of the pictures"))}">{buttons}</div>'
+
+
+def _picked() -> str:
+    """What can be done with all that are ticked; past.js shows it once there are any."""
+    acts = (
+        ("compare", say("Compare two")), ("pin", say("Pin")), ("unpin", say("Unpin")),
+        ("download", say("Download as zip")), ("delete", say("Delete")), ("all", say("Tick all")), ("none", say("Tick none")),
+    )  # fmt: skip
+    sure = escape(say("Delete what is ticked ({count})? It cannot be brought back.", count="[count]"))
+    buttons = "".join(
+        f'<button type="button" data-many="{act}"{_asked(act, sure)}>{escape(words)}</button>'
+        for act, words in acts
+    )
+    words = escape(say("{count} ticked", count="[count]"))
+    return (
+        f'<div class="ir-tools ir-picked" role="toolbar" aria-label="{escape(say("What is ticked"))}" hidden>'
+        f'<span role="status" data-words="{words}"></span>{buttons}</div>'
+    )
+
+
+def _asked(act: str, question: str) -> str:
+    """The attribute with what is asked before something is done that cannot be undone; `question` is HTML."""
+    return f' data-sure="{question}"' if act == "delete" else ""
 
 
 def side_by_side(left: Run, right: Run) -> str:
@@ -126,41 +153,61 @@ def _damaged(entry: Entry) -> str:
     words = say("The record of this run is damaged.")
     return (
         f'<li class="ir-card"><span class="ir-unread" role="img" aria-label="{escape(words)}">'
-        f"{escape(say('no picture'))}</span><strong>{escape(entry.id)}</strong>"
+        f"{escape(say('no picture'))}</span><label>{_tick(entry)}</label><strong>{escape(entry.id)}</strong>"
         f'<p class="ir-caption">{escape(words)}</p>'
         f'<div class="ir-acts">{_button("delete", say("Delete"), entry.id, entry.id)}</div></li>'
     )
 
 
 def _card(entry: Entry, picture: Image.Image | None) -> str:
-    prompt, run_id = escape(entry.title), escape(entry.id)
+    called, run_id = escape(entry.name or entry.title), escape(entry.id)
     seen = (
-        f'<img src="{data_uri(picture, SIDE, "webp")}" alt="{prompt}">'
+        f'<img src="{data_uri(picture, SIDE, "webp")}" data-file="{run_id}" alt="{called}">'
         if picture is not None
-        else f'<span class="ir-unread" role="img" aria-label="{prompt}">{say("no picture yet")}</span>'
+        else f'<span class="ir-unread" role="img" aria-label="{called}">{say("no picture yet")}</span>'
     )
-    pin = say("Unpin") if entry.pinned else say("Pin")
-    acts = (
-        ("open", _opening(entry)),
-        ("unpin" if entry.pinned else "pin", pin),
-        ("delete", say("Delete")),
+    prompt = (
+        f'<p class="ir-caption" title="{escape(entry.title)}">{escape(entry.title)}</p>' if entry.name else ""
     )
-    buttons = "".join(_button(act, words, entry.id, entry.title) for act, words in acts)
-    taking = takings.of_run(entry.id, entry.title, picture is not None)
-    tick = escape(say("Compare {prompt}", prompt=entry.title))
     return (
         f'<li class="ir-card"><div class="ir-shot">{seen}'
-        f'<label><input type="checkbox" data-id="{run_id}" aria-label="{tick}"></label></div>'
-        f'<strong title="{prompt}"><a href="?run={run_id}">{prompt}</a></strong><p class="ir-caption">{_told_of(entry)}</p>'
-        f'{_state(entry)}<div class="ir-acts">{buttons}{taking}</div></li>'
+        f"<label>{_tick(entry)}</label></div>"
+        f'<strong title="{called}"><a href="?run={run_id}">{called}</a></strong>{prompt}'
+        f'<p class="ir-caption">{_told_of(entry)}</p>{_state(entry)}'
+        f'<div class="ir-acts">{_acts(entry)}{_menus(entry, picture is not None)}</div></li>'
     )
 
 
-def _button(act: str, words: str, run_id: str, named: str) -> str:
+def _tick(entry: Entry) -> str:
+    words = escape(say("Tick {prompt}", prompt=entry.name or entry.title or entry.id))
+    return f'<input type="checkbox" data-id="{escape(entry.id)}" aria-label="{words}">'
+
+
+def _acts(entry: Entry) -> str:
+    acts = (
+        ("open", _opening(entry)),
+        ("unpin", say("Unpin")) if entry.pinned else ("pin", say("Pin")),
+        ("name", say("Rename") if entry.name else say("Name it")),
+        ("delete", say("Delete")),
+    )
+    return "".join(
+        _button(act, words, entry.id, entry.name or entry.title, entry.name) for act, words in acts
+    )
+
+
+def _menus(entry: Entry, drawn: bool) -> str:
+    finished = entry.state == "finished"
+    return takings.of_run(entry.id, entry.title, drawn) + takings.sharing(
+        entry.id, entry.title, finished, entry.shared
+    )
+
+
+def _button(act: str, words: str, run_id: str, named: str, name: str = "") -> str:
+    """`named` is what the run is called aloud, `name` what a person called it."""
     sure = escape(say("Delete this run? It cannot be brought back."))
-    asks = f' data-sure="{sure}"' if act == "delete" else ""
+    about = f' data-name="{escape(name)}"' if act == "name" else ""
     return (
-        f'<button type="button" data-do="{act}" data-id="{escape(run_id)}"{asks} '
+        f'<button type="button" data-do="{act}" data-id="{escape(run_id)}"{_asked(act, sure)}{about} '
         f'aria-label="{escape(words)}: {escape(named)}">{escape(words)}</button>'
     )
 
@@ -185,6 +232,7 @@ def _state(entry: Entry) -> str:
     chips += [verdict_chips(entry.verdict, entry.reading)] if entry.verdict is not None else []
     chips += [chip("plain", say("Corrected"), "corrected")] if entry.corrected else []
     chips += [chip("accent", say("Pinned"), "done")] if entry.pinned else []
+    chips += [chip("accent", say("Shared"), "seen")] if entry.shared else []
     return f'<div class="ir-chips">{"".join(chips)}</div>' if chips else ""
 
 

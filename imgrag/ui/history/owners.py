@@ -21,8 +21,17 @@ KEPT_OR_NEW = """(key) => typeof key === "string" && key.length >= 32 ? key
 """The browser's key, or a new one for a browser that has none. JavaScript: a key that came from the
 server would come late, and a run begun before it would be in nobody's history."""
 
-ARRIVAL = f"""(key) => [({KEPT_OR_NEW})(key), JSON.parse(sessionStorage.getItem("imgrag-left") ?? "null"), window.imgragDraft ?? null]"""
-"""The same, what was at work on the page when it was reloaded or cut off, as page.js keeps it, and what was typed."""
+LEFT = """() => {
+    const kept = (name) => sessionStorage.getItem(`imgrag-${name}`), left = JSON.parse(kept("left") ?? "null");
+    const named = new URLSearchParams(location.search).has("run");
+    const reloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
+    return left ?? (kept("shown") && (reloaded || !named) ? { shown: kept("shown") } : null);
+}"""
+"""What was at work on the page when it was reloaded or cut off, else which run it showed, as page.js keeps both. Of
+somebody who follows a link to a run, the link counts."""
+
+ARRIVAL = f"""(key) => [({KEPT_OR_NEW})(key), ({LEFT})(), window.imgragDraft ?? null]"""
+"""The key, that, and what was typed."""
 
 
 def owner_of(key: str | None) -> str:

@@ -33,6 +33,7 @@ OPEN = HEALTH | {
 }  # fmt: skip
 """What answers before the login: it keeps nothing, and tells nothing of the page."""
 OPEN_BELOW = ("/assets/", "/static/", "/svelte/", "/pwa_icon/")
+SHARED = "/shared/"  # runs that anybody may look at who has their link, where the operator allows that
 CLOSED = frozenset({f"{API}deep_link", f"{API}dev/reload"})
 """Links to a page's state, which this page does not offer, and what only Gradio's own developers need."""
 
@@ -52,14 +53,18 @@ class Door:
         hosts: where the page may be asked for.
         framed: other pages may show this one in a frame, as Spaces do.
         each: requests of one address that may be under way at once.
+        shared: runs are shown to anybody who has their link.
     """
 
-    def __init__(self, app: ASGIApp, served: App, hosts: Hosts, framed: bool, each: int) -> None:
+    def __init__(
+        self, app: ASGIApp, served: App, hosts: Hosts, framed: bool, each: int, shared: bool = False
+    ) -> None:
         self._app = app
         self._served = served
         self._hosts = hosts
         self._framed = framed
         self._each = each
+        self._below = (SHARED,) if shared else ()
         self._guesses = Guesses()
         self._under_way: Counter[str] = Counter()
 
@@ -114,14 +119,16 @@ class Door:
         """Whether somebody follows a link to the page from elsewhere."""
         shown = headers.get("sec-fetch-dest") in ({"document", "iframe"} if self._framed else {"document"})
         moves = scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
-        return shown and moves and scope["path"] in PAGE
+        return shown and moves and (scope["path"] in PAGE or scope["path"].startswith(self._below))
 
     def _open_to(self, scope: Scope) -> bool:
         """Whether there is no login, or it has been passed, or the route is open before it."""
         if self._served.auth is None:
             return True
         route = _route(scope)
-        if route in OPEN or (route.startswith(OPEN_BELOW) and scope["method"] in ("GET", "HEAD")):
+        if route in OPEN or (
+            route.startswith(OPEN_BELOW + self._below) and scope["method"] in ("GET", "HEAD")
+        ):
             return True
         cookies, name = Request(scope).cookies, self._served.cookie_id
         token = cookies.get(f"access-token-{name}") or cookies.get(f"access-token-unsecure-{name}")
@@ -167,9 +174,11 @@ class Door:
 
 
 @asynccontextmanager
-async def stood_before(app: App, hosts: Hosts, framed: bool, each: int) -> AsyncIterator[None]:
+async def stood_before(
+    app: App, hosts: Hosts, framed: bool, each: int, shared: bool = False
+) -> AsyncIterator[None]:
     """Let the application be reached through a `Door` alone."""
-    app.middleware_stack = Door(app.middleware_stack, app, hosts, framed, each)
+    app.middleware_stack = Door(app.middleware_stack, app, hosts, framed, each, shared)
     yield
 
 

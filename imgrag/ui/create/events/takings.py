@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 PLACES = {"take-prompt": "prompt", "take-name": "prompt", "take-seed": "seed", "take-initial": "initial",
           "take-reference": "references"}  # fmt: skip
 LARGE = 1024  # px of a library's picture that is looked at
-ENLARGE = "(large) => { document.dispatchEvent(new CustomEvent('imgrag:large', { detail: large })); }"
+ENLARGE = (
+    "(large) => { if (large) document.dispatchEvent(new CustomEvent('imgrag:large', { detail: large })); }"
+)
 SHOW = """
 (place) => {
     if (!place) return;

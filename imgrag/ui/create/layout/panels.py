@@ -128,7 +128,7 @@ def _build_result() -> dict[str, Any]:
     with gr.Column(elem_id="ir-result", elem_classes="ir-panel", visible=False, min_width=0) as result:
         picture = gr.HTML("", js_on_load=VIEWER, elem_id="ir-viewer")
         with gr.Column(elem_id="ir-decided", min_width=0):
-            gr.HTML(both(lambda: f'<div class="ir-head"><h2>{say("Result")}</h2></div>'))
+            gr.HTML(both(viewing.heading))
             outcome = gr.HTML("")
             with gr.Row(elem_classes="ir-downloads"):
                 save_image = gr.DownloadButton(label("Save PNG"), size="md", min_width=90)

@@ -1,0 +1,46 @@
+"""Many runs in one zip, a folder each: its pictures, of which those of a finished run carry it, and its record."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from imgrag.archive import records
+from imgrag.archive.marks import name_of
+from imgrag.archive.writers import partial_prefix
+from imgrag.errors import RecordError
+
+CALLED = 40  # characters of a folder's name before the run's id
+
+
+def write_bundle(folders: Sequence[Path], target: Path) -> Path:
+    """The runs in these folders as one zip; returns `target`. It does not say whose they are.
+
+    Raises:
+        RecordError: one of them cannot be read, or the zip cannot be written.
+    """
+    partial = target.with_name(f"{partial_prefix()}{target.name}")
+    try:
+        with zipfile.ZipFile(partial, "w") as archive:
+            for folder in folders:
+                _add(archive, folder)
+        partial.replace(target)
+    except OSError as error:
+        raise RecordError("The zip of these runs cannot be written. Look at the history again.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def _add(archive: zipfile.ZipFile, folder: Path) -> None:
+    record = {**records.open_record(folder.parent, folder.name), "owner": ""}
+    record.pop("worker", None)  # a process of this machine
+    called = re.sub(r"[^\w -]+", "", name_of(folder) or str(record.get("prompt", "")))[:CALLED].strip()
+    place = f"{called} {folder.name}".strip()
+    for name in record.get("pixels", {}):
+        if name == Path(name).name:  # a record that is damaged may name anything
+            archive.write(folder / name, f"{place}/{name}")
+    archive.writestr(f"{place}/{records.RECORD}", json.dumps(record, indent=2) + "\n")
