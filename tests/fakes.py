@@ -143,6 +143,9 @@ class FakeChat:
             self.said = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
             return self.said
 
+    def tokens(self, text: str) -> int:
+        return len(text.split())
+
     def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
         with self._crowd:
             missing = self.said.split("Missing:")[-1]

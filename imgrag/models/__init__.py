@@ -155,6 +155,10 @@ class Chat(Protocol):
         """The model's answer, without special tokens. Temperature 0 is greedy."""
         ...
 
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has for it."""
+        ...
+
 
 class Judge(Chat, Protocol):
     """A VLM, which can also be asked how likely an answer is, or how sure it is of one."""

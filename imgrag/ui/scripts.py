@@ -10,7 +10,7 @@ from imgrag.ui.language import say, told
 
 HERE = Path(__file__).parent
 HEAD = ("page.js", "lightbox.js", "signals.js", "seeds.js", "keys.js")
-STYLES = ("page.css", "result.css")
+STYLES = ("page.css", "result.css", "inside.css")
 
 
 def head() -> str:
