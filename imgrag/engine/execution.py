@@ -97,7 +97,7 @@ class Execution:
         if kept is None or not wanted:
             return
         try:
-            with _advised("larger"), self._residency.use("upscaler") as upscaler:
+            with advised("larger"), self._residency.use("upscaler") as upscaler:
                 self.run = replace(self.run, larger=upscaler.enlarge(kept, self._context.check))
         except (CheckpointError, MemoryBudgetError, RequestError) as error:
             self.run = replace(self.run, why=f"{why} {NOT_LARGER} {error}".strip())
@@ -149,7 +149,7 @@ class Execution:
             peak.look()
             self._put(preview)
 
-        with _advised(stage):
+        with advised(stage):
             context = replace(self._context, residency=lender, emit=emit, note=notes.append)
             found = function(self._up_to(number), context)
         self.run = replace(found, rounds=(*found.rounds, *self.run.rounds[number:]))
@@ -187,7 +187,7 @@ class Execution:
 
 
 @contextmanager
-def _advised(stage: str) -> Iterator[None]:
+def advised(stage: str) -> Iterator[None]:
     """Where memory runs out within, a sentence says what to change."""
     try:
         yield

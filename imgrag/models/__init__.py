@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from imgrag.models.attention import Watch
 from imgrag.runs.structure import Kind
 from imgrag.runs.styles import Use
 from imgrag.runs.values import WHOLE, Box
@@ -126,8 +127,9 @@ class Generator(Protocol):
         loras: Sequence[Lora] = (),
         control: Control | None = None,
         on_step: OnStep | None = None,
+        watch: Watch | None = None,
     ) -> list[Image.Image]:
-        """An image for each seed, all at once. The adapter is attached only if there are guides, and guides that share
+        """An image for each seed, all at once; `watch` takes in what goes on and changes nothing. The adapter is attached only if there are guides, and guides that share
         of the steps, the first.
 
         LoRAs stay on for the next image, until other ones are wanted, or none; a ControlNet does not.
