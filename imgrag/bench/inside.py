@@ -22,6 +22,7 @@ from imgrag.engine.inspecting import watched
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.engine.prompts import with_article
 from imgrag.engine.settings import settings
+from imgrag.library.intake.pictures import read_picture
 from imgrag.pocket.world import world
 from imgrag.runs.inside import Heat
 from imgrag.runs.values import Candidate, Reference, Request, Round, Run, new_id
@@ -98,7 +99,7 @@ def _heats(pipeline: ImageRAGPipeline, case: Case) -> list[Heat]:
     request = Request(case.prompt, seed=case.seed)
     library = pipeline.library_of(request)
     file = next(icon.file_name for icon in world.icons() if icon.name == case.shown)
-    reference = Reference(case.shown, Candidate(file, 1.0, case.shown), library.open(file))
+    reference = Reference(case.shown, Candidate(file, 1.0, case.shown), read_picture(world.LIBRARY / file))
     run = Run(
         new_id(datetime.now(timezone.utc)), request, pipeline.profile.name, library.name, "",
         settings(request, pipeline.profile), rounds=(Round(references=(reference,)),),

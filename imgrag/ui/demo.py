@@ -28,6 +28,7 @@ from imgrag.ui.captions.layout import build_captions, wire_caption_api, wire_cap
 from imgrag.ui.create import markup
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
+from imgrag.ui.create.events.inside import Looks, wire_inside
 from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.events.structures import wire_enlarging_api, wire_structure, wire_structure_api
@@ -146,6 +147,7 @@ def build_demo(
         wire_structure(structure, pipeline, controls.field.prompt)
         ending += wire_history(past_tab, past, key, tabs, panels.replay, outputs, fields.outputs, GPU)
         _wire(runs, controls, panels, key, ending)
+        wire_inside(Looks(runs, pipeline), panels.looks, panels.inside, GPU)
         takings = Takings(runs, pipeline, offered, panels.forms.fields, outputs)
         wire_takings(
             takings, [panels.picture, past_tab.grid], tab.gallery.grid, tab.shelf.name, key, tabs, controls.inputs,
