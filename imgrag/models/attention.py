@@ -50,17 +50,16 @@ class Watch:
         self.frames: list[Image.Image] = []
         self.words: list[Word] = []
         self._steps: list[dict[str, np.ndarray]] = []
-        self._now: dict[str, list[torch.Tensor]] = {"words": [], "pictures": []}
+        self._now: dict[str, list[np.ndarray]] = {"words": [], "pictures": []}
 
-    def take(self, kind: str, maps: torch.Tensor) -> None:
-        """Maps of one layer, [n, h, w]: of all tokens, or of all pictures."""
+    def take(self, kind: str, maps: np.ndarray) -> None:
+        """Maps of one layer, float32 [n, h, w]: of all tokens, or of all pictures."""
         self._now[kind].append(maps)
 
     def step(self, frame: Image.Image) -> None:
         """A step is done and the image looks like this."""
         self.frames.append(frame)
-        found = {kind: sum(maps) / len(maps) for kind, maps in self._now.items() if maps}  # type: ignore[arg-type]
-        self._steps.append({kind: maps.cpu().numpy() for kind, maps in found.items()})  # type: ignore[union-attr]
+        self._steps.append({kind: np.mean(maps, axis=0) for kind, maps in self._now.items() if maps})
         self._now = {"words": [], "pictures": []}
 
     def maps(self, kind: str) -> np.ndarray | None:
@@ -157,7 +156,7 @@ class _Look:
         fits = min(1.0, LONGEST_SIDE / max(height, width))
         size = (max(1, round(height * fits)), max(1, round(width * fits)))
         mode = "area" if laid.shape[-1] > size[1] else "bilinear"
-        self._watch.take(kind, interpolate(laid.float(), size, mode=mode)[0])
+        self._watch.take(kind, interpolate(laid.float(), size, mode=mode)[0].cpu().numpy())
 
 
 def _heads(states: torch.Tensor, layer: Any) -> torch.Tensor:

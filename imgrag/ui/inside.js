@@ -48,7 +48,11 @@ const show = () => {
   });
 };
 
+let busy = false;
 const begin = () => {
+  const drawing = element.querySelector(".ir-strip") !== null;
+  if (drawing && !busy) element.scrollIntoView({ block: "nearest" });
+  busy = drawing;
   if (!reel()) return;
   reel().max = Math.max(...films().map((figure) => film(figure).frames.length));
   reel().value = reel().max;

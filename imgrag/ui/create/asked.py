@@ -34,8 +34,15 @@ def _about(one: Exchange) -> str:
     parts = [
         {"llm": say("Language model"), "vlm": say("Judge")}.get(one.role, one.role),
         say("pictures shown: {count}", count=one.pictures) if one.pictures else "",
-        say("{read} tokens read, {written} written", read=one.read, written=one.written),
+        _tokens(one),
         duration(one.seconds),
         say("temperature {temperature:g}", temperature=one.temperature) if one.temperature else "",
     ]
     return " · ".join(filter(None, parts))
+
+
+def _tokens(one: Exchange) -> str:
+    """Of a likelihood nothing is written."""
+    if not one.written:
+        return say("{read} tokens read", read=one.read)
+    return say("{read} tokens read, {written} written", read=one.read, written=one.written)

@@ -36,7 +36,7 @@ class Looks:
         if run is None:
             yield [seen, inside.viewer({}, say("There is no run on this page yet."))]
             return
-        seen = seen if seen.get("run") == run.id else {"run": run.id}
+        seen = seen if seen and seen.get("run") == run.id else {"run": run.id}
         try:
             for html, now in self._drawn(run, stage, seen):
                 seen = now
@@ -48,7 +48,7 @@ class Looks:
 
     def stopped(self, seen: Seen) -> str:
         """What was seen before."""
-        return inside.viewer(seen)
+        return inside.viewer(seen or {})
 
     def _drawn(self, run: Run, stage: StageName, seen: Seen) -> Iterator[tuple[str, Seen]]:
         yield inside.progress(stage, None), seen
