@@ -146,10 +146,10 @@ class LeasedPipeline(ImageRAGPipeline):
         return self._leased("resume", run, stop, options)
 
     def inspect(
-        self, run: Run, stop: threading.Event | None = None, **options: Any
+        self, run: Run, stop: threading.Event | None = None, *, stage: StageName, number: int = 1
     ) -> Generator[Any, None, None]:
         """See `ImageRAGPipeline`. Raises what `stream` raises."""
-        return self._leased("inspect", run, stop, options)
+        return self._leased("inspect", run, stop, {"stage": stage, "number": number})
 
     @contextmanager
     def borrow(self, role: str) -> Iterator[Any]:

@@ -11,7 +11,9 @@ from imgrag.models.attention import Watch, crossings
 from imgrag.models.profile import load_profile
 from imgrag.models.roles import load_roles
 from imgrag.pocket.world import world
-from imgrag.runs.values import Box
+from imgrag.runs.values import WHOLE, Box
+from tests.fakes import tile
+from tests.models.test_lora import BUILD
 
 STEPS = 3
 
@@ -77,3 +79,27 @@ def test_an_adapter_that_is_silent_shows_nothing_and_one_of_several_images_can_b
 def test_a_generator_without_a_u_net_shows_its_film_alone():
     assert crossings(None) == []
     assert crossings(object()) == []
+
+
+@pytest.fixture(scope="module", params=[*BUILD])
+def tiny_one(request, tmp_path_factory):
+    return load_roles(BUILD[request.param](tmp_path_factory.mktemp("cast")))["generator"].load()
+
+
+@pytest.mark.parametrize("halves", [(WHOLE, WHOLE), (Box(right=0.5), Box(left=0.5))], ids=["whole", "halves"])
+def test_the_big_classes_are_watched_likewise(tiny_one, halves):
+    guides = [Guide(tile(name, 64), 0.7, half) for name, half in zip(("dog", "owl"), halves, strict=True)]
+    watch = Watch()
+    watched, plain = drawn(tiny_one, watch, guides=guides), drawn(tiny_one, guides=guides)
+    assert same(*watched, *plain)
+    words, pictures = watch.maps("words"), watch.maps("pictures")
+    assert np.allclose(words.sum(axis=1), 1, atol=1e-3)
+    assert pictures.shape[:2] == (STEPS, 2)
+    assert (pictures.sum(axis=(0, 2, 3)) > 0).all()
+    if halves[0] != WHOLE:
+        width = pictures.shape[-1] // 2
+        assert pictures[:, 0, :, :width].sum() > pictures[:, 0, :, width:].sum()
+    texts = [word.text for word in watch.words]
+    assert texts == ["a", "dog", "and", "a", "toolbox"]
+    ends = [word.tokens.stop for word in watch.words]
+    assert [word.tokens.start for word in watch.words] == [1, *ends[:-1]]
