@@ -53,7 +53,7 @@ def test_both_drawings_are_looked_into_side_by_side(browser, url):  # noqa: F811
 
 def test_looking_is_stopped(browser, url):  # noqa: F811
     page = opened(browser, url)
-    run(page, PROMPT)  # a look takes as long as the run's own drawing
+    run(page, f"{PROMPT} [initial: lingers]")  # and so does the look
     wait_for(page, "finished")
     page.click("#ir-look-initial")
     page.wait_for_selector("#ir-inside .ir-strip")

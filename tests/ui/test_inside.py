@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
@@ -70,6 +71,13 @@ def test_films_stand_in_the_order_of_the_steps_with_one_slider():
     assert inside.viewer({"run": "an id"}) == ""
 
 
+def stopping(looks: Looks, before: Any) -> Iterator[Any]:
+    """The updates of a look that is stopped at its first step."""
+    for update in looks.look("initial", HERE, before):
+        looks.stop(HERE)
+        yield update
+
+
 def test_a_look_shows_how_far_it_is_and_then_the_film_and_keeps_the_other_one(tmp_path):
     pipeline = page_pipeline(tmp_path)
     runs = Runs(pipeline, {"pocket": "pocket"})
@@ -82,7 +90,8 @@ def test_a_look_shows_how_far_it_is_and_then_the_film_and_keeps_the_other_one(tm
     *_, (both, html) = looks.look("enhanced", HERE, first)
     assert set(both) == {"run", "initial", "enhanced"}
     assert html.count("data-film") == 2
-    assert looks.stopped(both) == html
+    *_, (kept, again) = stopping(looks, both)
+    assert (kept, again) == (both, html)
     other = replace(run, id="20260101-000000000000-000000")
     runs.sessions.open("here", board_of(other))
     *_, (fresh, _) = looks.look("initial", HERE, both)

@@ -29,6 +29,7 @@ class Looks:
     def __init__(self, runs: Runs, pipeline: ImageRAGPipeline) -> None:
         self._runs = runs
         self._pipeline = pipeline
+        self._stops: dict[str, threading.Event] = {}  # of the looks at work, by session hash
 
     def look(self, stage: StageName, request: gr.Request, seen: Seen) -> Iterator[list[Any]]:
         """Draw the image of this panel again and show what goes on in it."""
@@ -38,7 +39,7 @@ class Looks:
             return
         seen = seen if seen and seen.get("run") == run.id else {"run": run.id}
         try:
-            for html, now in self._drawn(run, stage, seen):
+            for html, now in self._drawn(run, stage, seen, request.session_hash or ""):
                 seen = now
                 yield [now, html]
         except Cancelled:
@@ -46,19 +47,24 @@ class Looks:
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             yield [seen, inside.viewer(seen, explain(error, run.id))]
 
-    def stopped(self, seen: Seen) -> str:
-        """What was seen before."""
-        return inside.viewer(seen or {})
+    def stop(self, request: gr.Request) -> None:
+        """End the look of this page within a step; its last update is what was seen before."""
+        if stop := self._stops.get(request.session_hash or ""):
+            stop.set()
 
-    def _drawn(self, run: Run, stage: StageName, seen: Seen) -> Iterator[tuple[str, Seen]]:
+    def _drawn(self, run: Run, stage: StageName, seen: Seen, page: str) -> Iterator[tuple[str, Seen]]:
+        self._stops[page] = stop = threading.Event()
+        number = max(1, len(run.rounds) if stage == "enhanced" else 1)
         yield inside.progress(stage, None), seen
-        stop, number = threading.Event(), max(1, len(run.rounds) if stage == "enhanced" else 1)
-        for event in detached(self._pipeline.inspect(run, stop, stage=stage, number=number), stop):
-            if isinstance(event, Preview):
-                yield inside.progress(stage, event), seen
-            else:
-                seen = {**seen, stage: inside.figure(event)}
-                yield inside.viewer(seen), seen
+        try:
+            for event in detached(self._pipeline.inspect(run, stop, stage=stage, number=number), stop):
+                if isinstance(event, Preview):
+                    yield inside.progress(stage, event), seen
+                else:
+                    seen = {**seen, stage: inside.figure(event)}
+                    yield inside.viewer(seen), seen
+        finally:
+            self._stops.pop(page, None)
 
 
 def wire_inside(
@@ -73,11 +79,9 @@ def wire_inside(
         "api_visibility": "private",
         **gpu,
     }
-    events = [button.click(_of(looks, stage), seen, outputs, **heavy) for stage, button in buttons.items()]
-    place.stop.click(
-        looks.stopped, seen, place.view, cancels=events, queue=False, show_progress="hidden",
-        api_visibility="private",
-    )  # fmt: skip
+    for stage, button in buttons.items():
+        button.click(_of(looks, stage), seen, outputs, **heavy)
+    place.stop.click(looks.stop, None, None, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def _of(looks: Looks, stage: StageName) -> Any:
