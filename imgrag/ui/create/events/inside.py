@@ -55,8 +55,8 @@ class Looks:
     def _drawn(self, run: Run, stage: StageName, seen: Seen, page: str) -> Iterator[tuple[str, Seen]]:
         self._stops[page] = stop = threading.Event()
         number = max(1, len(run.rounds) if stage == "enhanced" else 1)
-        yield inside.progress(stage, None), seen
         try:
+            yield inside.progress(stage, None), seen
             for event in detached(self._pipeline.inspect(run, stop, stage=stage, number=number), stop):
                 if isinstance(event, Preview):
                     yield inside.progress(stage, event), seen
