@@ -21,6 +21,7 @@ from PIL import Image
 
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.models import Guide, OnStep, weighted_sum
+from imgrag.models.attention import Watch, Word
 from imgrag.models.profile import Checkpoint, ControlProfile, load_profile
 from imgrag.models.residency import ModelSpec
 from imgrag.runs.layout import FREE
@@ -87,7 +88,7 @@ class FakeGenerator:
 
     def draw(
         self, prompt: str, *, seeds: Sequence[int], steps: int, guides: Sequence[Guide] = (),
-        on_step: OnStep | None = None, **settings: Any,
+        on_step: OnStep | None = None, watch: Watch | None = None, **settings: Any,
     ) -> list[Image.Image]:  # fmt: skip
         scales = [round(guide.scale, 6) for guide in guides]
         asked = {"prompt": prompt, "seed": seeds[0], "steps": steps, "guides": list(guides), "scales": scales}
@@ -101,6 +102,9 @@ class FakeGenerator:
             for step in range(1, steps + 1):
                 time.sleep(0.001)
                 self._at_step(step)
+                if watch is not None:
+                    _shown(watch, prompt, len(guides))
+                    watch.step(images[watch.index])
                 if on_step:
                     on_step(step, steps, lambda: images[0])
         return images
@@ -119,6 +123,17 @@ class FakeGenerator:
 
     def unknown_words(self, prompt: str) -> dict[str, list[str]]:
         return {word: ["dog"] for word in prompt.split() if word == "dgo"}
+
+
+def _shown(watch: Watch, prompt: str, pictures: int) -> None:
+    """Word n acted at place n alone, a picture everywhere."""
+    watch.words = [
+        Word(found.group(), found.start(), range(n, n + 1))
+        for n, found in enumerate(re.finditer(r"\w+", prompt))
+    ]
+    watch.take("words", np.eye(48, dtype=np.float32).reshape(48, 6, 8))
+    if pictures:
+        watch.take("pictures", np.ones((pictures, 6, 8), np.float32))
 
 
 class FakeChat:
@@ -142,6 +157,9 @@ class FakeChat:
             self.asked.append((question, len(images), temperature, seed))
             self.said = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
             return self.said
+
+    def tokens(self, text: str) -> int:
+        return len(text.split())
 
     def sureness(self, questions: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
         with self._crowd:

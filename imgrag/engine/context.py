@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from imgrag.engine.reading.reader import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary
@@ -12,10 +13,17 @@ from imgrag.library import Library
 from imgrag.models import Embedder
 from imgrag.models.controlling import ControlProfile
 from imgrag.models.ranking import RankingProfile
-from imgrag.models.residency import Residency
 from imgrag.runs.events import Preview
 from imgrag.runs.knowledge import Fact
 from imgrag.styles import StyleShelf
+
+
+class Lender(Protocol):
+    """What lends models, as `imgrag.models.residency.Residency` does."""
+
+    def use(self, name: str, beside: int | None = None) -> AbstractContextManager[Any]:
+        """Borrow a role's model, which carries so many bytes beside its own. Raises what `Residency.use` raises."""
+        ...
 
 
 class Texts(Protocol):
@@ -37,6 +45,7 @@ class Context:
     """What the stages of one run share.
 
     Attributes:
+        residency: lends the models.
         reader: reads the prompt, for this profile and library.
         enhancing_prompt: the profile's wording of the second generation.
         layout: where the generator puts the things of a prompt.
@@ -57,7 +66,7 @@ class Context:
         check: raises `Cancelled` once the person has stopped the run.
     """
 
-    residency: Residency
+    residency: Lender
     library: Library
     reader: Reader
     enhancing_prompt: str

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from imgrag.archive import records
+from imgrag.engine.overhearing import Overheard
 from imgrag.engine.stages import FIRST, LATER, Context, Stage, next_round
 from imgrag.errors import (
     Cancelled,
@@ -27,6 +28,7 @@ from imgrag.errors import (
 )
 from imgrag.logs import log_event
 from imgrag.models.residency import Residency, out_of_memory
+from imgrag.runs.asking import Exchange
 from imgrag.runs.decisions import end_reason
 from imgrag.runs.events import Event, Preview, StageDone, StageSkipped, StageStarted
 from imgrag.runs.values import ONCE, Run, StageName, StageReport, State
@@ -95,7 +97,7 @@ class Execution:
         if kept is None or not wanted:
             return
         try:
-            with _advised("larger"), self._residency.use("upscaler") as upscaler:
+            with advised("larger"), self._residency.use("upscaler") as upscaler:
                 self.run = replace(self.run, larger=upscaler.enlarge(kept, self._context.check))
         except (CheckpointError, MemoryBudgetError, RequestError) as error:
             self.run = replace(self.run, why=f"{why} {NOT_LARGER} {error}".strip())
@@ -139,18 +141,22 @@ class Execution:
         model = (self._residency.spec(role).label or role) if role else ""
         self._put(StageStarted(stage, model, number, self.run.id))
         log_event(log, "stage_started", run=self.run.id, stage=stage, round=number, model=model)
-        peak, notes = PeakMemory(self._residency.device), list[str]()
+        peak, notes, asked = PeakMemory(self._residency.device), list[str](), list[Exchange]()
+        lender = Overheard(self._context.residency, asked.append)
         begun = time.perf_counter()
 
         def emit(preview: Preview) -> None:
             peak.look()
             self._put(preview)
 
-        with _advised(stage):
-            found = function(self._up_to(number), replace(self._context, emit=emit, note=notes.append))
+        with advised(stage):
+            context = replace(self._context, residency=lender, emit=emit, note=notes.append)
+            found = function(self._up_to(number), context)
         self.run = replace(found, rounds=(*found.rounds, *self.run.rounds[number:]))
         seconds = round(time.perf_counter() - begun, 3)
-        report = StageReport(stage, "done", seconds, peak.look(), "", model, number, notes=tuple(notes))
+        report = StageReport(
+            stage, "done", seconds, peak.look(), "", model, number, notes=tuple(notes), asked=tuple(asked)
+        )
         self.run = self.run.with_report(report)
         if self.run.initial is not None:  # a prompt that was read is as soon read again
             self._save("running")
@@ -181,7 +187,7 @@ class Execution:
 
 
 @contextmanager
-def _advised(stage: str) -> Iterator[None]:
+def advised(stage: str) -> Iterator[None]:
     """Where memory runs out within, a sentence says what to change."""
     try:
         yield

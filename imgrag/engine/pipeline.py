@@ -19,10 +19,12 @@ from PIL import Image
 from imgrag.archive import records
 from imgrag.archive.history import Room
 from imgrag.engine.context import Context
-from imgrag.engine.execution import Execution, Put
+from imgrag.engine.execution import Execution, Put, advised
 from imgrag.engine.handover import WAIT, handed_over
+from imgrag.engine.inspecting import inspected
 from imgrag.engine.reading import Reader
 from imgrag.engine.reading.vocabulary import Vocabulary, load_vocabulary
+from imgrag.engine.resuming import refuse_stranger, resumed
 from imgrag.engine.settings import settings
 from imgrag.engine.structuring import refuse_structure, seen, structured
 from imgrag.errors import Cancelled, RequestError
@@ -35,9 +37,10 @@ from imgrag.models.conditions import condition_of
 from imgrag.models.profile import Profile, load_profile
 from imgrag.models.residency import ModelSpec, Policy, Residency
 from imgrag.models.roles import EYES, ROLES, choose_device, embedder_id, load_roles
-from imgrag.runs.events import Event, Finished, Paused
+from imgrag.runs.events import Event, Finished, Paused, Preview
+from imgrag.runs.inside import Inside
 from imgrag.runs.structure import Kind, Structure, Structured
-from imgrag.runs.values import Request, Run, new_id
+from imgrag.runs.values import Request, Run, StageName, new_id
 from imgrag.styles import StyleShelf
 from imgrag.texts import clean_line
 
@@ -136,7 +139,21 @@ class ImageRAGPipeline:
         Raises: what `stream` raises, and
             RequestError: the run was made by another profile, asks for more than that one draws, or is finished.
         """
-        return self._streamed(lambda: self._taken_up(run), stop, pause)
+        return self._streamed(lambda: resumed(run, self.profile), stop, pause)
+
+    def inspect(
+        self, run: Run, stop: threading.Event | None = None, *, stage: StageName, number: int = 1
+    ) -> Generator[Preview | Inside, None, None]:
+        """Draw an image of a run again to look inside; the last piece is the `Inside`. Raises what `inspected` and `stream` raise."""
+        refuse_stranger(run, self.profile)
+        stop = stop or threading.Event()
+
+        def work(put: Callable[[Preview | Inside], None]) -> None:
+            with self._turn(stop), advised(stage):
+                context = self.context(self.library_of(run.request), put, lambda: _check(stop))
+                put(inspected(run, stage, number, context))
+
+        yield from handed_over(work, stop)
 
     def __call__(self, request: Request) -> Run:
         """Run a request to its end. Raises what `stream` raises."""
@@ -282,15 +299,21 @@ class ImageRAGPipeline:
 
     def _work(self, begin: Callable[[], Run], stop: threading.Event, pause: bool, put: Put) -> None:
         """What the worker thread does: wait for its turn, then run."""
+        with self._turn(stop):
+            ended = self._run(begin, stop, pause, put)
+        put(Paused(ended) if ended.state == "paused" else Finished(ended))
+
+    @contextmanager
+    def _turn(self, stop: threading.Event) -> Iterator[None]:
+        """The models for oneself, as soon as nobody else has them. Raises Cancelled: it was stopped before."""
         while not self._lock.acquire(timeout=WAIT):
             _check(stop)
         try:
             self._stop = stop
-            ended = self._run(begin, stop, pause, put)
+            yield
         finally:
             self._stop = None
             self._lock.release()
-        put(Paused(ended) if ended.state == "paused" else Finished(ended))
 
     def _run(self, begin: Callable[[], Run], stop: threading.Event, pause: bool, put: Put) -> Run:
         _check(stop)
@@ -328,22 +351,6 @@ class ImageRAGPipeline:
             settings=settings(request, self.profile),
             owner=owner,
         )
-
-    def _taken_up(self, run: Run) -> Run:
-        if run.state == "finished":
-            raise RequestError("This run is finished. Correct one of its stages, and it goes on from there.")
-        if run.profile != self.profile.name:
-            raise RequestError(
-                f"This run was made by the profile {run.profile!r}, and {self.profile.name!r} is at work here. "
-                f"Start the app with --profile {run.profile} to go on with it."
-            )
-        refuse_structure(run.structure, self.profile.control)
-        most = self.profile.reading.most
-        if most and run.reading is not None and sum(thing.drawn for thing in run.reading.things) > most:
-            raise RequestError(
-                f"This run asks for more than the {most} things that are drawn in one image. Start a new one."
-            )
-        return run
 
     @property
     def vocabulary(self) -> Vocabulary | None:

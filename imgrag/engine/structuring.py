@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from PIL import Image, ImageOps
 
-from imgrag.engine.context import Context
+from imgrag.engine.context import Context, Lender
 from imgrag.errors import RequestError
 from imgrag.models import Control
 from imgrag.models.conditions import condition_of
 from imgrag.models.controlling import ControlProfile
-from imgrag.models.residency import Residency
 from imgrag.models.roles import EYES
 from imgrag.runs.structure import OWN, Kind, Structure, Structured
 from imgrag.runs.values import Run, StageName
@@ -33,7 +32,7 @@ def refuse_structure(structure: Structured | Structure | None, control: ControlP
         )
 
 
-def seen(picture: Image.Image, kind: Kind, size: int, residency: Residency) -> Image.Image:
+def seen(picture: Image.Image, kind: Kind, size: int, residency: Lender) -> Image.Image:
     """The condition that a picture gives, RGB [size, size]. Raises what `condition_of` raises."""
     if kind not in EYES:
         return condition_of(picture, kind, size)

@@ -145,6 +145,12 @@ class LeasedPipeline(ImageRAGPipeline):
         """See `ImageRAGPipeline`. Raises what `stream` raises."""
         return self._leased("resume", run, stop, options)
 
+    def inspect(
+        self, run: Run, stop: threading.Event | None = None, *, stage: StageName, number: int = 1
+    ) -> Generator[Any, None, None]:
+        """See `ImageRAGPipeline`. Raises what `stream` raises."""
+        return self._leased("inspect", run, stop, {"stage": stage, "number": number})
+
     @contextmanager
     def borrow(self, role: str) -> Iterator[Any]:
         """A stand-in for a model. Each call of a method asks for a GPU; runs do not wait meanwhile."""
@@ -211,6 +217,8 @@ class LeasedPipeline(ImageRAGPipeline):
         if isinstance(subject, Request):
             return seconds(subject, self.profile, pause=pause)
         done = {(report.name, report.round) for report in subject.stages}
+        if method == "inspect":
+            done -= {(options["stage"], options["number"])}
         return seconds(subject.request, self.profile, done, pause)
 
     def _model(self, role: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from imgrag.models.attention import Watch
 from imgrag.runs.structure import Kind
 from imgrag.runs.styles import Use
 from imgrag.runs.values import WHOLE, Box
@@ -126,8 +127,9 @@ class Generator(Protocol):
         loras: Sequence[Lora] = (),
         control: Control | None = None,
         on_step: OnStep | None = None,
+        watch: Watch | None = None,
     ) -> list[Image.Image]:
-        """An image for each seed, all at once. The adapter is attached only if there are guides, and guides that share
+        """An image for each seed, all at once; `watch` takes in what goes on and changes nothing. The adapter is attached only if there are guides, and guides that share
         of the steps, the first.
 
         LoRAs stay on for the next image, until other ones are wanted, or none; a ControlNet does not.
@@ -153,6 +155,10 @@ class Chat(Protocol):
         self, question: str, images: Sequence[Image.Image] = (), *, temperature: float = 0.0, seed: int = 0
     ) -> str:
         """The model's answer, without special tokens. Temperature 0 is greedy."""
+        ...
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has for it."""
         ...
 
 

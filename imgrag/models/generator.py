@@ -22,6 +22,7 @@ from PIL import Image
 
 from imgrag.models import Control, Guide, Lora, OnStep
 from imgrag.models.adapter import adapter_files, refuse_adapter
+from imgrag.models.attention import Watch, watching
 from imgrag.models.control import steered
 from imgrag.models.lora import WornLoras
 from imgrag.models.parts import open_parts, refuse_strangers
@@ -117,13 +118,14 @@ class DiffusionGenerator:
         loras: Sequence[Lora] = (),
         control: Control | None = None,
         on_step: OnStep | None = None,
+        watch: Watch | None = None,
     ) -> list[Image.Image]:
         """See `imgrag.models.Generator`. What `on_step` raises ends the drawing and is passed on."""
 
         self._loras.wear([*loras, *_with_structure(control, steps)])
         guided = round(guided_share * steps)
         adapters = self._shared_out(guides) if guided else []
-        report = self._reporter(on_step) if on_step else None
+        report = self._reporter(on_step, watch) if on_step or watch else None
         settings = {
             "prompt": prompt,
             "negative_prompt": negative_prompt or None,
@@ -133,12 +135,12 @@ class DiffusionGenerator:
             "callback_on_step_end": report,
         }
         if not adapters:
-            return self._drawn(settings, control)
+            return self._drawn(settings, control, watch)
         if guided < steps:
             settings["callback_on_step_end"] = _silencing(guided, len(adapters), report)
         with self._attached(len(adapters)):
             self._set_scales(adapters)
-            return self._drawn({**settings, **self._guidance(adapters)}, control)
+            return self._drawn({**settings, **self._guidance(adapters)}, control, watch)
 
     def cut(self, prompt: str) -> str:
         """See `imgrag.models.Generator`; with two text encoders the shorter window counts."""
@@ -163,13 +165,19 @@ class DiffusionGenerator:
         both = (self._pipe.tokenizer, getattr(self._pipe, "tokenizer_2", None))
         return [tokenizer for tokenizer in both if tokenizer is not None]
 
-    def _drawn(self, settings: dict[str, Any], control: Control | None) -> list[Image.Image]:
+    def _drawn(
+        self, settings: dict[str, Any], control: Control | None, watch: Watch | None
+    ) -> list[Image.Image]:
         """By the pipeline as it is, or along a structure for this image alone."""
         steps = settings["num_inference_steps"]
         held = round(control.share * steps) if control is not None else 0
-        if control is None or not held:
+        with watching(self._pipe, settings["prompt"], settings["num_images_per_prompt"], watch):
+            return self._steered(settings, control if held else None, held / steps)
+
+    def _steered(self, settings: dict[str, Any], control: Control | None, share: float) -> list[Image.Image]:
+        if control is None:
             return self._call(self._pipe, settings)
-        with steered(self._pipe, control, held / steps, self._lay_offload) as (pipe, structure):
+        with steered(self._pipe, control, share, self._lay_offload) as (pipe, structure):
             return self._call(pipe, {**settings, **structure})
 
     def _call(self, pipe: Any, settings: dict[str, Any]) -> list[Image.Image]:
@@ -257,10 +265,13 @@ class DiffusionGenerator:
         mask[:, top:bottom, left:right] = 1
         return torch.nn.functional.avg_pool2d(mask, self._pipe.vae_scale_factor)[0]
 
-    def _reporter(self, on_step: OnStep) -> StepEnd:
+    def _reporter(self, on_step: OnStep | None, watch: Watch | None) -> StepEnd:
         def report(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             latents = _clean_estimate(pipe.scheduler, tensors["latents"])
-            on_step(step + 1, pipe.num_timesteps, lambda: beside(self._preview(latents)))
+            if watch is not None:
+                watch.step(self._preview(latents[watch.index : watch.index + 1])[0])
+            if on_step is not None:
+                on_step(step + 1, pipe.num_timesteps, lambda: beside(self._preview(latents)))
             return {}
 
         return report

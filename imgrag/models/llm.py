@@ -40,6 +40,10 @@ class LanguageModel:
     def nbytes(self) -> int:
         return tensor_bytes(self._model)
 
+    def tokens(self, text: str) -> int:
+        """See `imgrag.models.Chat`."""
+        return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
     def reply(
         self, question: str, images: Sequence[Image.Image] = (), *, temperature: float = 0.0, seed: int = 0
     ) -> str:

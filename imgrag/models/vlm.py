@@ -48,6 +48,10 @@ class VisionLanguageModel:
     def nbytes(self) -> int:
         return tensor_bytes(self._model)
 
+    def tokens(self, text: str) -> int:
+        """See `imgrag.models.Chat`."""
+        return len(self._tokens(text))
+
     def reply(
         self, question: str, images: Sequence[Image.Image] = (), *, temperature: float = 0.0, seed: int = 0
     ) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from PIL import Image
 
 from imgrag.errors import RequestError
+from imgrag.runs.asking import Exchange
 from imgrag.runs.checking import check_number, in_brief
 from imgrag.runs.drafts import MAX_IMAGES, MAX_SEED, Draft
 from imgrag.runs.knowledge import WHENS, When
@@ -277,8 +278,8 @@ class Correction:
 class StageReport:
     """One line of the record: how a stage went. `peak_bytes` is the process's (or GPU's) peak.
 
-    `reused` tells that the finding was taken over from the run that this one goes on from. `notes`
-    are what the stage wants the person to know: words the generator does not know, text that was cut, ...
+    `reused` tells that the finding was taken over from the run that this one goes on from. `notes` are what the
+    person should know, such as text that was cut, `asked` what the models were asked.
     """
 
     name: StageName
@@ -290,6 +291,7 @@ class StageReport:
     round: int = 1
     reused: bool = False
     notes: tuple[str, ...] = ()
+    asked: tuple[Exchange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -366,8 +368,7 @@ class Run:
 
     def report(self, stage: StageName, number: int) -> StageReport | None:
         """How a stage of a round went, `None` while it has not run."""
-        found = (r for r in self.stages if r.name == stage and r.round == number)
-        return next(found, None)
+        return next((r for r in self.stages if (r.name, r.round) == (stage, number)), None)
 
     def with_report(self, report: StageReport) -> Run:
         """A copy with this report, in the order of rounds and stages, whenever it came."""
@@ -393,8 +394,5 @@ class Run:
 
 
 def new_id(now: datetime) -> str:
-    """Such as "20261122-034416271828-ab12cd": the UTC time to the microsecond and a random part.
-
-    Ids sort by time, so that a second in which several runs begin has an order too.
-    """
+    """Such as "20261122-034416271828-ab12cd": the UTC time to the microsecond, so that ids sort by time, and a random part."""
     return f"{now.astimezone(timezone.utc):%Y%m%d-%H%M%S%f}-{secrets.token_hex(3)}"

@@ -29,6 +29,7 @@ from imgrag.ui.captions.layout import build_captions, wire_caption_api, wire_cap
 from imgrag.ui.create import markup
 from imgrag.ui.create.batches import Batches, wire_batch_api
 from imgrag.ui.create.events.changes import Changes, wire_changes
+from imgrag.ui.create.events.inside import Looks, wire_inside
 from imgrag.ui.create.events.prompts import Typing, wire_typing
 from imgrag.ui.create.events.runs import Runs
 from imgrag.ui.create.events.structures import wire_enlarging_api, wire_structure, wire_structure_api
@@ -164,6 +165,7 @@ def build_demo(
         wire_many(many, fold, drawn, controls, key, GPU)
         demo.load(many_choices, None, speaking_many(fold), **QUIET)
         demo.unload(many.leave)
+        wire_inside(Looks(runs, pipeline), panels.looks, panels.inside, GPU)
         takings = Takings(runs, pipeline, offered, panels.forms.fields, outputs)
         wire_takings(
             takings, [panels.picture, past_tab.grid], tab.gallery.grid, tab.shelf.name, key, tabs, controls.inputs,

@@ -10,7 +10,7 @@ from imgrag.ui.language import say, told
 
 HERE = Path(__file__).parent
 HEAD = ("page.js", "lightbox.js", "signals.js", "seeds.js", "keys.js", "sharing.js", "drops.js")
-STYLES = ("page.css", "result.css", "past.css")
+STYLES = ("page.css", "result.css", "past.css", "inside.css")
 
 
 def head() -> str:

@@ -94,6 +94,9 @@ class Looker:
         self.missing = missing  # prompt -> names of what a generator cannot draw
         self.credulous = credulous
 
+    def tokens(self, text):
+        return len(text.split())
+
     def reply(self, question, images=(), **sampling):
         prompt = question.split('"')[1]
         self.lacking = missing = self.missing.get(prompt, ())[len(images) - 1 :]
@@ -111,6 +114,9 @@ class Listener:
     """Repeats what the feedback calls missing."""
 
     nbytes = 1
+
+    def tokens(self, text):
+        return len(text.split())
 
     def reply(self, question, images=(), **sampling):
         found = re.search(r"^Missing: (.+)$", question, re.MULTILINE)

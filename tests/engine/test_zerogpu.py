@@ -15,7 +15,16 @@ import pytest
 from PIL import Image
 
 from app import parse_flags
-from imgrag.engine.zerogpu import CAP, FLOOR, Failure, Lent, in_a_sentence, on_zero_gpu, seconds
+from imgrag.engine.zerogpu import (
+    CAP,
+    FLOOR,
+    Failure,
+    LeasedPipeline,
+    Lent,
+    in_a_sentence,
+    on_zero_gpu,
+    seconds,
+)
 from imgrag.errors import Cancelled, MemoryBudgetError
 from imgrag.models.profile import Profile, load_profile
 from imgrag.runs.events import Event, Finished, Paused, Preview, StageDone, StageSkipped, StageStarted
@@ -262,3 +271,15 @@ def test_the_app_packs_the_pocket_models_and_moves_none(tmp_path: Path) -> None:
     assert state["class"] == "LeasedPipeline" and state["policy"] == "resident"
     assert state["resident"] == ["clip", "generator", "llm", "vlm"] and state["loads"] == 4
     assert state["packed"] == state["weights"] > 0 and state["on"] == ["cuda"]
+
+
+def test_a_look_asks_for_the_time_of_the_one_drawing_it_does_again(sdxl: Profile) -> None:
+    pipeline = object.__new__(LeasedPipeline)
+    pipeline.profile = sdxl
+    run = Run("id", Request("a dog"), "sdxl", "photos", "", {}, rounds=(Round(),))
+    for stage in STAGES:
+        run = run.with_report(StageReport(stage, "done"))
+    options = {"stage": "enhanced", "number": 1}
+    done = {(stage, 1) for stage in STAGES if stage != "enhanced"}
+    assert pipeline._duration("inspect", run, "", options) == seconds(run.request, sdxl, done)
+    assert pipeline._duration("resume", run, "", {}) < pipeline._duration("inspect", run, "", options)

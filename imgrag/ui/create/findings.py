@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from imgrag.runs.drafts import likeliest, seeds_of
 from imgrag.runs.values import WHOLE, Candidate, Concept, Reference, Rejection, Run, StageName
+from imgrag.ui.create.asked import asked
 from imgrag.ui.create.board import PanelState
 from imgrag.ui.create.markup import chip, data_uri, icon, origin, score, served
 from imgrag.ui.create.readings import reading
@@ -35,7 +36,7 @@ def body(panel: PanelState) -> str:
         return f'<p class="ir-reason">{escape(told(panel.reason))}</p>'
     if panel.run is None or panel.status not in ("done", "corrected"):
         return _GHOSTS.get(panel.stage, "") if panel.status == "running" else ""
-    return _found(panel, panel.run) + served(panel)
+    return _found(panel, panel.run) + asked(panel) + served(panel)
 
 
 def _found(panel: PanelState, run: Run) -> str:

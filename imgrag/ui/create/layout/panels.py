@@ -25,6 +25,7 @@ from imgrag.ui.create.layout.forms import (
     form_updates,
     in_order,
 )
+from imgrag.ui.create.layout.inside import InsideView, build_inside, build_look
 from imgrag.ui.language import both, label, say
 
 VIEWER = (Path(__file__).parents[2] / "viewer.js").read_text(encoding="utf-8")
@@ -61,6 +62,8 @@ class Panels:
     replay: gr.Button
     caption: gr.Button
     go_on: gr.Button
+    looks: dict[StageName, gr.Button]
+    inside: InsideView
     forms: Forms
 
     @property
@@ -79,6 +82,7 @@ class Panels:
             self.save_record,
             self.save_bundle,
             self.trace,
+            self.inside.view,
             self.go_on,
             *self.forms.outputs,
         ]
@@ -103,6 +107,7 @@ def build_panels(by_part: bool = False, along: bool = False) -> Panels:
     heads: dict[StageName, gr.HTML] = {}
     images: dict[StageName, gr.Image] = {}
     bodies: dict[StageName, gr.HTML] = {}
+    looks: dict[StageName, gr.Button] = {}
     with gr.Row(elem_classes="ir-board", equal_height=True):
         for number, panel in enumerate(board.panels, start=1):
             with gr.Column(elem_classes=["ir-panel", f"ir-stage-{panel.stage}"], min_width=0):
@@ -112,11 +117,17 @@ def build_panels(by_part: bool = False, along: bool = False) -> Panels:
                 bodies[panel.stage] = gr.HTML(
                     findings.body(panel), elem_classes="ir-body", **_clickable(panel)
                 )
+                if panel.stage in DRAWING:
+                    looks[panel.stage] = build_look(panel.stage)
                 build_form(panel.stage, forms)
+    inside = build_inside()
     forms.fields["use"].visible = by_part
     for name in STRUCTURING:
         forms.buttons[name].visible = along
-    return Panels(strip, banner, used, heads, images, bodies, **result, go_on=go_on, forms=in_order(forms))
+    return Panels(
+        strip, banner, used, heads, images, bodies, **result, go_on=go_on, looks=looks, inside=inside,
+        forms=in_order(forms),
+    )  # fmt: skip
 
 
 def _clickable(panel: PanelState) -> dict[str, str]:
@@ -169,6 +180,7 @@ def updates(
         *(_shown(panel, after) if new else gr.skip() for _, panel, new in numbered if panel.stage in DRAWING),
         *(findings.body(panel) if new else gr.skip() for _, panel, new in numbered),
         *_result_updates(before, after, results),
+        "" if before is None else gr.skip(),  # what was seen inside is of what stood here before
         *_tail(before, after),
     ]
 
