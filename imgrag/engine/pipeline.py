@@ -366,7 +366,9 @@ class ImageRAGPipeline:
         """What reads one prompt for this profile; see `ImageLibrary.moment` for `seconds`."""
         return Reader(self.profile.reading, self.vocabulary, library.moment(seconds), self.styles)
 
-    def context(self, library: ImageLibrary, emit: Put, check: Callable[[], None]) -> Context:
+    def context(
+        self, library: ImageLibrary, emit: Callable[[Preview], None], check: Callable[[], None]
+    ) -> Context:
         """What the stages of a run with this library share."""
         profile = self.profile
         return Context(
