@@ -50,7 +50,7 @@ def test_what_to_do_with_a_picture_is_asked(person, url, results, tmp_path):  # 
     page.wait_for_selector("#ir-lib-picture img")
     page.wait_for_selector("#ir-lib-heading:has-text('result')")
     asked(page, file, "#ir-lib-right").locator("[data-way=library]").click()
-    page.wait_for_selector("#ir-lib-files:has-text('dog')")
+    page.wait_for_selector("#ir-lib-files:has-text('mine')")
 
 
 def test_a_picture_goes_into_the_run_that_is_shown(person, url, results, tmp_path):  # noqa: F811
