@@ -39,6 +39,8 @@ def bars(counts: Counts) -> tuple[Bar, ...]:
         Bar("query_large", f"  {large}", unit="ms"),
         Bar("against_bare", f"  against bare FAISS, {rows}", 1.3, at_most=True, unit="x"),
         Bar("against_bare_large", f"  {large}", 1.3, at_most=True, unit="x"),
+        Bar("against_whole_large", "  against bare lists of whole vectors", 1.3, at_most=True, unit="x"),
+        Bar("memory_large", "  memory against those", 0.35, at_most=True),
         Bar("filtered", f"recall@{K} where 2.5% pass, {rows}", 1.0),
         Bar("filtered_large", f"  {large}", 1.0),
         Bar("named_vectors", f"recall@{K} of rare names in captions, vectors alone, {rows}"),
@@ -84,7 +86,17 @@ def report(counts: Counts, figures: Figures) -> dict[str, Any]:
 
 EXPERIMENTS = (
     Experiment(("recall", "query", "against_bare", "filtered", "opened"), measure_search),
-    Experiment(("recall_large", "query_large", "against_bare_large", "filtered_large"), measure_large_search),
+    Experiment(
+        (
+            "recall_large",
+            "query_large",
+            "against_bare_large",
+            "filtered_large",
+            "against_whole_large",
+            "memory_large",
+        ),
+        measure_large_search,
+    ),
     Experiment(
         ("named_vectors", "named_words", "named_both", "fused", "against_look", "meant", "completed"),
         measure_words,
