@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Meter, count, machine, print_bars, print_document
+from imgrag.bench.library import precision
 from imgrag.bench.library.adding import measure_again, measure_memory, measure_photos
 from imgrag.bench.library.counts import DIMENSIONS, Counts, Experiment, Figures
 from imgrag.bench.library.searching import K, measure_large_search, measure_search
@@ -55,6 +56,7 @@ def bars(counts: Counts) -> tuple[Bar, ...]:
         Bar("opened", f"open + first query, new process, {rows}", 0.7, at_most=True, unit="s"),
         Bar("photos", f"adding {counts.photos:,} JPEGs, against bare ViT-B/32", 0.85),
         Bar("again", f"adding {counts.files:,} images again, against first", 0.02, at_most=True),
+        *precision.BARS,
         Bar("memory", f"adding {counts.many:,} images: growth", 200, at_most=True, unit="MB"),
     )
 
@@ -105,6 +107,7 @@ EXPERIMENTS = (
     Experiment(("photos",), measure_photos),
     Experiment(("again",), measure_again),
     Experiment(("memory",), measure_memory),
+    Experiment(tuple(bar.key for bar in precision.BARS), precision.measure_precision),
 )
 
 
