@@ -28,6 +28,8 @@ class EightBits(nn.Module):
         CheckpointError: this machine's torch has no product of eight-bit matrices.
     """
 
+    bias: torch.Tensor
+
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
         super().__init__()
         step = weight.detach().float().abs().amax(1).clamp(min=SMALLEST) / LARGEST

@@ -74,13 +74,13 @@ def test_recall_is_the_share_of_the_best_that_are_found_again():
 
 
 def test_large_libraries_are_compared_with_lists_of_whole_vectors(monkeypatch):
-    keys = ["recall_large", "filtered_large", "against_whole_large", "memory_large"]
+    keys = ["recall_large", "filtered_large", "against_bare_large", "memory_large"]
     assert run(TINY, keys)["memory_large"].value == 1.0
     for name in ("FLAT_BELOW", "QUANTISED_FROM"):
         monkeypatch.setattr(f"imgrag.library.engines.vectors.{name}", 60)
     figures = run(TINY, keys)
     assert figures["recall_large"].value > 0.9 and figures["filtered_large"].value == 1
-    assert figures["against_whole_large"].value > 0 and figures["memory_large"].value not in (0.0, 1.0)
+    assert figures["against_bare_large"].value > 0 and figures["memory_large"].value not in (0.0, 1.0)
 
 
 def test_without_a_large_count_its_rows_are_left_out():

@@ -17,9 +17,12 @@ Scored = Callable[[np.ndarray, Sequence[int]], list[Hit]]
 
 
 class FirstStage(Protocol):
-    """What finds candidates. Their scores may be off by `error`."""
+    """What finds candidates."""
 
-    error: float
+    @property
+    def error(self) -> float:
+        """How far their scores may be off."""
+        ...
 
     def search(self, vector: np.ndarray, k: int, among: np.ndarray | None = None) -> tuple[list, list]:
         """The ids and scores of the `k` that seem best, best first."""
