@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +270,7 @@ class ImageLibrary(Called):
             "images": self._browsed.count(),
             "engine": "milvus" if self._settings.engine else "faiss",
             "folders": list(self._settings.folders),
-            "bytes": asdict(self._browsed.sizes()),
+            **self._browsed.sizes().told(),
             "removed": len(self._settings.excluded),
             "skipped": [{"file": skipped.file, "reason": skipped.reason} for skipped in self.skipped],
             "broken": sorted(path.name for path in self._state.glob("*.broken")),

@@ -22,6 +22,7 @@ from imgrag.models.weights import tensor_bytes
 from imgrag.pictures import bounded
 
 BATCH = 64
+EIGHT_BITS = "int8"  # a precision
 WINDOW, TOKENS = 77, 49408  # what `clip.tokenize` makes of a text: so many numbers, each below so much
 
 
@@ -33,16 +34,19 @@ def import_clip() -> ModuleType:
     return clip
 
 
-def load_clip(name: str, file: Path, device: str) -> ClipEmbedder:
+def load_clip(name: str, file: Path, device: str, precision: str = "float32") -> ClipEmbedder:
     """Open a CLIP file.
 
     Args:
         name: OpenAI's name or a path, as the profile has it.
+        precision: "float32", or "int8", which is for CPUs and works on one whatever `device` says.
 
     Raises:
         UnsoundFile: the file holds no CLIP, or one with other words than `clip` has.
+        CheckpointError: there are no eight-bit products on this machine.
     """
     clip = import_clip()
+    device = "cpu" if precision == EIGHT_BITS else device
     with warnings.catch_warnings(), blaming(file, "is cut short, or no CLIP as OpenAI publishes it"):
         warnings.filterwarnings(
             "ignore", message=".*torch.jit.load. is deprecated"
@@ -53,12 +57,17 @@ def load_clip(name: str, file: Path, device: str) -> ClipEmbedder:
         raise UnsoundFile(
             file, f"reads {read}, and OpenAI's CLIP {WINDOW} of {TOKENS}: it is another model's"
         )
-    return ClipEmbedder(model, preprocess, clip_id(name, file), device)
+    if precision == EIGHT_BITS:
+        from imgrag.models.eight_bits import with_eight_bits
+
+        model = with_eight_bits(model)
+    return ClipEmbedder(model, preprocess, clip_id(name, file, precision), device)
 
 
-def clip_id(name: str, file: Path) -> str:
-    """The `model_id` of a CLIP: OpenAI's own name for it, else which file it is."""
-    return name if name in CLIP_NAMES else file_id(file)
+def clip_id(name: str, file: Path, precision: str = "float32") -> str:
+    """The `model_id` of a CLIP: OpenAI's own name for it, else which file it is; with eight bits it is another."""
+    known = name if name in CLIP_NAMES else file_id(file)
+    return f"{known} {precision}" if precision == EIGHT_BITS else known
 
 
 def file_id(file: Path) -> str:
@@ -96,7 +105,9 @@ class ClipEmbedder:
 
     @property
     def nbytes(self) -> int:
-        return tensor_bytes(self._model)
+        from imgrag.models.eight_bits import packed_bytes
+
+        return tensor_bytes(self._model) + packed_bytes(self._model)
 
     @property
     def dimensions(self) -> int:

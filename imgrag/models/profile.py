@@ -36,6 +36,7 @@ MAX_PIXELS = 10**9
 MAX_CANDIDATES = 1000
 MOST_THINGS = 20
 SEVERAL = ("one", "each")
+PRECISIONS = ("float32", "int8")
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -161,9 +162,18 @@ class VlmProfile(LlmProfile):
 
 @dataclass(frozen=True, kw_only=True)
 class ClipProfile:
-    """OpenAI CLIP: a file relative to the project, or a name that `clip.load` knows ("ViT-B/32")."""
+    """OpenAI CLIP: a file relative to the project, or a name that `clip.load` knows ("ViT-B/32").
+
+    Attributes:
+        precision: "int8" embeds twice as fast with a transformer on a CPU; its vectors are other ones.
+    """
 
     checkpoint: str
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        known = ", ".join(PRECISIONS)
+        require(self.precision in PRECISIONS, f"clip.precision is {self.precision!r}, none of {known}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,7 @@ def load_roles(profile: Profile, device: str = "cpu", store: Store | None = None
         ),
         "vlm": partial(load_vlm, profile.vlm, at["vlm"], device),
         "llm": partial(load_llm, profile.llm, at["llm"], device),
-        "clip": partial(load_clip, profile.clip.checkpoint, clip, device),
+        "clip": partial(load_clip, profile.clip.checkpoint, clip, device, profile.clip.precision),
     }
     if profile.composer is not None:
         loaders["composer"] = partial(load_composer, profile.composer, at["composer"], device)
@@ -93,7 +93,8 @@ def embedder_id(profile: Profile, role: str, store: Store | None = None) -> str:
     """The `model_id` of a profile's "clip" or "composer", which is not opened. Raises CheckpointError: no file is here."""
     if role == "composer" and profile.composer is not None:
         return profile.composer.checkpoint.label
-    return clip_id(profile.clip.checkpoint, locate_clip(profile.clip.checkpoint, profile.name, store))
+    file = locate_clip(profile.clip.checkpoint, profile.name, store)
+    return clip_id(profile.clip.checkpoint, file, profile.clip.precision)
 
 
 def _located(

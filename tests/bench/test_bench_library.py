@@ -13,6 +13,7 @@ from PIL import Image
 from imgrag.bench import Figure, library
 from imgrag.bench.library.adding import Projection, photo, tile
 from imgrag.bench.library.counts import DIMENSIONS, Counts
+from imgrag.bench.library.precision import BARS, recall
 from imgrag.bench.library.rows import EXPERIMENTS, bars, run
 from imgrag.bench.library.searching import BLOCK, OPENINGS, QUERIES, Truth, clustered
 from imgrag.library.engines.store import Hit
@@ -55,6 +56,31 @@ def test_adding_rows_count_what_was_really_added():
     assert {key: figure.n for key, figure in figures.items()} == {"photos": 3, "again": 20, "memory": 30}
     assert figures["photos"].value > 0 and figures["again"].value > 0
     assert abs(figures["memory"].value) < 500
+
+
+def test_eight_bits_are_compared_with_float32_on_real_pictures():
+    keys = [bar.key for bar in BARS]
+    figures = run(TINY, keys)
+    assert set(figures) == set(keys)
+    assert figures["eight_bits_vit"].n == figures["eight_bits"].n == 3
+    assert figures["eight_bits_recall"].n > 500 and figures["eight_bits_recall"].value >= 0.98
+    assert all(figure.value > 0 for figure in figures.values())
+
+
+def test_recall_is_the_share_of_the_best_that_are_found_again():
+    vectors = unit([[1, 0], [0.9, 0.1], [0, 1], *([-1, 0.01 * n] for n in range(10))])
+    assert recall(vectors[:1], vectors, vectors[:1], vectors).value == 1
+    assert recall(vectors[:1], vectors[:11], vectors[:1], -vectors[:11]).value < 1
+
+
+def test_large_libraries_are_compared_with_lists_of_whole_vectors(monkeypatch):
+    keys = ["recall_large", "filtered_large", "against_bare_large", "memory_large"]
+    assert run(TINY, keys)["memory_large"].value == 1.0
+    for name in ("FLAT_BELOW", "QUANTISED_FROM"):
+        monkeypatch.setattr(f"imgrag.library.engines.vectors.{name}", 60)
+    figures = run(TINY, keys)
+    assert figures["recall_large"].value > 0.9 and figures["filtered_large"].value == 1
+    assert figures["against_bare_large"].value > 0 and figures["memory_large"].value not in (0.0, 1.0)
 
 
 def test_without_a_large_count_its_rows_are_left_out():

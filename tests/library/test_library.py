@@ -288,6 +288,7 @@ def test_stats_tell_the_room_on_the_disk_and_no_path(tmp_path: Path) -> None:
     assert stats["images"] == 2
     assert stats["bytes"]["pictures"] == sum(file.stat().st_size for file in folder.iterdir())
     assert stats["bytes"]["index"] >= (tmp_path / "state" / "library.sqlite").stat().st_size > 0
+    assert stats["index"] == "exact"
     assert str(tmp_path) not in str(stats)
 
 

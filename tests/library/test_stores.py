@@ -35,7 +35,8 @@ from imgrag.library.engines.store import MOST_COLUMNS, RARE, Entry, Store
 from imgrag.library.engines.vectors import load
 from imgrag.library.search.filters import COLUMNS, parse_filter, passes
 
-ENGINES = ("sqlite", "milvus-lite", "milvus-server")
+EMBEDDED = ("sqlite", "two-stages")
+ENGINES = (*EMBEDDED, "milvus-lite", "milvus-server")
 SERVER = os.environ.get("IMGRAG_MILVUS_URI", "")
 HAS_LITE = os.name != "nt" and all(map(importlib.util.find_spec, ("pymilvus", "milvus_lite")))
 MODEL, DIMENSIONS = "a model", 8
@@ -43,12 +44,21 @@ Open = Callable[..., Store]
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request) -> str:
+def engine(request, monkeypatch) -> str:
+    if request.param == "two-stages":
+        always_in_two_stages(monkeypatch)
     if request.param == "milvus-lite" and not HAS_LITE:
         pytest.skip("pymilvus and milvus-lite are not installed")
     if request.param == "milvus-server" and not SERVER:
         pytest.skip("IMGRAG_MILVUS_URI names no server")
     return request.param
+
+
+def always_in_two_stages(monkeypatch) -> None:
+    """From the first vector on, and made anew after every second change: nothing is left to the exact tail."""
+    for name in ("vectors.FLAT_BELOW", "vectors.QUANTISED_FROM"):
+        monkeypatch.setattr(f"imgrag.library.engines.{name}", 1)
+    monkeypatch.setattr("imgrag.library.engines.sqlite.TAIL", 0)
 
 
 @pytest.fixture
@@ -59,7 +69,7 @@ def open_store(engine, tmp_path) -> Iterator[Open]:
     places = {"milvus-lite": str(tmp_path / "here" / "milvus.db"), "milvus-server": SERVER}
 
     def opens(**options) -> Store:
-        store = EmbeddedStore(tmp_path / "state") if engine == "sqlite" else None
+        store = EmbeddedStore(tmp_path / "state") if engine in EMBEDDED else None
         opened.append(store or MilvusStore(places[engine], name, **options))
         return opened[-1]
 
@@ -609,10 +619,11 @@ def test_a_copy_has_all_models_and_goes_its_own_way(tmp_path):
     assert (copy.count(), store.count()) == (4, 5)
 
 
-@pytest.fixture
-def snapshot(tmp_path, monkeypatch) -> Path:
-    """The snapshot of a store in a folder that FAISS alone could not open on Windows."""
+@pytest.fixture(params=[50, 200_000])
+def snapshot(tmp_path, monkeypatch, request) -> Path:
+    """The snapshot of a store in a folder that FAISS alone could not open on Windows, in two stages and in one."""
     monkeypatch.setattr("imgrag.library.engines.vectors.FLAT_BELOW", 50)
+    monkeypatch.setattr("imgrag.library.engines.vectors.QUANTISED_FROM", request.param)
     store = EmbeddedStore(tmp_path / "Bücher 图库")
     store.select(MODEL, DIMENSIONS)
     store.write([entry(n) for n in range(100)], unit(100))

@@ -145,11 +145,19 @@ class TestCards:
         assert "unknown source · licence not stated" in html
         assert "cannot be read" in html and "<img" not in html
 
+    @pytest.mark.parametrize(
+        ("index", "part"), [("exact", "memory"), ("two stages", "scored again from disk")]
+    )
+    def test_the_line_says_how_pictures_are_searched(self, index, part):
+        known = {"images": 1, "engine": "faiss", "folders": [], "removed": 0, "broken": [], "skipped": []}
+        assert part in cards.stats({**known, "index": index})
+
     def test_nothing_from_outside_becomes_markup(self):
         card = Card(BAD, "data:x", BAD, BAD + "2", "javascript:alert(1)" + BAD, BAD, {BAD: BAD}, 0.5)
         stats = {
             "images": 1,
             "engine": BAD,
+            "index": BAD,
             "folders": [BAD],
             "removed": 0,
             "broken": [BAD],

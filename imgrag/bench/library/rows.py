@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrag.bench import Bar, Meter, count, machine, print_bars, print_document
+from imgrag.bench.library import precision
 from imgrag.bench.library.adding import measure_again, measure_memory, measure_photos
 from imgrag.bench.library.counts import DIMENSIONS, Counts, Experiment, Figures
 from imgrag.bench.library.searching import K, measure_large_search, measure_search
@@ -39,6 +40,7 @@ def bars(counts: Counts) -> tuple[Bar, ...]:
         Bar("query_large", f"  {large}", unit="ms"),
         Bar("against_bare", f"  against bare FAISS, {rows}", 1.3, at_most=True, unit="x"),
         Bar("against_bare_large", f"  {large}", 1.3, at_most=True, unit="x"),
+        Bar("memory_large", "  memory, against lists of whole vectors", 0.35, at_most=True),
         Bar("filtered", f"recall@{K} where 2.5% pass, {rows}", 1.0),
         Bar("filtered_large", f"  {large}", 1.0),
         Bar("named_vectors", f"recall@{K} of rare names in captions, vectors alone, {rows}"),
@@ -53,6 +55,7 @@ def bars(counts: Counts) -> tuple[Bar, ...]:
         Bar("opened", f"open + first query, new process, {rows}", 0.7, at_most=True, unit="s"),
         Bar("photos", f"adding {counts.photos:,} JPEGs, against bare ViT-B/32", 0.85),
         Bar("again", f"adding {counts.files:,} images again, against first", 0.02, at_most=True),
+        *precision.BARS,
         Bar("memory", f"adding {counts.many:,} images: growth", 200, at_most=True, unit="MB"),
     )
 
@@ -84,7 +87,16 @@ def report(counts: Counts, figures: Figures) -> dict[str, Any]:
 
 EXPERIMENTS = (
     Experiment(("recall", "query", "against_bare", "filtered", "opened"), measure_search),
-    Experiment(("recall_large", "query_large", "against_bare_large", "filtered_large"), measure_large_search),
+    Experiment(
+        (
+            "recall_large",
+            "query_large",
+            "against_bare_large",
+            "filtered_large",
+            "memory_large",
+        ),
+        measure_large_search,
+    ),
     Experiment(
         ("named_vectors", "named_words", "named_both", "fused", "against_look", "meant", "completed"),
         measure_words,
@@ -93,6 +105,7 @@ EXPERIMENTS = (
     Experiment(("photos",), measure_photos),
     Experiment(("again",), measure_again),
     Experiment(("memory",), measure_memory),
+    Experiment(tuple(bar.key for bar in precision.BARS), precision.measure_precision),
 )
 
 

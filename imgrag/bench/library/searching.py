@@ -19,6 +19,7 @@ import numpy as np
 
 from imgrag.bench import Figure, Meter
 from imgrag.bench.library.counts import DIMENSIONS, MODEL, Counts, Figures, in_new_process, seconds_of
+from imgrag.bench.library.stages import measure_stages
 from imgrag.library.engines.sqlite import EmbeddedStore
 from imgrag.library.engines.store import Entry, Hit
 from imgrag.library.search.filters import parse_filter
@@ -45,10 +46,11 @@ def measure_large_search(counts: Counts, folder: Path, meter: Meter) -> Figures:
     """Recall and pace at `large` vectors; nothing if there are to be none."""
     if counts.large == 0:
         return {}
-    return {f"{key}_large": figure for key, figure in _searched(counts.large, folder, meter).items()}
+    figures = _searched(counts.large, folder, meter, staged=True)
+    return {f"{key}_large": figure for key, figure in figures.items()}
 
 
-def _searched(rows: int, folder: Path, meter: Meter) -> Figures:
+def _searched(rows: int, folder: Path, meter: Meter, staged: bool = False) -> Figures:
     with closing(EmbeddedStore(folder)) as store:
         store.select(MODEL, DIMENSIONS)
         queries = next(clustered(QUERIES, seed=2))
@@ -61,6 +63,7 @@ def _searched(rows: int, folder: Path, meter: Meter) -> Figures:
             "filtered": passing.recall([store.search(query, K, where) for query in queries]),
             "query": Figure(1000 * ours, len(queries)),
             "against_bare": Figure(ours / bare, len(queries)),
+            **(measure_stages(store, folder, queries, K) if staged else {}),
         }
 
 

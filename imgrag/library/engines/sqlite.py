@@ -43,6 +43,7 @@ from imgrag.library.engines.sqlite_rows import (
     embed,
     marks,
     numbers,
+    similarities,
     size_of,
     vector_blocks,
 )
@@ -210,7 +211,7 @@ class EmbeddedStore:
             if without:
                 rows = self._all("select id from images where digest = ?", without)
                 barred = frozenset(row[0] for row in rows)
-            return near.search(np.ascontiguousarray(vector, np.float32), k, among, barred)
+            return near.search(np.ascontiguousarray(vector, np.float32), k, among, barred, self.scored)
 
     def named(self, name: str, where: Filter | None = None) -> list[int]:
         """See `Store.named`."""
@@ -235,12 +236,10 @@ class EmbeddedStore:
 
     def scored(self, vector: np.ndarray, ids: Sequence[int], without: str = "") -> list[Hit]:
         """See `Store.scored`."""
-        hits = []
+        hits: list[Hit] = []
         for block in blocks(list(ids)):
             text = f"select id, vector from embeddings where model = ? and digest != ? and id in ({marks(block)})"
-            hits += [
-                Hit(n, float(as_vector(v) @ vector)) for n, v in self._all(text, self._model, without, *block)
-            ]
+            hits += similarities(self._all(text, self._model, without, *block), vector)
         return best_first(hits)
 
     def names(self) -> set[str]:
@@ -269,7 +268,8 @@ class EmbeddedStore:
         """See `Store.sizes`."""
         text = f"select coalesce(sum(i.size), 0) {_HERE}"
         kept = [*self._folder.glob(f"{FILE}*"), *self._folder.glob("index-*.faiss")]
-        return Sizes(int(self._one(text, self._model)), sum(map(size_of, kept)))
+        kind = self._near.main.kind if self._near.main else snapshots.kind_for(self.count())
+        return Sizes(int(self._one(text, self._model)), sum(map(size_of, kept)), kind)
 
     def optimise(self) -> None:
         """See `Store.optimise`."""
@@ -277,10 +277,10 @@ class EmbeddedStore:
             if not self._model or self.count() < snapshots.FLAT_BELOW:
                 return
             near = self._up_to_date()
-            assert near.main is not None
-            if near.saved and len(near.stale) < max(TAIL, len(near.main) // 10):
+            if near.speaks_for(self.count(), TAIL):
                 return
-            main = self._build() if near.stale else near.main
+            whole = near.suits(self.count()) and not near.stale
+            main = near.main if near.main and whole else self._build()
             saved = snapshots.save(main, self._folder, self._model)
             self._near = Near(main, saved)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrag.library.engines.store import Entry, blocks
+from imgrag.library.engines.store import Entry, Hit, blocks
 
 PUT = """
 insert into images (file, digest, size, mtime_ns, name, caption, source, licence, fields)
@@ -47,6 +47,15 @@ def as_entry(row: tuple) -> Entry:
 def as_vector(blob: bytes) -> np.ndarray:
     """float32 [d]."""
     return np.frombuffer(blob, np.float32)
+
+
+def similarities(rows: Sequence[tuple[int, bytes]], vector: np.ndarray) -> list[Hit]:
+    """How similar vectors that are given by id are to one that is given."""
+    if not rows:
+        return []
+    packed = np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(len(rows), -1)
+    scores = (packed @ vector).tolist()
+    return [Hit(row[0], score) for row, score in zip(rows, scores, strict=True)]
 
 
 def marks(values: Sequence[Any]) -> str:

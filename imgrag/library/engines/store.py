@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ MOST_COLUMNS = 100  # that are told by name
 ASKED = 500  # values in one statement or expression
 RARE = 1000  # entries that a word is looked up for; what more of them hold says little
 WRITTEN_BY = "captioned_by"  # the field of an entry whose caption a model wrote, with the model's name
+EXACT, LISTS, TWO_STAGES = "exact", "lists", "two stages"  # how the embedded engine keeps vectors
 LONGEST_NAME = 40  # characters of what is a name and no sentence
 
 
@@ -61,10 +62,21 @@ class Hit:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes on disk: the entries' picture files, and what the engine keeps; `None` if only a server knows."""
+    """What there is on disk and how it is searched.
+
+    Attributes:
+        pictures: bytes of the entries' picture files.
+        index: bytes of what the engine keeps; `None` if only a server knows.
+        kind: `EXACT`, `LISTS` or `TWO_STAGES`; "" if only a server knows.
+    """
 
     pictures: int
     index: int | None
+    kind: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """As the library's figures have it."""
+        return {"index": self.kind, "bytes": {"pictures": self.pictures, "index": self.index}}
 
 
 def blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:

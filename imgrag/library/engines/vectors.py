@@ -1,4 +1,4 @@
-"""FAISS over the vectors of one model: exact while they are few, inverted lists above.
+"""FAISS over the vectors of one model: exact while they are few, inverted lists above, in two stages where they are many.
 
 A snapshot on disk is only a copy of what SQLite holds, under a name that tells how much of it;
 a missing or broken one is built again. Its file is opened here and never by FAISS, which on Windows
@@ -8,23 +8,23 @@ takes paths of the system's code page alone: no "ü", no "图".
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
+import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import faiss
 import numpy as np
 
-from imgrag.library.engines.store import Hit, best_first
+from imgrag.library.engines.lists import Lists
+from imgrag.library.engines.rescoring import Scored, certain
+from imgrag.library.engines.store import EXACT, LISTS, TWO_STAGES, Hit, best_first
 
 FLAT_BELOW = 50_000  # vectors; up to here an exact search takes about 25 ms at 512 dimensions
-POINTS_PER_LIST = 40  # to train on; FAISS warns below 39
-ITERATIONS = 8
-LISTS_SEARCHED = 32  # of 1,264 at 100,000 vectors: recall@10 above 0.99
-SHARE_SEARCHED = 1 / 40
+QUANTISED_FROM = 200_000  # vectors; from here on in memory with a byte a coordinate: at a million 0.5 GB
+ERROR = struct.Struct("<d")  # of two stages, behind what FAISS wrote
 MAPPED = os.name != "nt"  # Windows cannot replace a file that is mapped
 ASIDE = "index.broken"  # the last snapshot that could not be read
 log = logging.getLogger(__name__)
@@ -32,11 +32,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VectorIndex:
-    """Vectors by id, as they were at `epoch` of the store. `file` is what `faiss` looks into, if it was opened."""
+    """Vectors by id, as they were at `epoch` of the store.
+
+    Attributes:
+        file: what `faiss` looks into, if it was opened.
+        error: how far the scores of a search may be off; 0 where the vectors are kept whole.
+    """
 
     faiss: faiss.Index
     epoch: int
     file: np.ndarray | None = None
+    error: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """How the vectors are kept, see `kind_for`."""
+        if isinstance(self.faiss, faiss.IndexIVFScalarQuantizer):
+            return TWO_STAGES
+        return LISTS if isinstance(self.faiss, faiss.IndexIVF) else EXACT
 
     def __len__(self) -> int:
         return int(self.faiss.ntotal)
@@ -67,38 +80,25 @@ def _among(ids: np.ndarray | None, lists: int) -> faiss.SearchParameters | None:
     )
 
 
+def kind_for(count: int) -> str:
+    """How so many vectors are kept: `EXACT`, in `LISTS`, or in such in `TWO_STAGES`."""
+    if count < FLAT_BELOW:
+        return EXACT
+    return LISTS if count < QUANTISED_FROM else TWO_STAGES
+
+
 def build(
     blocks: Iterable[tuple[np.ndarray, np.ndarray]], count: int, dimensions: int, epoch: int
 ) -> VectorIndex:
     """An index of `count` vectors that come in blocks of ids int64 [n] and vectors float32 [n, d]."""
-    if count < FLAT_BELOW:
+    if kind_for(count) == EXACT:
         index: faiss.Index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimensions))
         for ids, vectors in blocks:
             index.add_with_ids(vectors, ids)
         return VectorIndex(index, epoch)
-    lists = int(4 * math.sqrt(count))
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimensions), dimensions, lists, faiss.METRIC_INNER_PRODUCT)
-    index.cp.niter = ITERATIONS
-    index.nprobe = max(LISTS_SEARCHED, int(lists * SHARE_SEARCHED))
-    wanted, waiting = POINTS_PER_LIST * lists, []
-    for block in blocks:
-        if index.is_trained:
-            index.add_with_ids(block[1], block[0])
-            continue
-        waiting.append(block)
-        if sum(len(ids) for ids, _ in waiting) >= min(wanted, count):
-            _train(index, waiting)
-    if not index.is_trained:
-        _train(index, waiting)
-    return VectorIndex(index, epoch)
-
-
-def _train(index: faiss.Index, blocks: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Find the lists' centres in these blocks, then add them."""
-    index.train(np.concatenate([vectors for _, vectors in blocks]))
-    for ids, vectors in blocks:
-        index.add_with_ids(vectors, ids)
-    blocks.clear()
+    lists = Lists(count, dimensions, quantised=kind_for(count) == TWO_STAGES)
+    lists.fill(blocks)
+    return VectorIndex(lists.index, epoch, error=lists.error)
 
 
 def save(index: VectorIndex, folder: Path, column: int) -> bool:
@@ -108,6 +108,8 @@ def save(index: VectorIndex, folder: Path, column: int) -> bool:
     try:
         with partial.open("wb") as file:
             faiss.write_index(index.faiss, faiss.PyCallbackIOWriter(file.write))
+            if index.error:
+                file.write(ERROR.pack(index.error))
         os.replace(partial, path)
     except OSError as error:
         log.warning("the snapshot %s is not kept: %s", path.name, error)
@@ -143,7 +145,10 @@ def _opened(path: Path, epoch: int) -> VectorIndex:
     """The index in a file, which is not copied: where files can be mapped, it is not even read."""
     file = np.memmap(path, np.uint8, "r") if MAPPED else np.fromfile(path, np.uint8)
     reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(file), file.size)
-    return VectorIndex(faiss.read_index(reader), epoch, file)
+    index = VectorIndex(faiss.read_index(reader), epoch, file)
+    if index.kind != TWO_STAGES:
+        return index
+    return replace(index, error=ERROR.unpack(file[-ERROR.size :].tobytes())[0])
 
 
 def _keep_aside(path: Path) -> None:
@@ -181,11 +186,23 @@ class Near:
         self.tail = np.zeros((0, 0), np.float32)
         self.stale: frozenset[int] = frozenset()
 
+    def suits(self, count: int) -> bool:
+        """Whether the snapshot's vectors are kept as so many should be."""
+        return self.main is not None and self.main.kind == kind_for(count)
+
+    def speaks_for(self, count: int, tail: int) -> bool:
+        """Whether what is on disk will do: it suits, and little more than a tail has changed since."""
+        return self.saved and self.suits(count) and len(self.stale) < max(tail, len(self.main or ()) // 10)
+
     def search(
-        self, vector: np.ndarray, k: int, among: np.ndarray | None, barred: frozenset[int]
+        self, vector: np.ndarray, k: int, among: np.ndarray | None, barred: frozenset[int], scored: Scored
     ) -> list[Hit]:
-        """The best of the snapshot and of the tail, none of them barred."""
-        hits = self._main_hits(vector, k, among, barred | self.stale)
+        """The best of the snapshot and of the tail, none of them barred. `scored` knows the vectors themselves."""
+        assert self.main is not None
+        if self.main.error:
+            hits = certain(self.main, vector, k, among, barred | self.stale, scored)
+        else:
+            hits = self._main_hits(vector, k, among, barred | self.stale)
         if len(self.ids):
             hits += self._tail_hits(vector, among, barred)
         return best_first(hits)[:k]

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from imgrag.library import Skipped
+from imgrag.library.engines.store import TWO_STAGES
 from imgrag.library.search.explaining import Explanation
 from imgrag.ui.create import takings
 from imgrag.ui.create.markup import countdown, duration, icon, line, origin, score
@@ -98,12 +99,18 @@ def stats(values: Mapping[str, Any]) -> str:
         pictures(int(values["images"])),
         say("also from {folders}", folders=folders) if folders else "",
         say("{count:,} taken out", count=values["removed"]) if values["removed"] else "",
-        {"faiss": say("searched in memory"), "milvus": say("searched by Milvus")}.get(values["engine"], ""),
+        _searched(values["engine"], values["index"]),
         say("made anew, the damaged one is kept: {files}", files=broken) if broken else "",
     ]
     whole = escape(" · ".join(part for part in parts if part))
     skipped = [Skipped(item["file"], item["reason"]) for item in values["skipped"]]
     return f'<p class="ir-stats">{whole}</p>{left_out(skipped)}'
+
+
+def _searched(engine: str, index: str) -> str:
+    if engine == "faiss" and index == TWO_STAGES:
+        return say("searched in memory, the best scored again from disk")
+    return {"faiss": say("searched in memory"), "milvus": say("searched by Milvus")}.get(engine, "")
 
 
 def report(

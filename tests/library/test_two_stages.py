@@ -1,0 +1,171 @@
+"""Two vector stages: what is found is what the vectors themselves say, whatever the bytes in memory say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import faiss
+import numpy as np
+import pytest
+
+from imgrag.library.engines import rescoring, vectors
+from imgrag.library.engines.lists import Lists
+from imgrag.library.engines.rescoring import certain
+from imgrag.library.engines.sqlite import EmbeddedStore
+from imgrag.library.engines.store import Entry, Hit
+from imgrag.library.search.filters import parse_filter
+
+COUNT, DIMENSIONS, K = 3000, 64, 10
+
+
+@pytest.fixture
+def many(monkeypatch) -> np.ndarray:
+    """Vectors [COUNT, d] in clusters, enough for two stages."""
+    monkeypatch.setattr(vectors, "FLAT_BELOW", 500)
+    monkeypatch.setattr(vectors, "QUANTISED_FROM", 1000)
+    return clustered(COUNT)
+
+
+def clustered(count: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((20, DIMENSIONS))[rng.integers(20, size=count)]
+    rows = rows + 0.3 * rng.standard_normal((count, DIMENSIONS))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def entries(count: int) -> list[Entry]:
+    return [Entry(f"{n}.png", f"{n:064x}", fields={"shelf": n % 40}) for n in range(count)]
+
+
+@pytest.fixture
+def store(many, tmp_path) -> Iterator[EmbeddedStore]:
+    found = EmbeddedStore(tmp_path)
+    found.select("m", DIMENSIONS)
+    found.write(entries(COUNT), many)
+    found.optimise()
+    yield found
+    found.close()
+
+
+def best(given: np.ndarray, query: np.ndarray, alive: np.ndarray) -> list[int]:
+    scores = np.where(alive, given @ query, -2)
+    return (np.argsort(-scores, kind="stable")[:K] + 1).tolist()
+
+
+def test_a_filtered_search_is_exact_now_later_and_after_changes(store, many, tmp_path):
+    alive = np.arange(COUNT) % 40 == 7
+    for _ in range(2):
+        for query in many[::100]:
+            hits = store.search(query, K, parse_filter("shelf = 7"))
+            assert [hit.id for hit in hits] == best(many, query, alive)
+            assert [hit.score for hit in hits] == pytest.approx([many[hit.id - 1] @ query for hit in hits])
+        store.close()
+        store = EmbeddedStore(tmp_path)
+        store.remove([f"{n}.png" for n in (7, 47, 87)])
+        alive[[7, 47, 87]] = False
+    assert store.sizes().kind == "two stages"
+    store.close()
+
+
+def test_nearly_everything_is_found_with_its_own_score(store, many):
+    found = [store.search(query, K) for query in many[::50]]
+    shares = [
+        len({hit.id for hit in hits}.intersection(best(many, query, np.ones(COUNT, bool)))) / K
+        for hits, query in zip(found, many[::50], strict=True)
+    ]
+    assert np.mean(shares) >= 0.98
+    assert all(hits[0].score == pytest.approx(1, abs=1e-6) for hits in found)
+
+
+def test_more_than_all_are_asked_for(store, many):
+    assert len(store.search(many[0], 2 * COUNT)) == COUNT
+    assert len(store.search(many[0], 2 * COUNT, parse_filter("shelf = 7"))) == COUNT // 40
+
+
+def test_the_bytes_take_about_a_quarter_of_the_vectors(many):
+    sizes = []
+    for quantised in (True, False):
+        lists = Lists(COUNT, DIMENSIONS, quantised)
+        lists.fill([(np.arange(COUNT), many)])
+        codes = lists.index.invlists.code_size * COUNT + 8 * COUNT
+        sizes.append(codes)
+    assert sizes[0] < 0.35 * sizes[1]
+
+
+def test_no_score_is_off_by_more_than_is_said(many):
+    lists = Lists(COUNT, DIMENSIONS, quantised=True)
+    strange = np.eye(DIMENSIONS, dtype=np.float32)  # far outside of what the steps were chosen for
+    lists.fill([(np.arange(2900), many[:2900]), (np.arange(2900, 2900 + DIMENSIONS), strange)])
+    lists.index.nprobe = lists.index.nlist
+    given = np.concatenate([many[:2900], strange])
+    scores, ids = lists.index.search(given[::29], 500)
+    off = np.abs(scores - np.take_along_axis(given[::29] @ given.T, ids, axis=1))
+    assert 0 < off.max() <= lists.error < 1
+
+
+def test_the_snapshot_knows_how_far_it_may_be_off(store, tmp_path):
+    error = store._near.main.error
+    assert error > 0
+    opened = vectors.load(tmp_path, 1, DIMENSIONS, store.version())
+    assert opened is not None and opened.error == error and opened.kind == "two stages"
+
+
+def test_lists_of_an_earlier_version_are_searched_and_made_anew_when_there_is_time(
+    many, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(vectors, "QUANTISED_FROM", COUNT + 1)
+    with closing(EmbeddedStore(tmp_path)) as store:
+        store.select("m", DIMENSIONS)
+        store.write(entries(COUNT), many)
+        store.optimise()
+    monkeypatch.setattr(vectors, "QUANTISED_FROM", 1000)
+    with closing(EmbeddedStore(tmp_path)) as store:
+        assert (store.search(many[5], 1)[0].id, store.sizes().kind) == (6, "lists")
+        store.optimise()
+        assert (store.search(many[5], 1)[0].id, store.sizes().kind) == (6, "two stages")
+        assert isinstance(store.faiss_index(), faiss.IndexIVFScalarQuantizer)
+
+
+class Blurred:
+    """A first stage whose scores are off by up to `error`, the worst way round."""
+
+    error = 0.1
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self.scores = scores
+        order = np.argsort(-scores)
+        self.seen = scores.copy()
+        self.seen[order[:K]] -= self.error  # the best seem worse, all others better
+        self.seen[order[K:]] += self.error
+
+    def search(self, vector, k, among=None):
+        order = np.argsort(-self.seen)[:k]
+        return order.tolist(), self.seen[order].tolist()
+
+
+@pytest.mark.parametrize("barred", [frozenset(), frozenset(range(0, 3000, 2))])
+def test_the_best_are_found_however_the_first_stage_sees_them(barred):
+    scores = np.random.default_rng(1).uniform(-1, 1, 3000)
+    first, asked = Blurred(scores), []
+
+    def scored(_, ids):
+        asked.extend(ids)
+        return [Hit(number, float(scores[number])) for number in ids]
+
+    hits = certain(first, np.zeros(1, np.float32), K, None, barred, scored)
+    wanted = [number for number in np.argsort(-scores).tolist() if number not in barred][:K]
+    assert [hit.id for hit in hits] == wanted
+    assert len(asked) == len(set(asked)) < 1000
+
+
+def test_alike_pictures_do_not_lead_through_the_whole_library(monkeypatch):
+    monkeypatch.setattr(rescoring, "MOST", 512)
+    same, asked = Blurred(np.full(3000, 0.5)), []
+
+    def scored(_, ids):
+        asked.extend(ids)
+        return [Hit(number, 0.5) for number in ids]
+
+    assert len(certain(same, np.zeros(1, np.float32), K, None, frozenset(), scored)) == K
+    assert len(asked) <= 512
