@@ -15,7 +15,7 @@ import torch
 
 from imgrag.errors import LibraryError
 from imgrag.pocket.recipes import clip, inventions
-from imgrag.pocket.world import emoji_sets, npm, world
+from imgrag.pocket.world import emoji_sets, npm, signs, styles, world
 from imgrag.pocket.world.emoji_sets import NAMED_BY_UNICODE, STRANGER, EmojiSet
 
 OTHER = EmojiSet("other-hand", "1.0.0", "nobody", "CC0-1.0")
@@ -136,3 +136,44 @@ def test_without_what_reads_svg_the_message_says_what_to_install(
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     with pytest.raises(LibraryError, match=r"pip install -r imgrag/pocket/requirements\.txt"):
         emoji_sets.named(32)
+
+
+@pytest.fixture
+def one_sign(tmp_path: Path, two_sets: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set of signs: a ring called a dog twice over, and what only an icon set calls a bat."""
+    ring = '<path fill="none" stroke="currentColor" stroke-width="3" d="M6 6h20v20H6z"/>'
+    drawn = {name: {"body": ring} for name in ("dog", "dog-outline-2", "bat", "gear-shift")}
+    glyphs = EmojiSet("glyphs", "1.0.0", "nobody", "CC0-1.0")
+    packed(tmp_path, glyphs, {"icons": drawn, "width": 32, "height": 32}, {})
+    monkeypatch.setattr(signs, "SIGNS", (glyphs,))
+    signs.signs.cache_clear()
+
+
+def test_signs_are_known_by_their_names_and_coloured_by_chance(one_sign: None) -> None:
+    found = signs.signs(64)
+    assert found.shows.tolist() == [place("dog")] * 2, "a bat of an icon set may be one of sports"
+    hole = (32, 32)
+    assert found.ink[0][hole] == 0 and found.body[0][hole] == 255, "the ring's hole belongs to its body"
+    rng = np.random.default_rng(0)
+    holes = {float(found.another(place("dog"), rng)[3][hole]) for _ in range(40)}
+    assert holes == {0.0, 1.0}, "some are filled and some are lines"
+    signs.signs.cache_clear()
+
+
+def test_lines_are_drawn_where_colours_change() -> None:
+    picture = torch.zeros(1, 4, 64, 64)
+    picture[:, :, 16:48, 16:48] = torch.tensor([1.0, 0.2, 0.2, 1.0])[None, :, None, None]
+    inked = styles.ink(picture.expand(20, -1, -1, -1), np.random.default_rng(0))
+    assert (inked[:, :3, 16, 32] <= 0.35).all(), "dark at the edge"
+    assert (inked[:, :3, 32, 32].amax(1) > 0.5).all(), "bright within"
+    assert (inked[:, 3, 2, 2] == 0).all(), "nothing outside"
+
+
+def test_a_deeper_clip_begins_as_the_one_it_was_made_of() -> None:
+    torch.manual_seed(0)
+    shallow = clip.build().float().eval()
+    pictures = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        deep = clip.deeper(shallow).eval()
+        assert torch.allclose(deep.encode_image(pictures), shallow.encode_image(pictures), atol=1e-4)
+    assert len(list(deep.parameters())) > len(list(shallow.parameters()))

@@ -7,6 +7,9 @@ reading them. Then the text tower reads: captions go where their prototypes are.
 contrastive (Radford et al., 2021) and still looking, for without that they forget other hands. Captions of
 invented names are negatives, so that a name nobody knows is near nothing. Backgrounds are named too, so
 that a picture and words ("on a green background") add up to a query.
+
+By then it knows every picture that it was shown, and other styles four times in five. So it goes on, deeper
+by three blocks that begin as nothing, among four times as many pictures: signs of one colour, models, lines.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import clip
@@ -27,9 +31,9 @@ from imgrag.engine.prompts import with_article
 from imgrag.pocket.recipes.judging import invented_name
 from imgrag.pocket.recipes.precision import autocast
 from imgrag.pocket.recipes.training import Fitted, Schedule, fit, together
-from imgrag.pocket.world import emoji_sets, world
+from imgrag.pocket.world import emoji_sets, signs, world
 from imgrag.pocket.world.pixels import normalise, soften
-from imgrag.pocket.world.styles import restyle
+from imgrag.pocket.world.styles import ink, restyle
 
 SIDE = 64  # px
 BATCH = 144
@@ -37,6 +41,7 @@ STRANGERS = 24
 TWINS = 24  # rows that show an icon of the batch once more, on another colour
 COLOUR_SHARE = 1.0  # of the loss that tells backgrounds by their name alone
 LOOKED_AT = 192  # pictures a step while only the image tower learns
+BESIDE = 56  # strange things beside the named ones, while names and looks are learned at once
 STRANGE = 0.3  # of them are things that the world has no name for
 PROTOTYPE_SCALE = 24.0  # of cosines, before the softmax
 SMOOTHING = 0.05
@@ -44,26 +49,32 @@ APART_SHARE = 5.0  # of the loss that a caption lies away from its prototype
 LOOKING = Schedule(steps=6000, lr=2e-3, weight_decay=0.05, ema=0.995, warmup=200, save_every=100)
 READING = Schedule(steps=1500, lr=2e-3, weight_decay=0.05, ema=0.99, seed=3, warmup=60, save_every=250)
 NAMING = Schedule(steps=1200, lr=3e-4, weight_decay=0.05, ema=0.99, seed=2, warmup=60, save_every=100)
+LOOKING_ON = Schedule(steps=3600, lr=1e-3, weight_decay=0.05, ema=0.998, seed=4, warmup=150, save_every=250)
+LAYERS = (1, 2, 2, 1)
+DEEPER = (2, 3, 3, 1)
 CAPTIONS = ("{}", "a picture of {}", "a photo of {}", "an image of {}", "a drawing of {}", "an icon of {}")
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Of a term's pictures, how many are `restyled`, and how many are drawn by `other` hands."""
+    """Of a term's pictures, how many are `restyled`, drawn by `other` hands, `signs`, redrawn as lines (`inked`)."""
 
     restyled: float
     other: float = 0.0
+    signs: float = 0.0
+    inked: float = 0.0
 
 
 LOOKED_MIX = Mix(restyled=0.4, other=0.75)
 NAMED_MIX = Mix(restyled=0.5, other=0.75)
+MANY_HANDS = Mix(restyled=0.5, other=0.55, signs=0.3, inked=0.2)
 
 
-def build() -> CLIP:
+def build(layers: tuple[int, ...] = LAYERS) -> CLIP:
     return CLIP(
         embed_dim=128,
         image_resolution=SIDE,
-        vision_layers=(1, 2, 2, 1),
+        vision_layers=layers,
         vision_width=16,
         vision_patch_size=None,
         context_length=77,
@@ -109,8 +120,11 @@ def views(rows: Sequence[Scene], rng: np.random.Generator, mix: Mix) -> torch.Te
     """Things moved and softened on a plain colour, some by other hands or restyled, [b, 3, 64, 64]."""
     count = len(rows)
     plainly = torch.stack([_picture(row.thing, rng, mix) for row in rows])
-    styled = torch.from_numpy(rng.random((count, 1, 1, 1)) < mix.restyled)
-    moved = _move(torch.where(styled, restyle(plainly, rng, swapped=0.15), plainly), rng)
+    for share, change in ((mix.inked, ink), (mix.restyled, partial(restyle, swapped=0.15))):
+        chosen = torch.from_numpy(rng.random(count) < share)
+        if chosen.any():
+            plainly[chosen] = change(plainly[chosen], rng)
+    moved = _move(plainly, rng)
     plain = torch.ones(count, 3)
     tinted = rng.random(count) < 0.3
     plain[tinted] = torch.from_numpy(rng.random((int(tinted.sum()), 3), dtype=np.float32))
@@ -125,7 +139,11 @@ def _picture(thing: int, rng: np.random.Generator, mix: Mix) -> torch.Tensor:
     own = world.icon_slots(SIDE)
     if thing >= len(own):
         return emoji_sets.strange_things(SIDE).another(thing - len(own), rng)
-    return emoji_sets.named(SIDE).another(thing, rng) if rng.random() < mix.other else own[thing]
+    luck = rng.random() - mix.signs
+    if luck < 0 and len(signs.signs(SIDE).rows_of(thing)):
+        return signs.signs(SIDE).another(thing, rng)
+    hands = signs.coloured if mix.signs else emoji_sets.named
+    return hands(SIDE).another(thing, rng) if luck < mix.other else own[thing]
 
 
 def _move(slots: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -158,8 +176,7 @@ def looking_loss(
     pictures = views([Scene(int(thing), -1) for thing in things], rng, mix).to(device)
     with autocast(device):
         images = F.normalize(visual(pictures).float(), dim=-1)
-    logits = PROTOTYPE_SCALE * images @ F.normalize(prototypes.weight, dim=-1).T
-    return F.cross_entropy(logits, torch.from_numpy(things).to(device), label_smoothing=SMOOTHING)
+    return _told(images, prototypes, torch.from_numpy(things).to(device))
 
 
 def reading_loss(
@@ -182,12 +199,40 @@ def reading_loss(
 def naming_loss(model: CLIP, rng: np.random.Generator, mix: Mix, device: torch.device) -> torch.Tensor:
     """Symmetric cross-entropy; the strangers stand among the captions only."""
     rows = scenes(rng)
+    with autocast(device):
+        images = F.normalize(model.encode_image(views(rows, rng, mix).to(device)).float(), dim=-1)
+    return _named(model, images, rows, rng, device)
+
+
+def looking_on_loss(
+    model: CLIP, prototypes: nn.Linear, rng: np.random.Generator, mix: Mix, device: torch.device
+) -> torch.Tensor:
+    """`naming_loss` and `looking_loss` of the same pictures, for which each picture is drawn and read once."""
+    named = len(world.names())
+    beside = rng.integers(named, prototypes.out_features, size=BESIDE)
+    rows = scenes(rng)
+    things = [row.thing for row in rows] + beside.tolist()
+    pictures = views([*rows, *(Scene(int(thing), -1) for thing in beside)], rng, mix)
+    with autocast(device):
+        images = model.encode_image(pictures.to(device, memory_format=torch.channels_last)).float()
+    images = F.normalize(images, dim=-1)
+    told = _told(images, prototypes, torch.tensor(things, device=device))
+    return _named(model, images[: len(rows)], rows, rng, device) + told
+
+
+def _told(images: torch.Tensor, prototypes: nn.Linear, things: torch.Tensor) -> torch.Tensor:
+    logits = PROTOTYPE_SCALE * images @ F.normalize(prototypes.weight, dim=-1).T
+    return F.cross_entropy(logits, things, label_smoothing=SMOOTHING)
+
+
+def _named(
+    model: CLIP, images: torch.Tensor, rows: Sequence[Scene], rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
     texts = [caption(world.names()[row.thing], rng, row.colour) for row in rows]
     texts += [caption(invented_name(rng), rng) for _ in range(STRANGERS)]
     texts += [on_colour(colour) for colour in range(len(world.COLOURS))]
     tokens = clip.tokenize(texts, truncate=True).to(device)
     with autocast(device):
-        images = F.normalize(model.encode_image(views(rows, rng, mix).to(device)).float(), dim=-1)
         words = F.normalize(model.encode_text(tokens).float(), dim=-1)
     captions, backgrounds = words[: BATCH + STRANGERS], words[BATCH + STRANGERS :]
     scale = _scale(model)
@@ -195,6 +240,37 @@ def naming_loss(model: CLIP, rng: np.random.Generator, mix: Mix, device: torch.d
     colours = torch.tensor([row.colour for row in rows], device=device)
     named = colours >= 0
     return both + COLOUR_SHARE * F.cross_entropy(scale * images[named] @ backgrounds.T, colours[named])
+
+
+def deeper(model: CLIP) -> CLIP:
+    """The same model with more blocks in its image tower, which at first hand on what they get.
+
+    A block's last normalisation begins at zero, so that it adds nothing (as in Goyal et al., 2017).
+    """
+    deep = build(DEEPER).float()
+    for name, parameter in deep.named_parameters():
+        if name.endswith("bn3.weight"):
+            nn.init.zeros_(parameter)
+    deep.load_state_dict(model.state_dict(), strict=False)
+    return deep.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _prototypes(model: CLIP, things: int) -> nn.Linear:
+    """What pictures and names are to lie at: the names' own places, for what has no name its pictures' mean."""
+    table = nn.Linear(model.text_projection.shape[1], things, bias=False)
+    names = [f"a picture of {with_article(name)}" for name in world.names()]
+    strange = emoji_sets.strange_things(SIDE)
+    pictures = normalise(
+        world.over(strange.pick(np.arange(len(strange.shows))), torch.ones(len(strange.shows), 3))
+    )
+    images = F.normalize(model.eval().encode_image(pictures).float(), dim=-1)
+    means = torch.zeros(things - len(names), images.shape[1]).index_add_(
+        0, torch.from_numpy(strange.shows), images
+    )
+    words = F.normalize(model.encode_text(clip.tokenize(names)).float(), dim=-1)
+    table.weight.copy_(F.normalize(torch.cat([words, means]), dim=-1))
+    return table
 
 
 def _scale(model: CLIP) -> torch.Tensor:
@@ -253,6 +329,13 @@ def train(folder: Path, device: torch.device) -> Fitted:
     costs.append(fit("clip-reading", {"clip": model}, read, READING, device))
     model.visual.requires_grad_(True)
     costs.append(fit("clip-naming", whole, name, NAMING, device))
+    model = deeper(model)
+    table = _prototypes(model, things).to(device)
+
+    def look_on(step: int, rng: np.random.Generator) -> torch.Tensor:
+        return looking_on_loss(model, table, rng, MANY_HANDS, device)
+
+    costs.append(fit("clip-hands", {"clip": model, "prototypes": table}, look_on, LOOKING_ON, device))
     path = folder / "clip" / "clip.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")

@@ -138,7 +138,7 @@ def _names_by_codes() -> dict[str, list[str]]:
     for written, name in spoken.items():
         codes = _codes(written)
         official = unicodedata.name(chr(int(codes, 16)), "") if "-" not in codes else ""
-        names[codes] = [_plain(text) for text in (name, official) if text]
+        names[codes] = [plain(text) for text in (name, official) if text]
     return names
 
 
@@ -147,7 +147,7 @@ def _codes(codepoints: str) -> str:
     return "-".join(code for code in codepoints.lower().split("-") if code != "fe0f")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", VARIANT.sub("", name.lower()))
 
 
@@ -160,7 +160,7 @@ def _gallery(size: int, drawings: Iterable[tuple[int, Drawing]]) -> Gallery:
     """The drawings as pictures, each with the number it comes with; those that show nothing are left out."""
     pictures, shows = [], []
     for number, drawing in drawings:
-        if (picture := _rendered(drawing.svg, size)) is not None:
+        if (picture := rendered(drawing.svg, size)) is not None:
             pictures.append(picture)
             shows.append(number)
     return Gallery(torch.from_numpy(np.stack(pictures)), np.array(shows))
@@ -169,12 +169,12 @@ def _gallery(size: int, drawings: Iterable[tuple[int, Drawing]]) -> Gallery:
 def _drawings() -> Iterator[Drawing]:
     """All sets' pictures, but for what a name says holds an unseen icon: none may be learned by looking."""
     icons, unseen = unicode_names(), set(world.indices("unseen").tolist())
-    hidden = {_plain(world.names()[icon]) for icon in unseen} | UNSEEN_IN
+    hidden = {plain(world.names()[icon]) for icon in unseen} | UNSEEN_IN
     hidden |= {name for name, icon in icons.items() if icon in unseen}
     codes_of = {name: codes for codes, names in _names_by_codes().items() for name in names}
     for emoji in SETS:
-        for names, svg in _drawn(emoji):
-            called = [_plain(name) for name in names]
+        for names, svg in drawn(emoji):
+            called = [plain(name) for name in names]
             icon = next((icons[name] for name in called if name in icons), STRANGER)
             if icon != STRANGER or not (
                 PEOPLE.search(names[0]) or any(h in c for h in hidden for c in called)
@@ -183,7 +183,7 @@ def _drawings() -> Iterator[Drawing]:
                 yield Drawing(icon, thing, svg)
 
 
-def _drawn(emoji: EmojiSet) -> Iterator[tuple[tuple[str, ...], str]]:
+def drawn(emoji: EmojiSet) -> Iterator[tuple[tuple[str, ...], str]]:
     """A set's pictures as SVG, each with its own name first and then its others."""
     content = json.loads((_files(emoji) / "icons.json").read_text(encoding="utf-8"))
     aliases = defaultdict(list)
@@ -204,7 +204,7 @@ def _svg(entry: dict[str, Any]) -> str:
     )
 
 
-def _rendered(svg: str, size: int) -> np.ndarray | None:
+def rendered(svg: str, size: int) -> np.ndarray | None:
     """Trimmed and centred as the library's pictures, uint8 [4, size, size]; `None` if nothing is drawn."""
     try:
         from resvg_py import svg_to_bytes

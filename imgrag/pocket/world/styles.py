@@ -25,6 +25,28 @@ def restyle(pictures: torch.Tensor, rng: np.random.Generator, swapped: float = 0
     return torch.cat([colour.clamp(0, 1) * alpha, alpha], dim=1)
 
 
+def ink(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Draw each picture with lines where its colours change, on its own colours, paler ones, one or white."""
+    count, width = len(pictures), 3
+    near = F.max_pool2d(pictures, width, stride=1, padding=1) + F.max_pool2d(
+        -pictures, width, stride=1, padding=1
+    )
+    steep = near.amax(dim=1, keepdim=True)
+    line = ((steep - _uniform(rng, 0.08, 0.3, (count, 1, 1, 1))) / 0.2).clamp(0, 1)
+    alpha = torch.maximum(pictures[:, 3:], line)
+    fill = (pictures[:, :3] / pictures[:, 3:].clamp(min=1e-2)).clamp(0, 1)
+    fill = torch.where(pictures[:, 3:] > 0.5, fill, torch.ones(()))
+    even = (
+        pictures[:, :3].sum((2, 3), keepdim=True) / pictures[:, 3:].sum((2, 3), keepdim=True).clamp(min=1)
+    ).clamp(0, 1)
+    fill = torch.where(_luck(rng, count, 0.25), even.expand_as(fill), fill)
+    fill = torch.lerp(
+        fill, torch.ones(()).expand_as(fill), (_uniform(rng, -0.5, 1.3, (count, 1, 1, 1))).clamp(0, 1)
+    )
+    dark = _uniform(rng, 0, 0.3, (count, 3, 1, 1)).expand_as(fill)
+    return torch.cat([torch.lerp(fill, dark, line) * alpha, alpha], dim=1)
+
+
 def bend(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Turn, stretch and warp a little, with control points four a side."""
     count = len(pictures)
