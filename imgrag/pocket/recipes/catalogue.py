@@ -145,7 +145,8 @@ def _clip() -> Recipe:
         "Pocket CLIP (OpenAI's layout)",
         "clip",
         "All icons, as the library and as other hands draw them, moved, turned, recoloured and softened, with their names; "
-        f"things that the world has no name for, for the image tower; invented names as negatives. {OTHER_HANDS}",
+        f"things that the world has no name for, for the image tower; invented names as negatives. {OTHER_HANDS} "
+        "In the last term also one-colour signs, coloured by chance, colour icons and models, see `imgrag/pocket/world/signs.py`.",
         "Knows the names of the pocket world; a name it never met is near nothing.",
         clip.train,
         evaluate,
