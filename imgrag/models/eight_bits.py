@@ -16,7 +16,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from imgrag.errors import CheckpointError
 
-LARGEST = 127  # steps on each side of zero
+LARGEST = 127  # steps of an activation on each side of zero
+WEIGHTS = 64  # and of a weight: two products with a byte fit into 16 bits, in which older processors add them up
 MIDDLE = 128  # what stands for zero in an activation's byte
 SMALLEST = 1e-12  # that the largest number of a row is taken to be
 
@@ -32,7 +33,7 @@ class EightBits(nn.Module):
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
         super().__init__()
-        step = weight.detach().float().abs().amax(1).clamp(min=SMALLEST) / LARGEST
+        step = weight.detach().float().abs().amax(1).clamp(min=SMALLEST) / WEIGHTS
         whole = (weight.detach().float() / step[:, None]).round().to(torch.int8)
         self.register_buffer("step", step)
         self.register_buffer("zero", torch.zeros(len(step), dtype=torch.int32))

@@ -60,6 +60,13 @@ def test_a_layer_does_what_the_linear_one_does() -> None:
     assert torch.allclose(nothing[0], layer.bias, atol=1e-6)
 
 
+def test_the_largest_numbers_do_not_run_over_where_pairs_are_added_in_16_bits() -> None:
+    assert 2 * 255 * eight_bits.WEIGHTS < 2**15
+    with torch.inference_mode():
+        found = EightBits(torch.ones(2, 64), torch.zeros(2))(torch.ones(1, 64))
+    assert torch.allclose(found, torch.full((1, 2), 64.0))
+
+
 def test_attention_keeps_its_mask() -> None:
     torch.manual_seed(0)
     whole = nn.MultiheadAttention(32, 4)
