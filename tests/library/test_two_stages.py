@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -13,6 +16,7 @@ from imgrag.library.engines import rescoring, vectors
 from imgrag.library.engines.lists import Lists
 from imgrag.library.engines.rescoring import certain
 from imgrag.library.engines.sqlite import EmbeddedStore
+from imgrag.library.engines.sqlite_file import FILE, copy_database
 from imgrag.library.engines.store import Entry, Hit
 from imgrag.library.search.filters import parse_filter
 
@@ -169,3 +173,49 @@ def test_alike_pictures_do_not_lead_through_the_whole_library(monkeypatch):
 
     assert len(certain(same, np.zeros(1, np.float32), K, None, frozenset(), scored)) == K
     assert len(asked) <= 512
+
+
+def put_back(folder: Path, kept: Path) -> None:
+    """The database of before, beside the snapshots of now."""
+    for file in folder.glob(f"{FILE}*"):
+        file.unlink()
+    shutil.copyfile(kept, folder / FILE)
+
+
+@pytest.mark.parametrize("how", ["put back", "made anew"])
+def test_a_snapshot_of_another_history_is_not_taken_for_this_one_s(many, tmp_path, how):
+    kept, folder = tmp_path / "kept", tmp_path / "state"
+    with closing(EmbeddedStore(folder)) as store:
+        store.select("m", DIMENSIONS)
+        if how == "put back":
+            store.write(entries(COUNT)[:2000], many[:2000])
+        copy_database(store._base, kept)
+        store.write(entries(COUNT)[::-1][:1000], many[:1000])
+        store.optimise()
+    put_back(folder, kept)
+    with closing(EmbeddedStore(folder)) as store:
+        store.select("m", DIMENSIONS)
+        for first in (0, 1500):
+            store.write(entries(COUNT)[first : first + 1500], many[first : first + 1500])
+    with closing(EmbeddedStore(folder)) as store:
+        for number in range(0, COUNT, 300):
+            (hit,) = store.search(many[number], 1)
+            assert store.get([hit.id])[0].file == f"{number}.png" and hit.score == pytest.approx(1, abs=1e-5)
+
+
+def test_writing_keeps_the_snapshot_that_there_is(store, many, tmp_path):
+    (before,), main = tmp_path.glob("*.faiss"), store._near.main
+    store.write(entries(COUNT)[:3], many[3:6])
+    store.remove(["9.png"])
+    store.search(many[0], 1)
+    assert list(tmp_path.glob("*.faiss")) == [before] and store._near.main is main
+
+
+def test_another_model_s_index_forgets_a_picture_that_changed(store, many, tmp_path):
+    with closing(EmbeddedStore(tmp_path)) as other:
+        other.select("another", DIMENSIONS)
+        changed = replace(entries(COUNT)[5], digest="changed")
+        other.write(entries(COUNT)[:10], many[:10])
+        other.write([changed], many[20:21])
+        assert 6 not in [hit.id for hit in store.search(many[5], K)]
+        assert other.remove(["5.png"]) == 1

@@ -141,6 +141,13 @@ def load(folder: Path, column: int, dimensions: int, epoch: int) -> VectorIndex 
     return None
 
 
+def discard_from(folder: Path, epoch: int) -> None:
+    """Do away with snapshots, of any column, that lie as far on as an epoch which nothing was written at yet, or further."""
+    for path in folder.glob("index-*.faiss"):
+        if _epoch(path) >= epoch:
+            _discard(path)
+
+
 def _opened(path: Path, epoch: int) -> VectorIndex:
     """The index in a file, which is not copied: where files can be mapped, it is not even read."""
     file = np.memmap(path, np.uint8, "r") if MAPPED else np.fromfile(path, np.uint8)
