@@ -274,7 +274,22 @@ def test_what_others_wrote_to_the_server_is_no_answer(librarian, kept):
     first = librarian.search("mine", Query("an owl"))
     key = librarian._key(librarian.library("mine").stamp(), Query("an owl"), 12)
     assert json.loads(kept.get(key))[0]["file"] == "owl.png"
-    for rubbish in ("", "no json", "{}x", "[3]", '[{"file": "x"}]', "null"):
+    kinds = [
+        f'[{{"file": "x", "score": 1, {field}}}]'
+        for field in ('"fields": 3', '"name": 3', '"sure": "x"', '"id": "x"')
+    ]
+    rows = (
+        "",
+        "no json",
+        "{}x",
+        "[3]",
+        '[{"file": "x"}]',
+        "null",
+        '[{"file": "x", "score": "x"}]',
+        "[" * 100_000,
+        *kinds,
+    )
+    for rubbish in rows:
         kept.put(key, rubbish)
         assert results_of(rubbish) is None
         assert librarian.search("mine", Query("an owl")) == first

@@ -200,7 +200,8 @@ class EmbeddedStore:
                 for table in ("images", "embeddings"):
                     self._base.execute(f"delete from {table} where id in ({marks(ids)})", ids)
                 describe(self._base, {}, ids)
-                self._base.executemany("insert or replace into gone values (?, ?)", [(number, epoch) for number in ids])
+                gone = [(number, epoch) for number in ids]
+                self._base.executemany("insert or replace into gone values (?, ?)", gone)
         return removed
 
     def search(self, vector: np.ndarray, k: int, where: Filter | None = None, without: str = "") -> list[Hit]:
