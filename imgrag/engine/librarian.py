@@ -265,7 +265,7 @@ class Librarian:
         called = query.text if query.image is None else ""
         ranked = column.ranked(embedded.vector, called, k, parse_filter(query.where), without)
         found = [_as_result(entry, score) for entry, score in ranked]
-        if stamp.kept and library.is_settled(stamp):
+        if stamp.kept and library.is_settled(stamp, embedder.model_id):
             self._cache.put(self._key(stamp, query, k), json.dumps([asdict(one) for one in found]))
         return found
 
