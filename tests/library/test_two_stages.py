@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -219,3 +220,41 @@ def test_another_model_s_index_forgets_a_picture_that_changed(store, many, tmp_p
         other.write([changed], many[20:21])
         assert 6 not in [hit.id for hit in store.search(many[5], K)]
         assert other.remove(["5.png"]) == 1
+
+
+@pytest.mark.parametrize("error", [float("nan"), 0.0, -1.0, 3.0])
+def test_an_error_that_cannot_be_is_not_believed(store, many, tmp_path, error):
+    (path,) = tmp_path.glob("*.faiss")
+    path.write_bytes(path.read_bytes()[: -vectors.ERROR.size] + vectors.ERROR.pack(error))
+    assert vectors.load(tmp_path, 1, DIMENSIONS, store.version()) is None
+    assert (tmp_path / vectors.ASIDE).exists()
+
+
+def test_about_a_threshold_an_index_stays_and_far_below_its_snapshot_goes(store, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "QUANTISED_FROM", COUNT + 200)
+    main = store._near.main
+    store.optimise()
+    assert store._near.main is main
+    monkeypatch.setattr(vectors, "QUANTISED_FROM", 2 * COUNT)
+    store.optimise()
+    assert store.sizes().kind == "lists"
+    monkeypatch.setattr(vectors, "FLAT_BELOW", COUNT + 200)
+    store.optimise()
+    assert list(tmp_path.glob("*.faiss")) and store.sizes().kind == "lists"
+    monkeypatch.setattr(vectors, "FLAT_BELOW", 2 * COUNT)
+    store.optimise()
+    assert not list(tmp_path.glob("*.faiss")) and store.sizes().kind == "exact"
+    assert store.search(many[5], 1)[0].id == 6
+
+
+def test_what_ended_processes_left_half_written_goes_after_a_day(store, tmp_path):
+    old, new = tmp_path / "index-1-1.7.partial", tmp_path / "index-1-1.8.partial"
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert vectors.save(store._near.main, tmp_path, 1)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_none_are_asked_for(store, many):
+    assert store.search(many[0], 0) == []

@@ -268,21 +268,23 @@ class EmbeddedStore:
         """See `Store.sizes`."""
         text = f"select coalesce(sum(i.size), 0) {_HERE}"
         kept = [*self._folder.glob(f"{FILE}*"), *self._folder.glob("index-*.faiss")]
-        kind = self._near.main.kind if self._near.main else snapshots.kind_for(self.count())
+        main = self._near.main  # another thread may let go of it
+        kind = main.kind if main else snapshots.kind_for(self.count())
         return Sizes(int(self._one(text, self._model)), sum(map(size_of, kept)), kind)
 
     def optimise(self) -> None:
         """See `Store.optimise`."""
         with self._lock:
-            if not self._model or self.count() < snapshots.FLAT_BELOW:
+            count = self.count()
+            if count < snapshots.FLAT_BELOW:
+                self._near = snapshots.let_go(self._near, self._folder, self._model, count)
                 return
             near = self._up_to_date()
-            if near.speaks_for(self.count(), TAIL):
+            if near.speaks_for(count, TAIL):
                 return
-            whole = near.suits(self.count()) and not near.stale
+            whole = near.suits(count) and not near.stale
             main = near.main if near.main and whole else self._build()
-            saved = snapshots.save(main, self._folder, self._model)
-            self._near = Near(main, saved)
+            self._near = Near(main, snapshots.save(main, self._folder, self._model))
 
     def faiss_index(self) -> faiss.Index:
         """The index that `search` asks, for benchmarks."""
@@ -358,10 +360,8 @@ class EmbeddedStore:
     def _follow(self, near: Near, epoch: int) -> None:
         assert near.main is not None
         since = near.main.epoch
-        rows = []
-        if since < epoch:
-            text = "select id, vector from embeddings where model = ? and changed > ? order by id"
-            rows = self._all(text, self._model, since)
+        text = "select id, vector from embeddings where model = ? and changed > ? order by id"
+        rows = self._all(text, self._model, since) if since < epoch else []
         near.ids = np.array([row[0] for row in rows], np.int64)
         near.tail = as_vectors([row[1] for row in rows], self._dimensions)
         gone = self._all("select id from gone where epoch > ?", since) if since < epoch else []
