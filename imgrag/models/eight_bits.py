@@ -31,6 +31,8 @@ class EightBits(nn.Module):
     """
 
     bias: torch.Tensor
+    step: torch.Tensor
+    zero: torch.Tensor
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
         super().__init__()

@@ -196,7 +196,7 @@ def test_a_snapshot_of_another_history_is_not_taken_for_this_one_s(many, tmp_pat
     put_back(folder, kept)
     with closing(EmbeddedStore(folder)) as store:
         store.select("m", DIMENSIONS)
-        for first in (0, 1500):
+        for first in (1500, 0):
             store.write(entries(COUNT)[first : first + 1500], many[first : first + 1500])
     with closing(EmbeddedStore(folder)) as store:
         for number in range(0, COUNT, 300):
@@ -212,13 +212,15 @@ def test_writing_keeps_the_snapshot_that_there_is(store, many, tmp_path):
     assert list(tmp_path.glob("*.faiss")) == [before] and store._near.main is main
 
 
-def test_another_model_s_index_forgets_a_picture_that_changed(store, many, tmp_path):
-    with closing(EmbeddedStore(tmp_path)) as other:
-        other.select("another", DIMENSIONS)
-        changed = replace(entries(COUNT)[5], digest="changed")
-        other.write(entries(COUNT)[:10], many[:10])
-        other.write([changed], many[20:21])
-        assert 6 not in [hit.id for hit in store.search(many[5], K)]
+def test_another_model_s_index_forgets_a_picture_that_changed(tmp_path):
+    given = clustered(10)
+    with closing(EmbeddedStore(tmp_path)) as store, closing(EmbeddedStore(tmp_path)) as other:
+        for model, one in (("m", store), ("another", other)):
+            one.select(model, DIMENSIONS)
+            one.write(entries(10), given)
+        assert store.search(given[5], 1)[0].id == 6
+        other.write([replace(entries(10)[5], digest="changed")], -given[5:6])
+        assert 6 not in [hit.id for hit in store.search(given[5], 10)]
         assert other.remove(["5.png"]) == 1
 
 
