@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from imgrag.captions.pipeline import BATCH, CaptionPipeline, CaptionRequest
-from imgrag.engine.librarian import BorrowedEmbedder
+from imgrag.engine.borrowing import BorrowedEmbedder
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import LibraryError
 from imgrag.library import ImageLibrary

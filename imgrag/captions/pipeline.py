@@ -22,8 +22,8 @@ from imgrag.captions.events import (
     CaptionWords,
 )
 from imgrag.captions.neighbours import Search, embed_views, neighbours
+from imgrag.engine.borrowing import BorrowedEmbedder
 from imgrag.engine.handover import handed_over
-from imgrag.engine.librarian import BorrowedEmbedder
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, LibraryError, RequestError
 from imgrag.models import CaptionAdapter

@@ -33,7 +33,7 @@ def _shelf() -> Any:
 
 
 def _embedder(profile: str) -> Any:
-    from imgrag.engine.librarian import BorrowedEmbedder
+    from imgrag.engine.borrowing import BorrowedEmbedder
     from imgrag.engine.pipeline import ImageRAGPipeline
 
     return BorrowedEmbedder(ImageRAGPipeline(profile))

@@ -34,7 +34,7 @@ def _shelf(profile: str) -> Any:
 
 
 def _embedder(profile: str) -> Any:
-    from imgrag.engine.librarian import BorrowedEmbedder
+    from imgrag.engine.borrowing import BorrowedEmbedder
     from imgrag.engine.pipeline import ImageRAGPipeline
 
     return BorrowedEmbedder(ImageRAGPipeline(profile))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from imgrag.engine.borrowing import BorrowedEmbedder
 from imgrag.engine.handover import handed_over
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.engine.ranking import SIDE, Asked, likelihoods, order, reason, sureness
@@ -27,7 +28,7 @@ from imgrag.library import (
     delete_library,
     rename_library,
 )
-from imgrag.library.base import ReadOnly
+from imgrag.library.base import ReadOnly, is_literal
 from imgrag.library.engines.store import Entry, Value
 from imgrag.library.intake.adding import Progress, Report
 from imgrag.library.removal import Removal
@@ -45,6 +46,11 @@ from imgrag.runs.values import Candidate, in_brief
 ASKED_BY_PICTURE = "one that looks like this"
 SAME = 0.99999  # cosine similarity from which a picture of the library is the query itself
 MAX_RESULTS = 1000
+NUMBER = (int, float)
+KINDS: dict[str, Any] = {
+    "score": NUMBER, "worded": NUMBER, "sure": (*NUMBER, type(None)), "id": int, "fields": dict
+}  # fmt: skip
+"""Of the fields of a result that are no text."""
 SHOWN_COLUMNS = 20  # by name, where a filter names one that is not there
 
 
@@ -259,7 +265,7 @@ class Librarian:
         called = query.text if query.image is None else ""
         ranked = column.ranked(embedded.vector, called, k, parse_filter(query.where), without)
         found = [_as_result(entry, score) for entry, score in ranked]
-        if stamp.kept and library.is_settled(stamp):
+        if stamp.kept and library.is_settled(stamp, embedder.model_id):
             self._cache.put(self._key(stamp, query, k), json.dumps([asdict(one) for one in found]))
         return found
 
@@ -282,67 +288,59 @@ class Librarian:
         return nearest[0].digest if nearest and nearest[1] >= SAME else ""
 
     def _collage(self, library: ImageLibrary, query: Query, found: list[Result]) -> Found:
-        pictures = [library.thumbnail(candidate.file, SIDE) for candidate in found[:MAX_RANKED]]
+        shown = _shown(library, found[:MAX_RANKED])
+        if not shown:
+            return Found(tuple(found))
         with self._pipeline.borrow("vlm") as vlm:
-            ranking = rank(vlm, query.text, pictures, query.image)
-        places = [*ranking.order, *range(len(pictures), len(found))]
-        return Found(tuple(found[place] for place in places), ranking.reason, ranking.note)
+            ranking = rank(vlm, query.text, list(shown.values()), query.image)
+        places = list(shown)
+        order = [places[place] for place in ranking.order]
+        others = [place for place in range(len(found)) if place not in shown]
+        return Found(tuple(found[place] for place in (*order, *others)), ranking.reason, ranking.note)
 
     def _ranked(self, name: str, query: Query, found: list[Result], reasons: bool | None) -> Found:
-        """The best looked at again one by one, in the order that this gives them; the others follow as they were."""
+        """The best looked at again one by one, in the order that this gives them; the others follow as they were.
+
+        What is literally called as the words say stays first, as it was: no look says more than its owner.
+        """
+        found = self._looked_at(name, query, found)
+        told = 0 if reasons is None else self.ranking.best if reasons else 1
+        found[:told] = [self.reason(name, query, one) for one in found[:told]]
+        return Found(tuple(found), found[0].look)
+
+    def _looked_at(self, name: str, query: Query, found: list[Result]) -> list[Result]:
         asked, profile = Asked(query.text, query.image), self._pipeline.profile
-        best = found[: profile.ranking.best]
-        pictures = [self.thumbnail(name, one.file, SIDE) for one in best]
-        odds = likelihoods(self._pipeline.borrow, profile.ranker, profile.ranking, asked, pictures)
-        if odds is not None:
-            places = order([one.score for one in best], odds, profile.ranking.weight(asked.kind))
-            best = [replace(best[place], sure=sureness(odds[place])) for place in places]
-        told = 0 if reasons is None else len(best) if reasons else 1
-        best[:told] = [self.reason(name, query, one) for one in best[:told]]
-        return Found((*best, *found[len(best) :]), best[0].look)
+        shown = _shown(self.library(name), found[: profile.ranking.best])
+        pictures, best = list(shown.values()), [found[place] for place in shown]
+        odds = pictures and likelihoods(
+            self._pipeline.borrow, profile.ranker, profile.ranking, asked, pictures
+        )
+        if not odds:
+            return found
+        places = order([one.score for one in best], odds, profile.ranking.weight(asked.kind))
+        called = [
+            place for place, one in enumerate(best) if asked.kind == "words" and is_literal(one, asked.text)
+        ]
+        places = [*called, *(place for place in places if place not in called)]
+        best = [replace(best[place], sure=sureness(odds[place])) for place in places]
+        return [*best, *(one for place, one in enumerate(found) if place not in shown)]
 
     def reason(self, name: str, query: Query, result: Result) -> Result:
-        """A result with one sentence on what the VLM sees in it; the VLM is borrowed for just this one."""
-        asked, picture = Asked(query.text, query.image), self.thumbnail(name, result.file, SIDE)
+        """A result with one sentence on what the VLM sees in it; the VLM is borrowed for just this one.
+
+        A picture that vanished since it was found stays without.
+        """
+        asked, shown = Asked(query.text, query.image), _shown(self.library(name), [result])
+        if not shown:
+            return result
         with self._pipeline.borrow("vlm") as vlm:
-            look = reason(vlm, self.ranking, asked, picture, result.sure)
+            look = reason(vlm, self.ranking, asked, shown[0], result.sure)
         return replace(result, look=look)
 
     @property
     def ranking(self) -> RankingProfile:
         """How the best of a search are looked at again."""
         return self._pipeline.profile.ranking
-
-
-class BorrowedEmbedder:
-    """`imgrag.models.Embedder` that has the model only while it embeds."""
-
-    def __init__(self, pipeline: ImageRAGPipeline, role: str = "clip") -> None:
-        self._pipeline = pipeline
-        self._role = role
-        with pipeline.borrow(role) as model:
-            self.model_id: str = model.model_id
-            self.dimensions: int = model.dimensions
-            self.side: int = model.side
-            self.prepare: Callable[[Image.Image], Image.Image] = model.prepare
-
-    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow(self._role) as model:
-            vectors: np.ndarray = model.embed_images(images)
-        return vectors
-
-    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow(self._role) as model:
-            vectors: np.ndarray = model.embed_texts(texts)
-        return vectors
-
-    def compose(self, image: Image.Image, text: str, weight: float) -> np.ndarray:
-        """See `imgrag.models.Embedder`."""
-        with self._pipeline.borrow(self._role) as model:
-            vector: np.ndarray = model.compose(image, text, weight)
-        return vector
 
 
 def as_rows(results: Sequence[Result], told: Sequence[Explanation] = ()) -> list[dict[str, Any]]:
@@ -356,9 +354,24 @@ def as_rows(results: Sequence[Result], told: Sequence[Explanation] = ()) -> list
 def results_of(kept: str) -> list[Result] | None:
     """Results as a cache kept them; `None` if it is no such list, for others may write to a server too."""
     try:
-        return [Result(**row) for row in json.loads(kept)]
-    except (ValueError, TypeError):
+        rows = json.loads(kept)
+        return [Result(**row) for row in rows] if all(map(_is_result, rows)) else None
+    except (ValueError, TypeError, RecursionError):
         return None
+
+
+def _is_result(row: Mapping[str, Any]) -> bool:
+    """Whether each field is of the kind that `Result` has there."""
+    return isinstance(row, dict) and all(isinstance(row[key], KINDS.get(key, str)) for key in row)
+
+
+def _shown(library: ImageLibrary, found: Sequence[Result]) -> dict[int, Image.Image]:
+    """The pictures by their places; those that vanished since they were indexed are left out."""
+    shown = {}
+    for place, one in enumerate(found):
+        with suppress(LibraryError):
+            shown[place] = library.thumbnail(one.file, SIDE)
+    return shown
 
 
 def _as_result(entry: Entry, score: float) -> Result:

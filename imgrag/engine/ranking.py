@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from PIL import Image
@@ -99,18 +100,22 @@ def order(scores: Sequence[float], odds: Sequence[float], weight: float) -> list
 
 
 def looked_twice(concept: Concept, candidates: Sequence[Candidate], context: Context) -> list[Candidate]:
-    """Candidates for a concept, the likeliest first; those that are called so stay before them, unlooked at."""
+    """Candidates for a concept, the likeliest first.
+
+    Those that are called so stay before them, unlooked at, and whatever is beyond the profile's `best` behind them.
+    """
     called = [candidate for candidate in candidates if is_called(candidate, concept.name)]
     others = [candidate for candidate in candidates if candidate not in called]
-    shown = [(one, picture) for one in others if (picture := _opened(one, context)) is not None]
-    shown = shown[: context.ranking.best]
+    left = iter(others)
+    opened = ((one, picture) for one in left if (picture := _opened(one, context)) is not None)
+    shown = list(islice(opened, context.ranking.best))
     asked, pictures = Asked(concept.name), [picture for _, picture in shown]
     odds = shown and likelihoods(context.residency.use, context.ranker, context.ranking, asked, pictures)
     if not odds:
         return list(candidates)
     seen = [replace(one, sure=sureness(odd)) for (one, _), odd in zip(shown, odds, strict=True)]
     places = order([one.score for one in seen], odds, context.ranking.weight(asked.kind))
-    return [*called, *(seen[place] for place in places)]
+    return [*called, *(seen[place] for place in places), *left]
 
 
 def _opened(candidate: Candidate, context: Context) -> Image.Image | None:

@@ -287,13 +287,15 @@ def _choose(
 ) -> Reference | None:
     """The best of the rest that is called like the concept or not below the floor.
 
-    By its look alone a picture is found only for words that the models know.
+    By its look alone a picture is found only for words that the models know, and while there are some that were
+    looked at twice, only if it is one of these.
     """
+    looked = any(candidate.sure is not None for candidate in rest)
     vocabulary = context.vocabulary
     understood = vocabulary is None or vocabulary.speaks(f"{concept.name} {concept.caption}")
     floor = run.settings["similarity_floor"]
     for candidate in rest:
-        passes = candidate.sure is None or candidate.sure >= context.ranking.passes
+        passes = not looked or (candidate.sure or 0) >= context.ranking.passes
         if is_called(candidate, concept.name) or (understood and candidate.score >= floor and passes):
             try:
                 image = context.library.open(candidate.file)

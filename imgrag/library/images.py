@@ -82,7 +82,8 @@ class ImageLibrary(Called):
         self.name = self.folder.name
         self.read_only = read_only
         self._place = identity_if_there(self.folder)
-        self._gone = self._followed = ""  # why it is; what lay there when all was last taken in
+        self._gone = ""  # why it is
+        self._followed: dict[str, str] = {}  # what lay there when all was last taken in, by model
         self._state = state
         self._writable = writable
         self._news: tuple[Skipped, ...] = ()
@@ -126,11 +127,10 @@ class ImageLibrary(Called):
             with suppress(_Busy), self._changing():
                 lies = self.stamp().lies
                 self._news += finished(self._follow(embedder, check)).skipped
-                self._followed = lies
+                self._followed[embedder.model_id] = lies
         if not column.store.count():
-            raise LibraryError(
-                f"The library {self.name!r} has no image that can be read. Add some to it first."
-            )
+            nothing = f"The library {self.name!r} has no image that can be read. Add some to it first."
+            raise LibraryError(nothing)
         return column
 
     def stamp(self) -> Stamp:
@@ -138,9 +138,9 @@ class ImageLibrary(Called):
         follows = self._writable and self._browsed.count() <= FOLLOWED
         return stamp_of(self.folder, self._browsed, self.sources if follows else (), not self.read_only)
 
-    def is_settled(self, stamp: Stamp) -> bool:
-        """Whether it is so still, and whatever lies in its folders was taken in."""
-        return self.stamp() == stamp and stamp.lies in ("", self._followed)
+    def is_settled(self, stamp: Stamp, model_id: str) -> bool:
+        """Whether it is so still, and whatever lies in its folders was taken in by that model."""
+        return self.stamp() == stamp and stamp.lies in ("", self._followed.get(model_id))
 
     def column(self, embedder: Embedder) -> Column:
         """What a model has embedded so far."""

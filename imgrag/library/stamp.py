@@ -60,10 +60,18 @@ def _lines(source: Source, whole: bool) -> Iterator[str]:
                     if entry.is_dir():
                         waiting.append(entry.path)
                     elif whole:
-                        status = entry.stat()
-                        yield f"{entry.name},{status.st_size},{status.st_mtime_ns},{status.st_ctime_ns}"
+                        yield _line(entry)
         except OSError as error:
             yield f"{folder}: {error.errno}"
+
+
+def _line(entry: os.DirEntry[str]) -> str:
+    """Of a file; a link may lead nowhere."""
+    try:
+        status = entry.stat()
+    except OSError as error:
+        return f"{entry.name}: {error.errno}"
+    return f"{entry.name},{status.st_size},{status.st_mtime_ns},{status.st_ctime_ns}"
 
 
 def _leads_out(entry: os.DirEntry[str], reach: str) -> bool:

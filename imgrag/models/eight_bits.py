@@ -8,6 +8,7 @@ tower, stay as they are. Figures, torchao's and ONNX Runtime's beside them: `img
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from imgrag.errors import CheckpointError
 
 LARGEST = 127  # steps on each side of zero
+FEWER = 64  # of a weight, where two products with a byte are added up in 16 bits
 MIDDLE = 128  # what stands for zero in an activation's byte
 SMALLEST = 1e-12  # that the largest number of a row is taken to be
 
@@ -29,10 +31,12 @@ class EightBits(nn.Module):
     """
 
     bias: torch.Tensor
+    step: torch.Tensor
+    zero: torch.Tensor
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
         super().__init__()
-        step = weight.detach().float().abs().amax(1).clamp(min=SMALLEST) / LARGEST
+        step = weight.detach().float().abs().amax(1).clamp(min=SMALLEST) / _steps()
         whole = (weight.detach().float() / step[:, None]).round().to(torch.int8)
         self.register_buffer("step", step)
         self.register_buffer("zero", torch.zeros(len(step), dtype=torch.int32))
@@ -46,10 +50,7 @@ class EightBits(nn.Module):
         rows = given.reshape(-1, given.shape[-1])
         steps = torch.linalg.vector_norm(rows, math.inf, dim=1, keepdim=True).clamp_(min=SMALLEST) / LARGEST
         whole = (rows / steps).add_(MIDDLE + 0.5).to(torch.uint8)  # half a step, then cut off: rounded
-        found = torch.ops.onednn.qlinear_pointwise(
-            whole, 1.0, MIDDLE, self._packed, self.step, self.zero, None,
-            1.0, 0, torch.float32, "none", [], "",
-        )  # fmt: skip
+        found = _product(whole, self._packed, self.step, self.zero)
         return torch.addcmul(self.bias, found, steps).view(*given.shape[:-1], -1)
 
 
@@ -86,6 +87,25 @@ def with_eight_bits(model: Any) -> Any:
 def packed_bytes(model: nn.Module) -> int:
     """Bytes of a model's eight-bit weights."""
     return sum(layer.nbytes for layer in model.modules() if isinstance(layer, EightBits))
+
+
+@cache
+def _steps() -> int:
+    """Of a weight on each side of zero: fewer where the largest ones would run over, as on x86 without VNNI."""
+    most = torch.full((1, 2), LARGEST + MIDDLE, dtype=torch.uint8)
+    weight = torch.full((1, 2), LARGEST, dtype=torch.int8)
+    found = _product(most, _packed(weight), torch.ones(1), torch.zeros(1, dtype=torch.int32))
+    return LARGEST if found.item() == 2 * LARGEST * LARGEST else FEWER
+
+
+def _product(
+    whole: torch.Tensor, packed: torch.Tensor, step: torch.Tensor, zero: torch.Tensor
+) -> torch.Tensor:
+    """uint8 [n, i] by a weight of steps [o] -> float32 [n, o]."""
+    found: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
+        whole, 1.0, MIDDLE, packed, step, zero, None, 1.0, 0, torch.float32, "none", [], ""
+    )
+    return found
 
 
 def _packed(weight: torch.Tensor) -> torch.Tensor:

@@ -243,7 +243,7 @@ def test_a_library_captions_what_has_none_once_and_marks_it(
     (entry,) = pipeline.library("bare").entries(0, 10)
     assert (entry.caption, bool(entry.fields["captioned_by"])) == ("written", True)
     (bare / "metadata.csv").write_text("file_name,price\none.png,7\n", encoding="utf-8")
-    from imgrag.engine.librarian import BorrowedEmbedder
+    from imgrag.engine.borrowing import BorrowedEmbedder
 
     pipeline.library("bare").index(BorrowedEmbedder(pipeline))
     (entry,) = pipeline.library("bare").entries(0, 10)

@@ -19,7 +19,17 @@ from imgrag.library.search.queries import Query
 from imgrag.library.search.rerank import BLUE, CELL, RED, collage, parse_ranking, rank
 from imgrag.models.ranking import RankingProfile
 from imgrag.runs.values import Request
-from tests.fakes import COLOURS, SURE_NO, SURE_YES, Cast, FakeChat, make_library, make_pipeline, tile
+from tests.fakes import (
+    COLOURS,
+    SURE_NO,
+    SURE_YES,
+    Cast,
+    FakeChat,
+    FakeJudge,
+    make_library,
+    make_pipeline,
+    tile,
+)
 
 
 @pytest.fixture
@@ -186,6 +196,32 @@ def test_without_a_weight_nothing_is_asked_but_what_it_shows(librarian: Libraria
     plain = librarian.search("pocket", Query(image=tile("cat", 12)))
     ranked = librarian.search("pocket", Query(image=tile("cat", 12)), rerank=True)
     assert files(ranked) == files(plain) and all(one.sure is None for one in ranked.candidates)
+
+
+@pytest.mark.parametrize("way", ["score", "collage"])
+def test_a_picture_that_vanished_costs_its_look_and_no_search(tmp_path: Path, way: str) -> None:
+    folder = make_library(tmp_path / "libraries" / "mine", "owl", "cat", "dog")
+    librarian = ranking_by(Librarian(make_pipeline(tmp_path, Cast(vlm=FakeJudge("")))), words=0.5, way=way)
+    library = librarian.library("mine")
+    found = librarian.search("mine", Query("a bird"))
+    query, results = Query("a bird"), list(found.candidates)
+    (folder / results[0].file).unlink()
+    ranked = (
+        librarian._collage(library, query, results)
+        if way == "collage"
+        else librarian._ranked("mine", query, results, True)
+    )
+    assert sorted(files(ranked)) == sorted(files(found)) and files(ranked)[-1] == results[0].file
+    assert librarian.reason("mine", query, results[0]) == results[0]
+
+
+def test_what_is_called_like_the_words_stays_first(tmp_path: Path, monkeypatch) -> None:
+    folder = make_library(tmp_path / "libraries" / "mine", "owl", "dog")
+    (folder / "dog.png").rename(folder / "zorblax.png")
+    librarian = ranking_by(Librarian(make_pipeline(tmp_path, Cast(vlm=FakeJudge("")))), words=1.0)
+    monkeypatch.setattr("imgrag.engine.librarian.likelihoods", lambda *_: [-9.0, 9.0])
+    ranked = librarian.search("mine", Query("zorblax"), rerank=True).candidates
+    assert [one.file for one in ranked] == ["zorblax.png", "owl.png"] and ranked[0].sure < ranked[1].sure
 
 
 def test_the_vlm_orders_a_collage_where_the_profile_says_so(tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
-from imgrag.engine.ranking import SIDE, Asked, framed, order, sureness
+from imgrag.engine.borrowing import BorrowedEmbedder
+from imgrag.engine.ranking import SIDE, Asked, framed, looked_twice, order, sureness
 from imgrag.errors import ProfileError, RequestError
 from imgrag.models.ranking import RankingProfile
-from imgrag.runs.values import Request
+from imgrag.runs.values import Candidate, Concept, Request
 from tests.fakes import Cast, FakeEmbedder, FakeJudge, make_library, make_pipeline, tile
 
 
@@ -52,6 +54,31 @@ def test_what_none_of_them_passes_is_no_good_reference(tmp_path: Path) -> None:
     assert run.rounds[0].unfound[0].reason.startswith("no good reference: the likeliest picture, ")
     without = pipeline(replace(request, look_twice=False))
     assert without.rounds[0].references[0].chosen.sure is None
+
+
+def test_what_is_beyond_the_best_is_neither_opened_nor_taken_but_stays(tmp_path: Path, monkeypatch) -> None:
+    pipeline, request = pipeline_with(tmp_path, "cat", "cat", "cat", "owl", best=2)
+    opened: list[str] = []
+    library = pipeline.library(request.library)
+    read = library.open
+    monkeypatch.setattr(library, "open", lambda file: (opened.append(file), read(file))[1])
+    found = [Candidate(f"{n}.png", 0.9 - n / 10, id=n + 1) for n in range(4)]
+    context = SimpleNamespace(
+        library=library, ranking=pipeline.profile.ranking, residency=SimpleNamespace(use=pipeline.borrow),
+        ranker=pipeline.profile.ranker,
+    )  # fmt: skip
+    library.index(BorrowedEmbedder(pipeline))
+    (tmp_path / "hidden" / "0.png").unlink()
+    looked = looked_twice(Concept("owl", "a picture of an owl"), found, context)
+    assert opened == ["0.png", "1.png", "2.png"]
+    assert [one.file for one in looked] == ["1.png", "2.png", "3.png"]
+    assert [one.sure is None for one in looked] == [False, False, True]
+
+
+def test_what_nobody_looked_at_is_not_taken_for_what_did_not_pass(tmp_path: Path) -> None:
+    pipeline, request = pipeline_with(tmp_path, "cat", "toolbox", "cat", "toolbox", best=2)
+    run = pipeline(replace(request, look_twice=True))
+    assert run.rounds[0].references == ()
 
 
 def test_the_profile_says_whether_a_run_looks_twice(tmp_path: Path) -> None:

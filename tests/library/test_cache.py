@@ -28,7 +28,7 @@ from imgrag.library.intake.adding import finished
 from imgrag.library.search import cache
 from imgrag.library.search.cache import InProcess, InRedis, key_of, open_cache, picture_hash
 from imgrag.library.search.queries import Query
-from tests.fakes import Cast, make_library, make_pipeline, tile
+from tests.fakes import Cast, FakeEmbedder, make_library, make_pipeline, tile
 
 ROOT = Path(__file__).parents[2]
 
@@ -270,11 +270,69 @@ def test_a_lost_server_is_one_line_and_no_error(tmp_path, caplog, monkeypatch):
     assert "searches go on without it" in caplog.text
 
 
+def test_a_server_that_refuses_is_asked_on_and_one_that_answers_oddly_ends_no_search(caplog):
+    redis = pytest.importorskip("redis")
+    kept = InRedis("redis://localhost:1")
+
+    class Full:
+        def get(self, key):
+            return b"there"
+
+        def set(self, *_, ex):
+            raise redis.ResponseError("OOM command not allowed")
+
+    kept._server = Full()
+    for _ in range(3):
+        kept.put("a", "b")
+        assert kept.get("a") == "there"
+    assert len(caplog.records) == 1
+    kept._server = object()  # the client raises AttributeError
+    assert kept.get("a") is None and kept._lost_until > 0
+
+
+def test_what_another_model_took_in_settles_nothing_for_this_one(librarian, tmp_path):
+    library = librarian.library("mine")
+    library.index(librarian.embedder())
+    other = FakeEmbedder()
+    other.model_id = "another"
+    stamp = library.stamp()
+    assert library.is_settled(stamp, librarian.embedder().model_id) and not library.is_settled(
+        stamp, "another"
+    )
+    library.index(other)
+    assert library.is_settled(library.stamp(), "another")
+
+
+def test_a_link_that_leads_nowhere_hides_no_change_behind_it(librarian, tmp_path):
+    library = librarian.library("mine")
+    for number in range(20):
+        (library.folder / f"{number}.png").symlink_to(library.folder / "gone.png")
+    for file in ("cat.png", "owl.png"):  # whichever of them the folder lists behind it
+        before = library.stamp()
+        (library.folder / file).write_bytes(b"changed in place")
+        assert library.stamp() != before
+
+
 def test_what_others_wrote_to_the_server_is_no_answer(librarian, kept):
     first = librarian.search("mine", Query("an owl"))
     key = librarian._key(librarian.library("mine").stamp(), Query("an owl"), 12)
     assert json.loads(kept.get(key))[0]["file"] == "owl.png"
-    for rubbish in ("", "no json", "{}x", "[3]", '[{"file": "x"}]', "null"):
+    kinds = [
+        f'[{{"file": "x", "score": 1, {field}}}]'
+        for field in ('"fields": 3', '"name": 3', '"sure": "x"', '"id": "x"')
+    ]
+    rows = (
+        "",
+        "no json",
+        "{}x",
+        "[3]",
+        '[{"file": "x"}]',
+        "null",
+        '[{"file": "x", "score": "x"}]',
+        "[" * 100_000,
+        *kinds,
+    )
+    for rubbish in rows:
         kept.put(key, rubbish)
         assert results_of(rubbish) is None
         assert librarian.search("mine", Query("an owl")) == first

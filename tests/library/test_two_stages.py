@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -13,6 +17,7 @@ from imgrag.library.engines import rescoring, vectors
 from imgrag.library.engines.lists import Lists
 from imgrag.library.engines.rescoring import certain
 from imgrag.library.engines.sqlite import EmbeddedStore
+from imgrag.library.engines.sqlite_file import FILE, copy_database
 from imgrag.library.engines.store import Entry, Hit
 from imgrag.library.search.filters import parse_filter
 
@@ -169,3 +174,89 @@ def test_alike_pictures_do_not_lead_through_the_whole_library(monkeypatch):
 
     assert len(certain(same, np.zeros(1, np.float32), K, None, frozenset(), scored)) == K
     assert len(asked) <= 512
+
+
+def put_back(folder: Path, kept: Path) -> None:
+    """The database of before, beside the snapshots of now."""
+    for file in folder.glob(f"{FILE}*"):
+        file.unlink()
+    shutil.copyfile(kept, folder / FILE)
+
+
+@pytest.mark.parametrize("how", ["put back", "made anew"])
+def test_a_snapshot_of_another_history_is_not_taken_for_this_one_s(many, tmp_path, how):
+    kept, folder = tmp_path / "kept", tmp_path / "state"
+    with closing(EmbeddedStore(folder)) as store:
+        store.select("m", DIMENSIONS)
+        if how == "put back":
+            store.write(entries(COUNT)[:2000], many[:2000])
+        copy_database(store._base, kept)
+        store.write(entries(COUNT)[::-1][:1000], many[:1000])
+        store.optimise()
+    put_back(folder, kept)
+    with closing(EmbeddedStore(folder)) as store:
+        store.select("m", DIMENSIONS)
+        for first in (1500, 0):
+            store.write(entries(COUNT)[first : first + 1500], many[first : first + 1500])
+    with closing(EmbeddedStore(folder)) as store:
+        for number in range(0, COUNT, 300):
+            (hit,) = store.search(many[number], 1)
+            assert store.get([hit.id])[0].file == f"{number}.png" and hit.score == pytest.approx(1, abs=1e-5)
+
+
+def test_writing_keeps_the_snapshot_that_there_is(store, many, tmp_path):
+    (before,), main = tmp_path.glob("*.faiss"), store._near.main
+    store.write(entries(COUNT)[:3], many[3:6])
+    store.remove(["9.png"])
+    store.search(many[0], 1)
+    assert list(tmp_path.glob("*.faiss")) == [before] and store._near.main is main
+
+
+def test_another_model_s_index_forgets_a_picture_that_changed(tmp_path):
+    given = clustered(10)
+    with closing(EmbeddedStore(tmp_path)) as store, closing(EmbeddedStore(tmp_path)) as other:
+        for model, one in (("m", store), ("another", other)):
+            one.select(model, DIMENSIONS)
+            one.write(entries(10), given)
+        assert store.search(given[5], 1)[0].id == 6
+        other.write([replace(entries(10)[5], digest="changed")], -given[5:6])
+        assert 6 not in [hit.id for hit in store.search(given[5], 10)]
+        assert other.remove(["5.png"]) == 1
+
+
+@pytest.mark.parametrize("error", [float("nan"), 0.0, -1.0, 3.0])
+def test_an_error_that_cannot_be_is_not_believed(store, many, tmp_path, error):
+    (path,) = tmp_path.glob("*.faiss")
+    path.write_bytes(path.read_bytes()[: -vectors.ERROR.size] + vectors.ERROR.pack(error))
+    assert vectors.load(tmp_path, 1, DIMENSIONS, store.version()) is None
+    assert (tmp_path / vectors.ASIDE).exists()
+
+
+def test_about_a_threshold_an_index_stays_and_far_below_its_snapshot_goes(store, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "QUANTISED_FROM", COUNT + 200)
+    main = store._near.main
+    store.optimise()
+    assert store._near.main is main
+    monkeypatch.setattr(vectors, "QUANTISED_FROM", 2 * COUNT)
+    store.optimise()
+    assert store.sizes().kind == "lists"
+    monkeypatch.setattr(vectors, "FLAT_BELOW", COUNT + 200)
+    store.optimise()
+    assert list(tmp_path.glob("*.faiss")) and store.sizes().kind == "lists"
+    monkeypatch.setattr(vectors, "FLAT_BELOW", 2 * COUNT)
+    store.optimise()
+    assert not list(tmp_path.glob("*.faiss")) and store.sizes().kind == "exact"
+    assert store.search(many[5], 1)[0].id == 6
+
+
+def test_what_ended_processes_left_half_written_goes_after_a_day(store, tmp_path):
+    old, new = tmp_path / "index-1-1.7.partial", tmp_path / "index-1-1.8.partial"
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert vectors.save(store._near.main, tmp_path, 1)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_none_are_asked_for(store, many):
+    assert store.search(many[0], 0) == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from imgrag.models.profile import ClipProfile, load_profile
 from imgrag.models.roles import embedder_id, load_roles
 from imgrag.models.soundness import UnsoundFile
 from tests import tiny
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,20 @@ def test_a_layer_does_what_the_linear_one_does() -> None:
     assert found.shape == right.shape
     assert ((found - right).norm(dim=-1) / right.norm(dim=-1)).max() < 0.03
     assert torch.allclose(nothing[0], layer.bias, atol=1e-6)
+
+
+def test_the_largest_numbers_do_not_run_over_where_pairs_are_added_in_16_bits() -> None:
+    """As on processors without VNNI, which oneDNN takes this one for."""
+    code = """
+import torch
+from imgrag.models.eight_bits import EightBits
+with torch.inference_mode():
+    found = EightBits(torch.ones(2, 64), torch.zeros(2))(torch.ones(1, 64))
+assert torch.allclose(found, torch.full((1, 2), 64.0)), found
+"""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert 2 * 255 * eight_bits.FEWER < 2**15
 
 
 def test_attention_keeps_its_mask() -> None:

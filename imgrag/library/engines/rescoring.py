@@ -41,6 +41,8 @@ def certain(
 
     Candidates are scored by `scored`, best first, until none that is left could be among the best.
     """
+    if k < 1:
+        return []
     asked = max(AHEAD, FOR_EACH * k)
     known: dict[int, Hit] = {}
     while True:

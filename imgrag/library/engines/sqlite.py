@@ -39,6 +39,7 @@ from imgrag.library.engines.sqlite_rows import (
     PUT,
     as_entry,
     as_vector,
+    as_vectors,
     columns_of,
     embed,
     marks,
@@ -199,7 +200,8 @@ class EmbeddedStore:
                 for table in ("images", "embeddings"):
                     self._base.execute(f"delete from {table} where id in ({marks(ids)})", ids)
                 describe(self._base, {}, ids)
-                self._base.executemany("insert into gone values (?, ?)", [(number, epoch) for number in ids])
+                gone = [(number, epoch) for number in ids]
+                self._base.executemany("insert or replace into gone values (?, ?)", gone)
         return removed
 
     def search(self, vector: np.ndarray, k: int, where: Filter | None = None, without: str = "") -> list[Hit]:
@@ -207,10 +209,8 @@ class EmbeddedStore:
         with self._lock:
             near = self._up_to_date()
             among = self._passing(where, near.epoch) if where is not None else None
-            barred: frozenset[int] = frozenset()
-            if without:
-                rows = self._all("select id from images where digest = ?", without)
-                barred = frozenset(row[0] for row in rows)
+            same = self._all("select id from images where digest = ?", without) if without else []
+            barred = frozenset(row[0] for row in same)
             return near.search(np.ascontiguousarray(vector, np.float32), k, among, barred, self.scored)
 
     def named(self, name: str, where: Filter | None = None) -> list[int]:
@@ -268,21 +268,23 @@ class EmbeddedStore:
         """See `Store.sizes`."""
         text = f"select coalesce(sum(i.size), 0) {_HERE}"
         kept = [*self._folder.glob(f"{FILE}*"), *self._folder.glob("index-*.faiss")]
-        kind = self._near.main.kind if self._near.main else snapshots.kind_for(self.count())
+        main = self._near.main  # another thread may let go of it
+        kind = main.kind if main else snapshots.kind_for(self.count())
         return Sizes(int(self._one(text, self._model)), sum(map(size_of, kept)), kind)
 
     def optimise(self) -> None:
         """See `Store.optimise`."""
         with self._lock:
-            if not self._model or self.count() < snapshots.FLAT_BELOW:
+            count = self.count()
+            if count < snapshots.FLAT_BELOW:
+                self._near = snapshots.let_go(self._near, self._folder, self._model, count)
                 return
             near = self._up_to_date()
-            if near.speaks_for(self.count(), TAIL):
+            if near.speaks_for(count, TAIL):
                 return
-            whole = near.suits(self.count()) and not near.stale
+            whole = near.suits(count) and not near.stale
             main = near.main if near.main and whole else self._build()
-            saved = snapshots.save(main, self._folder, self._model)
-            self._near = Near(main, saved)
+            self._near = Near(main, snapshots.save(main, self._folder, self._model))
 
     def faiss_index(self) -> faiss.Index:
         """The index that `search` asks, for benchmarks."""
@@ -330,8 +332,12 @@ class EmbeddedStore:
 
     def _next_epoch(self) -> int:
         advance(self._base)
+        epoch = self.version()
+        snapshots.discard_from(self._folder, epoch)  # left by a database that was broken or put back
+        if self._near.main is not None and self._near.main.epoch >= epoch:
+            self._near = Near()
         self._near.seen = -1
-        return self.version()
+        return epoch
 
     def _up_to_date(self) -> Near:
         """The index with what was written since; looks only whether anything was."""
@@ -354,16 +360,10 @@ class EmbeddedStore:
     def _follow(self, near: Near, epoch: int) -> None:
         assert near.main is not None
         since = near.main.epoch
-        rows = []
-        if since < epoch:
-            text = "select id, vector from embeddings where model = ? and changed > ? order by id"
-            rows = self._all(text, self._model, since)
+        text = "select id, vector from embeddings where model = ? and changed > ? order by id"
+        rows = self._all(text, self._model, since) if since < epoch else []
         near.ids = np.array([row[0] for row in rows], np.int64)
-        near.tail = (
-            np.stack([as_vector(row[1]) for row in rows])
-            if rows
-            else np.zeros((0, self._dimensions), np.float32)
-        )
+        near.tail = as_vectors([row[1] for row in rows], self._dimensions)
         gone = self._all("select id from gone where epoch > ?", since) if since < epoch else []
         near.stale = frozenset(near.ids.tolist()) | {row[0] for row in gone}
 

@@ -49,6 +49,11 @@ def as_vector(blob: bytes) -> np.ndarray:
     return np.frombuffer(blob, np.float32)
 
 
+def as_vectors(blobs: Sequence[bytes], dimensions: int) -> np.ndarray:
+    """float32 [n, d]."""
+    return np.frombuffer(b"".join(blobs), np.float32).reshape(len(blobs), dimensions)
+
+
 def similarities(rows: Sequence[tuple[int, bytes]], vector: np.ndarray) -> list[Hit]:
     """How similar vectors that are given by id are to one that is given."""
     if not rows:
@@ -72,12 +77,16 @@ def numbers(base: sqlite3.Connection, files: Iterable[str]) -> dict[str, int]:
 
 
 def embed(base: sqlite3.Connection, model: int, vectors: Mapping[int, tuple[str, bytes]], epoch: int) -> None:
-    """Write vectors that are new or changed; what other models made of an older content goes."""
+    """Write vectors that are new or changed; what other models made of an older content goes, marked so."""
     same: set[int] = set()
     for block in blocks(list(vectors)):
         text = f"select id, vector from embeddings where id in ({marks(block)}) and model = ?"
         same |= {n for n, old in base.execute(text, [*block, model]) if old == vectors[n][1]}
     changed = [(digest, vector, n) for n, (digest, vector) in vectors.items() if n not in same]
+    base.executemany(
+        "insert or replace into gone select distinct id, ? from embeddings where id = ? and digest != ? and model != ?",
+        [(epoch, n, digest, model) for digest, _, n in changed],
+    )
     base.executemany(
         "delete from embeddings where digest != ? and id = ?", [(digest, n) for digest, _, n in changed]
     )

@@ -11,14 +11,16 @@ import logging
 import os
 import re
 import struct
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import faiss
 import numpy as np
 
-from imgrag.library.engines.lists import Lists
+from imgrag.library.engines.lists import ROUNDING, Lists
 from imgrag.library.engines.rescoring import Scored, certain
 from imgrag.library.engines.store import EXACT, LISTS, TWO_STAGES, Hit, best_first
 
@@ -26,6 +28,7 @@ FLAT_BELOW = 50_000  # vectors; up to here an exact search takes about 25 ms at 
 QUANTISED_FROM = 200_000  # vectors; from here on in memory with a byte a coordinate: at a million 0.5 GB
 ERROR = struct.Struct("<d")  # of two stages, behind what FAISS wrote
 MAPPED = os.name != "nt"  # Windows cannot replace a file that is mapped
+LEFT_SECONDS = 24 * 60 * 60  # after which a half-written snapshot is nobody's any more
 ASIDE = "index.broken"  # the last snapshot that could not be read
 log = logging.getLogger(__name__)
 
@@ -87,6 +90,11 @@ def kind_for(count: int) -> str:
     return LISTS if count < QUANTISED_FROM else TWO_STAGES
 
 
+def kinds_for(count: int) -> set[str]:
+    """How so many may stay kept: a library that goes to and fro about a threshold is not made anew each time."""
+    return {kind_for(count), kind_for(count * 11 // 10)}
+
+
 def build(
     blocks: Iterable[tuple[np.ndarray, np.ndarray]], count: int, dimensions: int, epoch: int
 ) -> VectorIndex:
@@ -110,6 +118,8 @@ def save(index: VectorIndex, folder: Path, column: int) -> bool:
             faiss.write_index(index.faiss, faiss.PyCallbackIOWriter(file.write))
             if index.error:
                 file.write(ERROR.pack(index.error))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         log.warning("the snapshot %s is not kept: %s", path.name, error)
@@ -118,7 +128,16 @@ def save(index: VectorIndex, folder: Path, column: int) -> bool:
     for old in _snapshots(folder, column):
         if old != path:
             _discard(old)
+    _discard_leftovers(folder)
     return True
+
+
+def _discard_leftovers(folder: Path) -> None:
+    """What processes that were ended while they saved have left."""
+    for partial in folder.glob("index-*.partial"):
+        with suppress(OSError):
+            if time.time() - partial.stat().st_mtime > LEFT_SECONDS:
+                _discard(partial)
 
 
 def load(folder: Path, column: int, dimensions: int, epoch: int) -> VectorIndex | None:
@@ -141,6 +160,13 @@ def load(folder: Path, column: int, dimensions: int, epoch: int) -> VectorIndex 
     return None
 
 
+def discard_from(folder: Path, epoch: int) -> None:
+    """Do away with snapshots, of any column, that lie as far on as an epoch which nothing was written at yet, or further."""
+    for path in folder.glob("index-*.faiss"):
+        if _epoch(path) >= epoch:
+            _discard(path)
+
+
 def _opened(path: Path, epoch: int) -> VectorIndex:
     """The index in a file, which is not copied: where files can be mapped, it is not even read."""
     file = np.memmap(path, np.uint8, "r") if MAPPED else np.fromfile(path, np.uint8)
@@ -148,7 +174,10 @@ def _opened(path: Path, epoch: int) -> VectorIndex:
     index = VectorIndex(faiss.read_index(reader), epoch, file)
     if index.kind != TWO_STAGES:
         return index
-    return replace(index, error=ERROR.unpack(file[-ERROR.size :].tobytes())[0])
+    error = ERROR.unpack(file[-ERROR.size :].tobytes())[0]
+    if not ROUNDING <= error < 2:
+        raise ValueError(f"its scores may be off by {error}")
+    return replace(index, error=error)
 
 
 def _keep_aside(path: Path) -> None:
@@ -187,8 +216,8 @@ class Near:
         self.stale: frozenset[int] = frozenset()
 
     def suits(self, count: int) -> bool:
-        """Whether the snapshot's vectors are kept as so many should be."""
-        return self.main is not None and self.main.kind == kind_for(count)
+        """Whether the snapshot's vectors are kept as so many may be."""
+        return self.main is not None and self.main.kind in kinds_for(count)
 
     def speaks_for(self, count: int, tail: int) -> bool:
         """Whether what is on disk will do: it suits, and little more than a tail has changed since."""
@@ -225,3 +254,12 @@ class Near:
         here = np.ones(len(self.ids), bool) if among is None else np.isin(self.ids, among)
         found = zip(self.ids[here].tolist(), scores[here].tolist(), strict=True)
         return [Hit(number, score) for number, score in found if number not in barred]
+
+
+def let_go(near: Near, folder: Path, column: int, count: int) -> Near:
+    """What is near in a library of so few that none needs a snapshot: one that was larger loses its own."""
+    if kinds_for(count) != {EXACT}:
+        return near
+    for path in _snapshots(folder, column):
+        _discard(path)
+    return near if near.suits(count) else Near()

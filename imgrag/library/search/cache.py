@@ -27,8 +27,9 @@ NEEDED = "redis>=6,<9"
 READING = 1  # raised when the same question has another answer than before
 MOST = 32 * 2**20  # characters of keys and answers that a process keeps
 KEPT_SECONDS = 24 * 60 * 60  # in Redis
-ANSWER_SECONDS = 0.5  # that a search waits for Redis
+ANSWER_SECONDS = 0.25  # that a search waits for Redis
 PAUSE_SECONDS = 30.0  # after which a lost server is asked again
+LOST, REFUSES = "does not answer", "refuses something"
 log = logging.getLogger(__name__)
 
 
@@ -76,7 +77,8 @@ class InProcess:
 class InRedis:
     """`Cache` in a Redis server, one round trip a question, on connections that stay open.
 
-    A server that does not answer is one line in the log; until it does, everything is searched.
+    A server that does not answer is one line in the log; until it does, everything is searched. One that refuses
+    something, as it does when it is full, is asked on.
     """
 
     def __init__(self, uri: str) -> None:
@@ -84,10 +86,10 @@ class InRedis:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        self._wrong = redis.RedisError
+        self._refused = redis.ResponseError
         self._place = urlsplit(uri).hostname or "a socket"
         self._lost_until = 0.0
-        self._told = False
+        self._told: set[str] = set()
         self._server = redis.Redis.from_url(
             uri, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS,
             retry=Retry(NoBackoff(), 1),  # a connection may have been closed by a server that is there again
@@ -107,16 +109,20 @@ class InRedis:
             return None
         try:
             answer = getattr(self._server, command)(*values, **options)
-        except (self._wrong, OSError) as error:
-            self._lost_until = time.monotonic() + PAUSE_SECONDS
-            if not self._told:
-                log.warning(
-                    "the cache at %s does not answer, searches go on without it: %s", self._place, error
-                )
-            self._told = True
+        except self._refused as error:
+            self._tell(REFUSES, error)
             return None
-        self._told = False
+        except Exception as error:  # noqa: BLE001  what answers oddly makes the client raise anything
+            self._lost_until = time.monotonic() + PAUSE_SECONDS
+            self._tell(LOST, error)
+            return None
+        self._told.discard(LOST)
         return answer
+
+    def _tell(self, what: str, error: Exception) -> None:
+        if what not in self._told:
+            log.warning("the cache at %s %s, searches go on without it: %s", self._place, what, error)
+        self._told.add(what)
 
 
 def open_cache(uri: str | None = None) -> Cache:
