@@ -20,6 +20,8 @@ from imgrag.ui.history.events import Past
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.history.sharing import Sharing
 from imgrag.ui.server import shared
+from imgrag.ui.server.guard import Guard
+from imgrag.ui.server.streams import Streams
 from tests.archive.test_history import keep
 from tests.served import PagePipeline, page_pipeline
 
@@ -107,6 +109,16 @@ def test_a_shared_page_shows_its_run_and_no_markup_of_it(pipeline):
     refused = client.get(f"/shared/{run_id}.{'x' * 32}", headers={"accept-language": "zh"})
     assert refused.status_code == 404 and "此链接下没有内容" in refused.text
     assert client.post(f"/shared/{token}").status_code == 405
+
+
+def test_a_shared_page_has_no_script_whatever_stands_before_it(pipeline):
+    run_id = kept(pipeline, 1)
+    token = History(Path(pipeline.results)).share(run_id, owner_of(KEY))
+    routed = Starlette(routes=shared.routes(Path(pipeline.results)))
+    client = TestClient(Guard(Streams(routed, gr.Blocks())))
+    page, gone = client.get(f"/shared/{token}"), client.get("/shared/nothing")
+    assert "<script" not in page.text and page.headers["content-security-policy"] == shared.POLICY
+    assert gone.status_code == 404 and "nothing under this link" in gone.text and "<html" in gone.text
 
 
 def test_a_run_that_was_shown_is_shown_again_unless_it_has_gone(pipeline):

@@ -22,7 +22,9 @@ from imgrag.runs.trace import trace
 from imgrag.runs.values import Run
 from imgrag.ui.language import language, language_of, say, speaking, told
 
+PLACE = "/shared/"  # what the paths of these pages begin with
 UNKEPT = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}  # it may be taken back
+POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 STYLE = """
 :root { color-scheme: light dark; }
 body { max-width: 760px; margin: 0 auto; padding: 24px 16px 48px; font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
@@ -48,7 +50,7 @@ def routes(results: Path) -> list[Route]:
             except RecordError as error:
                 return _html(f"<p>{escape(told(str(error)))}</p>", 404)
 
-    return [Route("/shared/{token}", page), Route("/shared/{token}/result.png", picture)]
+    return [Route(f"{PLACE}{{token}}", page), Route(f"{PLACE}{{token}}/result.png", picture)]
 
 
 def _page(run: Run, token: str) -> Response:
@@ -66,4 +68,4 @@ def _page(run: Run, token: str) -> Response:
 def _html(body: str, status: int) -> Response:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>ImageRAG</title><style>{STYLE}</style>'
     whole = f'<!doctype html><html lang="{language()}"><head>{head}</head><body>{body}</body></html>'
-    return HTMLResponse(whole, status, UNKEPT)
+    return HTMLResponse(whole, status, {**UNKEPT, "Content-Security-Policy": POLICY})
