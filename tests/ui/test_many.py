@@ -70,6 +70,21 @@ def test_what_was_stopped_goes_on_where_it_was(bench: SimpleNamespace) -> None:
     assert drawn >= 1
 
 
+def test_what_goes_on_within_a_step_of_its_stop_is_not_stopped_by_what_ends_then(
+    bench: SimpleNamespace,
+) -> None:
+    asked = {"kind": "list", "across": "", "across_values": "", "down": "", "down_values": "", **USUAL}
+    old = bench.many.begin(REQUEST, "k" * 40, prompts="a cat\na dog", seeds=1, **asked)
+    while "1 of 2" not in next(old)[1]:
+        pass
+    bench.many.stop(REQUEST)
+    new = bench.many.go_on(REQUEST, "k" * 40)
+    running = next(new)
+    assert list(old) == [] and running[4]["interactive"]
+    assert bench.many.stop(REQUEST)[5]["visible"], "the new one was running"
+    new.close()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

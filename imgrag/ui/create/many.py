@@ -165,20 +165,23 @@ class Many:
         return parse_prompts(prompts, usual, MOST, name="the list", allowed=OPTIONS)
 
     def _drawn(self, batch: Batch, owner: str) -> Iterator[Updates]:
+        stop = batch.stop
         yield self._view(batch)
         imports.wait()
-        events = run_batch(self._pipeline, batch.requests, batch.stop, batch, owner)
+        events = run_batch(self._pipeline, batch.requests, stop, batch, owner)
+        state, message = "finished", ""
         try:
-            for event in detached(events, batch.stop):
+            for event in detached(events, stop):
                 if isinstance(event, Line):
                     self._take(batch, event)
                     yield self._view(batch)
-            batch.state = "finished"
         except Cancelled:
-            batch.state = "stopped"
+            state = "stopped"
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
-            batch.state, batch.message = "stopped", explain(error)
-        yield self._view(batch, self._files(batch))
+            state, message = "stopped", explain(error)
+        if batch.stop is stop:  # or it was stopped and goes on already, within this step
+            batch.state, batch.message = state, message
+            yield self._view(batch, self._files(batch))
 
     def _take(self, batch: Batch, line: Line) -> None:
         batch.lines[line.number] = line
