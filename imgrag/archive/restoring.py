@@ -19,6 +19,7 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from imgrag.archive import records
+from imgrag.archive.bundles import put
 from imgrag.archive.checked import text_of
 from imgrag.archive.reading import DAMAGED, library_of, restored
 from imgrag.errors import RecordError
@@ -138,8 +139,8 @@ def write_zip(run: Run, folder: Path, target: Path) -> Path:
     try:
         with zipfile.ZipFile(partial, "w") as archive:
             for name in record["pixels"]:
-                archive.write(folder / name, name)
-            archive.writestr(records.RECORD, json.dumps(record, indent=2) + "\n")
+                put(archive, name, (folder / name).read_bytes())
+            put(archive, records.RECORD, json.dumps(record, indent=2) + "\n")
         partial.replace(target)
     except OSError as error:
         raise RecordError("The zip of this run cannot be written. Continue the run, then save it.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from imgrag.ui.create.fields import Fields
 from imgrag.ui.history.events import Past
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.history.sharing import Sharing
-from imgrag.ui.server import shared
+from imgrag.ui.server import shared, uploads
 from imgrag.ui.server.guard import Guard
 from imgrag.ui.server.streams import Streams
 from tests.archive.test_history import keep
@@ -95,6 +96,25 @@ def test_what_is_given_away_is_a_file_or_a_sentence(pipeline):
     assert allowed.give(PAGE, KEY, event("share-link", run_id))["link"].startswith(f"shared/{run_id}.")
     assert "not finished" in allowed.give(PAGE, KEY, event("share-link", going))["said"]
     assert "taken back" in allowed.give(PAGE, KEY, event("share-unlink", run_id))["said"]
+
+
+def test_the_same_runs_are_one_file_however_often_they_are_taken(pipeline, monkeypatch):
+    ids = [kept(pipeline, day) for day in (1, 2)]
+    sharing = Sharing(past_of(pipeline)[0], pipeline, links=False)
+    acts = (event("download", *ids), event("download", *ids, *ids), event("share-zip", ids[0]))
+    first, twice, one = (sharing.give(PAGE, KEY, act)["file"] for act in acts)
+    assert first == twice
+    monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
+    again, still = (sharing.give(PAGE, KEY, act)["file"] for act in (acts[0], acts[2]))
+    assert (again, still) == (first, one)
+
+
+def test_what_has_no_room_is_not_made(pipeline, monkeypatch):
+    run_id = kept(pipeline, 1)
+    monkeypatch.setattr(uploads, "MAX_HELD", 0)
+    monkeypatch.setattr(uploads, "_dropped", lambda folder, wanted: 0)
+    sharing = Sharing(past_of(pipeline)[0], pipeline, links=False)
+    assert "no room for downloads" in sharing.give(PAGE, KEY, event("share-zip", run_id))["said"]
 
 
 def test_a_shared_page_shows_its_run_and_no_markup_of_it(pipeline):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
+from imgrag.archive.bundles import put
 from imgrag.commands.batch import JOURNAL, Line, run_batch
 from imgrag.commands.contact_sheet import contact_sheets
 from imgrag.commands.grid import Grid, Side, laid_out, side
@@ -27,6 +28,7 @@ from imgrag.ui.create.layout.settings import request_from
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say, told
 from imgrag.ui.server import imports
+from imgrag.ui.server.uploads import check_room
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
@@ -190,10 +192,15 @@ class Many:
                 batch.pictures[line.number] = markup.data_uri(image, SIDE, "webp")
 
     def _files(self, batch: Batch) -> list[str]:
-        """The grid or the contact sheets, and everything as a zip."""
+        """The grid or the contact sheets, and everything as a zip.
+
+        Raises:
+            RequestError: there is no room for them.
+        """
         lines = batch.told
         if not lines:
             return []
+        check_room()
         results = Path(self._pipeline.results)
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
@@ -223,11 +230,11 @@ def _zipped(lines: Sequence[Line], sheets: Sequence[Path], results: Path, folder
     file = folder / "imgrag-many.zip"
     with zipfile.ZipFile(file, "w") as bundle:
         for sheet in sheets:
-            bundle.write(sheet, sheet.name)
+            put(bundle, sheet.name, sheet.read_bytes())
         for line in lines:
             if line.result and (results / line.result).is_file():
-                bundle.write(results / line.result, f"{line.number:03}-{line.id}.png")
-        bundle.writestr(JOURNAL, "".join(f"{line.json()}\n" for line in lines))
+                put(bundle, f"{line.number:03}-{line.id}.png", (results / line.result).read_bytes())
+        put(bundle, JOURNAL, "".join(f"{line.json()}\n" for line in lines))
     return file
 
 

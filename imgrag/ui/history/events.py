@@ -276,8 +276,8 @@ class Past:
 
 
 def ids_of(event: gr.EventData) -> list[str]:
-    """The runs that an event is about, no more than there are cards."""
-    return [str(run_id) for run_id in event.ids][:SHOWN]
+    """The runs that an event is about, each once and no more than there are cards."""
+    return list(dict.fromkeys(str(run_id) for run_id in event.ids))[:SHOWN]
 
 
 def _picture(entry: Entry) -> Image.Image | None:

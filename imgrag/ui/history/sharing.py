@@ -17,6 +17,7 @@ from imgrag.ui.create.events.runs import Runs, cached, explain
 from imgrag.ui.history.events import ids_of
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say, told
+from imgrag.ui.server.uploads import check_room
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
@@ -91,6 +92,11 @@ def wire_sharing(sharing: Sharing, menus: list[Any], key: gr.BrowserState) -> No
 
 
 def _made(name: str, write: Callable[[Path], Path]) -> Given:
-    """What is written for a moment, as a file that may be served for a day."""
+    """What is written for a moment, as a file that may be served for a day.
+
+    Raises:
+        RequestError: there is no room for it.
+    """
+    check_room()
     with tempfile.TemporaryDirectory() as place:
         return {"file": cached(write(Path(place) / name)), "name": name}
