@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from imgrag.ui.create.many import MOST, Many
+from imgrag.ui.create.many import MOST, MOST_BATCHES, Batch, Many
 from tests.fakes import Cast, make_pipeline
 
 REQUEST = gr.Request(headers={}, session_hash="one")
@@ -68,6 +69,29 @@ def test_what_was_stopped_goes_on_where_it_was(bench: SimpleNamespace) -> None:
     last = list(bench.many.go_on(REQUEST, "k" * 40))[-1]
     assert last[1].count("<img") == 3 and "3 of 3" in last[1]
     assert drawn >= 1
+
+
+def test_what_was_deleted_is_drawn_again(bench: SimpleNamespace) -> None:
+    asked = {"kind": "list", "across": "", "across_values": "", "down": "", "down_values": "", **USUAL}
+    steps = bench.many.begin(REQUEST, "k" * 40, prompts="a cat\na dog", seeds=1, **asked)
+    while "1 of 2" not in next(steps)[1]:
+        pass
+    bench.many.stop(REQUEST)
+    steps.close()
+    (batch,) = bench.many._batches.values()
+    before = batch.lines[1].id
+    shutil.rmtree(batch.results / before)
+    last = list(bench.many.go_on(REQUEST, "k" * 40))[-1]
+    assert last[1].count("<img") == 2 and before not in last[1]
+    assert all((batch.results / line.result).is_file() for line in batch.told)
+
+
+def test_of_many_pages_the_oldest_batches_go_unless_they_are_at_work(bench: SimpleNamespace) -> None:
+    for number in range(MOST_BATCHES + 3):
+        state = "running" if number == 0 else "finished"
+        bench.many._hold(f"page {number}", Batch([], None, Path(), state=state))
+    held = list(bench.many._batches)
+    assert len(held) == MOST_BATCHES and held[:2] == ["page 0", "page 4"]
 
 
 def test_what_goes_on_within_a_step_of_its_stop_is_not_stopped_by_what_ends_then(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
 
 MOST = 48  # images of a batch on the page: others wait as long
+MOST_BATCHES = 32  # that are held for pages; of more, the oldest go that are not being drawn
 MAX_SEEDS = 8  # of a prompt
 LONGEST = 100_000  # characters of a list
 SIDE = 192  # px of an image in the list
@@ -49,15 +50,17 @@ class Batch:
 
     requests: Sequence[Request]
     grid: Grid | None
+    results: Path  # the folder that the runs lie in
     stop: threading.Event = field(default_factory=threading.Event)
     lines: dict[int, Line] = field(default_factory=dict)  # by number
-    pictures: dict[int, str] = field(default_factory=dict)  # as data URIs
+    pictures: dict[str, str] = field(default_factory=dict)  # by result, as data URIs
     state: str = "running"
     message: str = ""
 
     def finished(self) -> dict[str, Line]:
-        """See `imgrag.commands.batch.Kept`."""
-        return {line.request: line for line in self.lines.values() if line.state == "finished"}
+        """See `imgrag.commands.batch.Kept`. A run may have been deleted from the history meanwhile."""
+        done = (line for line in self.lines.values() if line.state == "finished")
+        return {line.request: line for line in done if line.result and (self.results / line.result).is_file()}
 
     def add(self, line: Line) -> None:
         """See `imgrag.commands.batch.Kept`; the line is taken up with its picture by `Many`."""
@@ -116,7 +119,8 @@ class Many:
             yield self._refused(request, explain(error))
             return
         self._end(request)
-        batch = self._batches[request.session_hash or ""] = Batch(requests, grid)
+        batch = Batch(requests, grid, Path(self._pipeline.results))
+        self._hold(request.session_hash or "", batch)
         yield from self._drawn(batch, owner_of(key))
 
     def go_on(self, request: gr.Request, key: str | None) -> Iterator[Updates]:
@@ -141,6 +145,13 @@ class Many:
         """The page was closed."""
         self._end(request)
         self._batches.pop(request.session_hash or "", None)
+
+    def _hold(self, page: str, batch: Batch) -> None:
+        self._batches.pop(page, None)
+        self._batches[page] = batch
+        resting = [name for name, held in self._batches.items() if held.state != "running"]
+        for name in resting[: max(0, len(self._batches) - MOST_BATCHES)]:
+            self._batches.pop(name, None)
 
     def _end(self, request: gr.Request) -> None:
         if (batch := self._batches.get(request.session_hash or "")) is not None:
@@ -187,9 +198,9 @@ class Many:
 
     def _take(self, batch: Batch, line: Line) -> None:
         batch.lines[line.number] = line
-        if line.result and line.number not in batch.pictures:
-            with Image.open(Path(self._pipeline.results) / line.result) as image:
-                batch.pictures[line.number] = markup.data_uri(image, SIDE, "webp")
+        if line.result and line.result not in batch.pictures:
+            with Image.open(batch.results / line.result) as image:
+                batch.pictures[line.result] = markup.data_uri(image, SIDE, "webp")
 
     def _files(self, batch: Batch) -> list[str]:
         """The grid or the contact sheets, and everything as a zip.
@@ -201,13 +212,12 @@ class Many:
         if not lines:
             return []
         check_room()
-        results = Path(self._pipeline.results)
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            sheets = contact_sheets(lines, results, folder)
+            sheets = contact_sheets(lines, batch.results, folder)
             if batch.grid is not None:
-                sheets.insert(0, grid_sheet(lines, results, folder, batch.grid.across, batch.grid.down))
-            return [cached(file) for file in (*sheets, _zipped(lines, sheets, results, folder))]
+                sheets.insert(0, grid_sheet(lines, batch.results, folder, batch.grid.across, batch.grid.down))
+            return [cached(file) for file in (*sheets, _zipped(lines, sheets, batch.results, folder))]
 
     def _refused(self, request: gr.Request, message: str) -> Updates:
         batch = self._batches.get(request.session_hash or "")
@@ -268,7 +278,7 @@ def _card(batch: Batch, number: int) -> str:
     if line.result is None:
         seen = f'<span class="ir-unread">{escape(say("no picture"))}</span>'
         return f'<li class="ir-card">{seen}<strong>{words}</strong><p class="ir-why">{told_of}</p></li>'
-    seen = f'<img src="{batch.pictures.get(number, "")}" alt="{escape(line.prompt)}">'
+    seen = f'<img src="{batch.pictures.get(line.result, "")}" alt="{escape(line.prompt)}">'
     link = f'<a href="?run={escape(line.id)}" target="_blank" rel="noopener">{seen}<strong title="{words}">{words}</strong></a>'
     seed = "" if batch.grid else f'<p class="ir-caption">{escape(say("seed {seed}", seed=line.seed))}</p>'
     return f'<li class="ir-card" title="{told_of}">{link}{seed}</li>'
