@@ -341,9 +341,12 @@ def _request(row: Row, usual: Mapping[str, Any]) -> Request:
     if unknown:
         raise RequestError(f"A request has no field {in_brief(unknown[0])!r}; it has {', '.join(FIELDS)}.")
     told = {name: value for name, value in row.items() if value is not None and value != ""}
-    given = {name: _value(name, value) for name, value in told.items() if name not in structures.OPTIONS}
-    if told.keys() & set(structures.OPTIONS):
-        given["structure"] = structures.structure_in(clean_document(told), usual.get("structure"))
+    try:
+        given = {name: _value(name, value) for name, value in told.items() if name not in structures.OPTIONS}
+        if told.keys() & set(structures.OPTIONS):
+            given["structure"] = structures.structure_in(clean_document(told), usual.get("structure"))
+    except RecursionError:
+        raise RequestError("A value has lists within lists, too deep to be read. Leave it out.") from None
     return Request(**{"prompt": "", **usual, **given})
 
 

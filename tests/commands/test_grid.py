@@ -89,6 +89,12 @@ def test_a_strangers_list_names_no_file_of_this_machine() -> None:
     assert "library" in left[0] and "control" in left[0]
 
 
+@pytest.mark.parametrize("name", ["seed", "control_scale"])
+def test_lists_within_lists_are_a_sentence_however_deep(name: str) -> None:
+    with pytest.raises(RequestError, match="Line 1: A value has lists within lists"):
+        parse_prompts(f'{{"prompt": "a dog", "{name}": {"[" * 900}{"]" * 900}}}')
+
+
 def test_the_picture_has_each_run_in_its_place(tmp_path: Path) -> None:
     pipeline = make_pipeline(tmp_path, Cast())
     grid = Grid(side("seed", "1-2"), side("library", "pocket, gone"))
