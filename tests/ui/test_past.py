@@ -67,6 +67,7 @@ def test_a_name_is_shown_searched_and_nothing_of_it_becomes_markup(pipeline):
     _, past = past_of(pipeline)
     html = past.act(KEY, "", event("name", run_id, name="<b>mine</b>"))[2]
     assert "&lt;b&gt;mine&lt;/b&gt;" in html and "<b>mine" not in html and "day 1" in html
+    assert "1 found" in past.entries(KEY, "mine " * 40 + "more than is looked for")[1]
     assert "1 found" in past.entries(KEY, "MINE")[1] and "No run of yours" in past.entries(KEY, "yours")[1]
 
 
@@ -109,6 +110,12 @@ def test_the_same_runs_are_one_file_however_often_they_are_taken(pipeline, monke
     assert (again, still) == (first, one)
 
 
+@pytest.mark.parametrize("data", [None, {}, {"act": "download"}, {"act": "share-zip"}, {"act": []}])
+def test_an_event_that_says_nothing_is_a_sentence_at_most(pipeline, data):
+    given = Sharing(past_of(pipeline)[0], pipeline, links=False).give(PAGE, KEY, gr.EventData(None, data))
+    assert given is None or "does not say what" in given["said"]
+
+
 def test_what_has_no_room_is_not_made(pipeline, monkeypatch):
     run_id = kept(pipeline, 1)
     monkeypatch.setattr(uploads, "MAX_HELD", 0)
@@ -129,6 +136,9 @@ def test_a_shared_page_shows_its_run_and_no_markup_of_it(pipeline):
     refused = client.get(f"/shared/{run_id}.{'x' * 32}", headers={"accept-language": "zh"})
     assert refused.status_code == 404 and "此链接下没有内容" in refused.text
     assert client.post(f"/shared/{token}").status_code == 405
+    (Path(pipeline.results) / run_id / "result.png").unlink()
+    lost = client.get(f"/shared/{token}/result.png")
+    assert lost.status_code == 404 and "nothing under this link" in lost.text
 
 
 def test_a_shared_page_has_no_script_whatever_stands_before_it(pipeline):

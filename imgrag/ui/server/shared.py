@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-from imgrag.archive.marks import link_of, shared_folder
+from imgrag.archive.marks import NO_LINK, link_of, shared_folder
 from imgrag.archive.restoring import open_run
 from imgrag.errors import RecordError
 from imgrag.runs.trace import trace
@@ -41,7 +41,7 @@ def routes(results: Path) -> list[Route]:
         return _answered(request, lambda folder: _page(open_run(results, folder.name), link_of(folder)))
 
     def picture(request: Request) -> Response:
-        return _answered(request, lambda folder: FileResponse(folder / "result.png", headers=UNKEPT))
+        return _answered(request, lambda folder: _picture(folder / "result.png"))
 
     def _answered(request: Request, answer: Callable[[Path], Response]) -> Response:
         with speaking(language_of(gr.Request(request))):
@@ -51,6 +51,12 @@ def routes(results: Path) -> list[Route]:
                 return _html(f"<p>{escape(told(str(error)))}</p>", 404)
 
     return [Route(f"{PLACE}{{token}}", page), Route(f"{PLACE}{{token}}/result.png", picture)]
+
+
+def _picture(file: Path) -> Response:
+    if not file.is_file():  # it was deleted by hand; Starlette would break off over it
+        raise RecordError(NO_LINK)
+    return FileResponse(file, headers=UNKEPT)
 
 
 def _page(run: Run, token: str) -> Response:
