@@ -11,7 +11,9 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from imgrag.errors import RequestError
 from imgrag.ui.create.many import MOST, MOST_BATCHES, Batch, Many
+from imgrag.ui.server import uploads
 from tests.fakes import Cast, make_pipeline
 
 REQUEST = gr.Request(headers={}, session_hash="one")
@@ -65,7 +67,8 @@ def test_what_was_stopped_goes_on_where_it_was(bench: SimpleNamespace) -> None:
     drawn = len(bench.cast.generator.calls)
     stopped = bench.many.stop(REQUEST)
     steps.close()
-    assert stopped[5]["visible"] and stopped[1].count("<img") == 1
+    assert stopped[5]["visible"] and stopped[1].count("<img") == 1 and not stopped[2]["visible"]
+    assert len(bench.many.files(REQUEST)[2]["value"]) == 2
     last = list(bench.many.go_on(REQUEST, "k" * 40))[-1]
     assert last[1].count("<img") == 3 and "3 of 3" in last[1]
     assert drawn >= 1
@@ -138,10 +141,30 @@ def test_a_list_names_no_library_of_this_machine(bench: SimpleNamespace) -> None
 
 def test_another_page_has_nothing_of_it(bench: SimpleNamespace) -> None:
     begin(bench.many, "a cat")
-    assert all(update == gr.skip() for update in bench.many.stop(OTHER))
-    assert all(update == gr.skip() for step in bench.many.go_on(OTHER, None) for update in step)
+    nothing = [*[gr.skip()] * 4, gr.update(interactive=False), gr.skip()]
+    assert bench.many.stop(OTHER) == bench.many.files(OTHER) == nothing
+    assert list(bench.many.go_on(OTHER, None)) == [nothing]
     bench.many.leave(REQUEST)
-    assert all(update == gr.skip() for step in bench.many.go_on(REQUEST, None) for update in step)
+    assert list(bench.many.go_on(REQUEST, None)) == [nothing]
+
+
+def test_what_is_refused_leaves_nothing_to_stop(bench: SimpleNamespace) -> None:
+    (only,) = begin(bench.many, "")
+    assert only[4] == gr.update(interactive=False)
+
+
+def test_what_has_no_room_for_its_files_is_seen_and_said(
+    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_room", lambda folder: 0)
+    last = begin(bench.many, "a cat")[-1]
+    assert "no room for downloads" in last[1] and last[1].count("<img") == 1 and not last[2]["visible"]
+
+
+def test_a_file_that_is_too_large_is_not_read(bench: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_bytes(b"\x00" * 500_000)
+    with pytest.raises(RequestError, match="more than 100,000"):
+        bench.many.read(str(tmp_path / "prompts.txt"))
 
 
 def test_a_file_comes_into_the_field(bench: SimpleNamespace, tmp_path: Path) -> None:

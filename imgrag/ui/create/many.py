@@ -37,6 +37,8 @@ MOST = 48  # images of a batch on the page: others wait as long
 MOST_BATCHES = 32  # that are held for pages; of more, the oldest go that are not being drawn
 MAX_SEEDS = 8  # of a prompt
 LONGEST = 100_000  # characters of a list
+WIDEST = 4  # bytes of a character
+TOO_LONG = f"The list has more than {LONGEST:,} characters. Split it."
 SIDE = 192  # px of an image in the list
 GRID = "grid"  # the kind that is no list of prompts
 
@@ -89,9 +91,11 @@ class Many:
         Raises:
             RequestError: it is no text, or too long.
         """
+        if path and Path(path).stat().st_size > WIDEST * LONGEST:  # or all of it would be read for nothing
+            raise RequestError(TOO_LONG)
         text = read_text(Path(path)) if path else ""
         if len(text) > LONGEST:
-            raise RequestError(f"The list has more than {LONGEST:,} characters. Split it.")
+            raise RequestError(TOO_LONG)
         return text
 
     def begin(
@@ -127,19 +131,24 @@ class Many:
         """Draw what is left after a stop or a failure."""
         batch = self._batches.get(request.session_hash or "")
         if batch is None or batch.state == "running":
-            yield [gr.skip()] * 6
+            yield self._buttons(batch)
             return
         batch.stop, batch.state, batch.message = threading.Event(), "running", ""
         yield from self._drawn(batch, owner_of(key))
 
     def stop(self, request: gr.Request) -> Updates:
-        """End it within one denoising step; what was drawn stays."""
+        """End it within one denoising step; what was drawn stays, and `files` makes its files."""
         batch = self._batches.get(request.session_hash or "")
-        if batch is None or batch.state != "running":
-            return [gr.skip()] * 6
+        if batch is None or batch.state != "running":  # what was to begin waits no longer
+            return self._buttons(batch)
         batch.stop.set()
         batch.state = "stopped"
-        return self._view(batch, self._files(batch))
+        return self._view(batch)
+
+    def files(self, request: gr.Request) -> Updates:
+        """The files of what was stopped; they take longer than a Stop may."""
+        batch = self._batches.get(request.session_hash or "")
+        return self._buttons(batch) if batch is None or batch.state == "running" else self._settled(batch)
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
@@ -173,7 +182,7 @@ class Many:
 
     def _listed(self, prompts: str, base: Request) -> list[Request]:
         if len(prompts) > LONGEST:
-            raise RequestError(f"The list has more than {LONGEST:,} characters. Split it.")
+            raise RequestError(TOO_LONG)
         usual = {name: getattr(base, name) for name in Request.__dataclass_fields__ if name != "prompt"}
         return parse_prompts(prompts, usual, MOST, name="the list", allowed=OPTIONS)
 
@@ -194,13 +203,21 @@ class Many:
             state, message = "stopped", explain(error)
         if batch.stop is stop:  # or it was stopped and goes on already, within this step
             batch.state, batch.message = state, message
-            yield self._view(batch, self._files(batch))
+            yield self._settled(batch)
 
     def _take(self, batch: Batch, line: Line) -> None:
         batch.lines[line.number] = line
         if line.result and line.result not in batch.pictures:
             with Image.open(batch.results / line.result) as image:
                 batch.pictures[line.result] = markup.data_uri(image, SIDE, "webp")
+
+    def _settled(self, batch: Batch) -> Updates:
+        files: list[str] = []
+        try:
+            files = self._files(batch)
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            batch.message = explain(error)
+        return self._view(batch, files)
 
     def _files(self, batch: Batch) -> list[str]:
         """The grid or the contact sheets, and everything as a zip.
@@ -223,7 +240,12 @@ class Many:
         batch = self._batches.get(request.session_hash or "")
         said = markup.sentence(told(message), "many")
         shown = said if batch is None else said + _list(batch)
-        return [gr.update(visible=True), shown, *[gr.skip()] * 4]
+        return [gr.update(visible=True), shown, *self._buttons(batch)[2:]]
+
+    def _buttons(self, batch: Batch | None) -> Updates:
+        """Nothing new but that Stop, which a press of Draw all or Go on enables, is as it should be."""
+        running = batch is not None and batch.state == "running"
+        return [*[gr.skip()] * 4, gr.update(interactive=running), gr.skip()]
 
     def _view(self, batch: Batch, files: list[str] | None = None) -> Updates:
         running, left = batch.state == "running", len(batch.lines) < len(batch.requests)
