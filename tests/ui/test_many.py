@@ -136,7 +136,7 @@ def test_what_cannot_be_drawn_is_a_sentence_and_what_is_there_stays(
 
 def test_a_list_names_no_library_of_this_machine(bench: SimpleNamespace) -> None:
     last = begin(bench.many, '[{"prompt": "a cat", "library": "/etc"}]')[-1]
-    assert last[1].count("<img") == 1
+    assert last[1].count("<img") == 1 and "left out: library" in last[1]
 
 
 def test_another_page_has_nothing_of_it(bench: SimpleNamespace) -> None:
@@ -164,10 +164,22 @@ def test_what_has_no_room_for_its_files_is_seen_and_said(
 def test_a_file_that_is_too_large_is_not_read(bench: SimpleNamespace, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_bytes(b"\x00" * 500_000)
     with pytest.raises(RequestError, match="more than 100,000"):
-        bench.many.read(str(tmp_path / "prompts.txt"))
+        bench.many.read(REQUEST, str(tmp_path / "prompts.txt"))
 
 
 def test_a_file_comes_into_the_field(bench: SimpleNamespace, tmp_path: Path) -> None:
     (tmp_path / "prompts.csv").write_bytes("prompt,seed\ncafé,3\n".encode("cp1252"))
-    assert bench.many.read(str(tmp_path / "prompts.csv")) == "prompt,seed\ncafé,3\n"
-    assert bench.many.read(None) == ""
+    read, *rest = bench.many.read(REQUEST, str(tmp_path / "prompts.csv"))
+    assert read == "prompt,seed\ncafé,3\n" and rest == [gr.skip()] * 6
+    assert bench.many.read(REQUEST, None)[0] == ""
+
+
+def test_a_table_stays_one_whatever_its_columns(bench: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "prompts.csv").write_text("prompt,author\na cat,ann\na dog,bob\n", encoding="utf-8")
+    text, *updates = bench.many.read(REQUEST, str(tmp_path / "prompts.csv"))
+    assert "left out: author" in updates[1]
+    assert "2 of 2 drawn" in begin(bench.many, text)[-1][1]
+    (tmp_path / "prompts.txt").write_text("[a cat\n", encoding="utf-8")
+    assert (
+        "1 of 1 drawn" in begin(bench.many, bench.many.read(REQUEST, str(tmp_path / "prompts.txt"))[0])[-1][1]
+    )

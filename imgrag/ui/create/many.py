@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -19,7 +19,7 @@ from imgrag.commands.batch import JOURNAL, Line, run_batch
 from imgrag.commands.contact_sheet import contact_sheets
 from imgrag.commands.grid import Grid, Side, laid_out, side
 from imgrag.commands.grid_sheet import grid_sheet
-from imgrag.commands.prompt_files import OPTIONS, parse_prompts, read_text
+from imgrag.commands.prompt_files import OPTIONS, parse_prompts, plainly, read_text
 from imgrag.errors import Cancelled, RequestError
 from imgrag.runs.values import Request
 from imgrag.ui.create import markup
@@ -58,6 +58,7 @@ class Batch:
     pictures: dict[str, str] = field(default_factory=dict)  # by result, as data URIs
     state: str = "running"
     message: str = ""
+    left_out: str = ""  # a sentence on what of the list no request has
 
     def finished(self) -> dict[str, Line]:
         """See `imgrag.commands.batch.Kept`. A run may have been deleted from the history meanwhile."""
@@ -85,18 +86,22 @@ class Many:
         self._libraries = libraries
         self._batches: dict[str, Batch] = {}  # by session hash
 
-    def read(self, path: str | None) -> Any:
-        """A file's prompts for the field, where they can be looked at before anything is drawn.
+    def read(self, request: gr.Request, path: str | None) -> list[Any]:
+        """A file's prompts for the field, where they can be looked at before anything is drawn; then the updates.
+
+        The field has no ending, so what only that says of the text comes as lines of JSON.
 
         Raises:
             RequestError: it is no text, or too long.
         """
         if path and Path(path).stat().st_size > WIDEST * LONGEST:  # or all of it would be read for nothing
             raise RequestError(TOO_LONG)
-        text = read_text(Path(path)) if path else ""
+        said: list[str] = []
+        text = plainly(read_text(Path(path)), Path(path).suffix.lower(), said.append) if path else ""
         if len(text) > LONGEST:
             raise RequestError(TOO_LONG)
-        return text
+        updates = self._refused(request, said[0]) if said else [gr.skip()] * 6
+        return [text, *updates]
 
     def begin(
         self,
@@ -115,7 +120,8 @@ class Many:
         try:
             base = self._base(values, kind == GRID)
             grid = self._grid((across, across_values), (down, down_values)) if kind == GRID else None
-            listed = [base] if grid else self._listed(prompts, base)
+            said: list[str] = []
+            listed = [base] if grid else self._listed(prompts, base, said.append)
             requests = laid_out(listed, grid, int(seeds or 1) if grid is None else 1)
             if len(requests) > MOST:
                 raise RequestError(f"These are {len(requests)} images; at most {MOST} are drawn at once.")
@@ -123,7 +129,7 @@ class Many:
             yield self._refused(request, explain(error))
             return
         self._end(request)
-        batch = Batch(requests, grid, Path(self._pipeline.results))
+        batch = Batch(requests, grid, Path(self._pipeline.results), left_out="".join(said))
         self._hold(request.session_hash or "", batch)
         yield from self._drawn(batch, owner_of(key))
 
@@ -180,11 +186,11 @@ class Many:
     def _side(self, setting: str, text: str) -> Side:
         return side(setting, text, lambda name: chosen(self._libraries, name))
 
-    def _listed(self, prompts: str, base: Request) -> list[Request]:
+    def _listed(self, prompts: str, base: Request, tell: Callable[[str], None]) -> list[Request]:
         if len(prompts) > LONGEST:
             raise RequestError(TOO_LONG)
         usual = {name: getattr(base, name) for name in Request.__dataclass_fields__ if name != "prompt"}
-        return parse_prompts(prompts, usual, MOST, name="the list", allowed=OPTIONS)
+        return parse_prompts(prompts, usual, MOST, tell, name="the list", allowed=OPTIONS)
 
     def _drawn(self, batch: Batch, owner: str) -> Iterator[Updates]:
         stop = batch.stop
@@ -249,7 +255,7 @@ class Many:
 
     def _view(self, batch: Batch, files: list[str] | None = None) -> Updates:
         running, left = batch.state == "running", len(batch.lines) < len(batch.requests)
-        said = markup.sentence(told(batch.message), "many") if batch.message else ""
+        said = "".join(markup.sentence(words, "many") for words in (batch.message, batch.left_out))
         return [
             gr.update(visible=True), said + _list(batch), gr.update(value=files, visible=bool(files)),
             gr.update(interactive=not running), gr.update(interactive=running),

@@ -129,7 +129,9 @@ def wire_many(
         button.click(lambda: gr.update(interactive=True), None, fold.stop, **QUIET)
     stopped = fold.stop.click(many.stop, None, outputs, cancels=[begun, going_on], **QUIET)
     stopped.then(many.files, None, outputs, **QUIET)
-    fold.file.upload(many.read, fold.file, fold.asked["prompts"], **{**BESIDE, "api_visibility": "private"})
+    fold.file.upload(
+        many.read, fold.file, [fold.asked["prompts"], *outputs], **{**BESIDE, "api_visibility": "private"}
+    )
     fold.asked["kind"].change(
         lambda kind: [gr.update(visible=kind != GRID), gr.update(visible=kind == GRID)],
         fold.asked["kind"], [fold.lists, fold.grids], **QUIET,
