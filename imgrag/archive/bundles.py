@@ -13,6 +13,14 @@ from imgrag.archive.marks import name_of
 from imgrag.archive.writers import partial_prefix
 from imgrag.errors import RecordError
 
+NEVER = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the first moment that a zip knows; with the clock no two zips would be the same
 CALLED = 40  # characters of a folder's name before the run's id
 
 
@@ -42,5 +50,12 @@ def _add(archive: zipfile.ZipFile, folder: Path) -> None:
     place = f"{called} {folder.name}".strip()
     for name in record.get("pixels", {}):
         if name == Path(name).name:  # a record that is damaged may name anything
-            archive.write(folder / name, f"{place}/{name}")
-    archive.writestr(f"{place}/{records.RECORD}", json.dumps(record, indent=2) + "\n")
+            put(archive, f"{place}/{name}", (folder / name).read_bytes())
+    put(archive, f"{place}/{records.RECORD}", json.dumps(record, indent=2) + "\n")
+
+
+def put(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
+    """Add a file so that the same files make the same zip, whenever it is made: it is then served as one."""
+    entry = zipfile.ZipInfo(name, NEVER)
+    entry.external_attr = 0o644 << 16  # or nobody may read what is unpacked
+    archive.writestr(entry, content)

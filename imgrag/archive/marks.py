@@ -82,7 +82,8 @@ def _put(file: Path, text: str) -> None:
         if not text:
             file.unlink(missing_ok=True)
             return
-        partial = file.with_name(f"{partial_prefix()}{file.name}")
+        partial = file.with_name(f"{partial_prefix()}{secrets.token_hex(4)}-{file.name}")
+        # Two tabs may put the same mark at once.
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, file)
     except OSError as error:

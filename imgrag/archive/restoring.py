@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from imgrag.archive import records
+from imgrag.archive.bundles import put
 from imgrag.archive.checked import text_of
 from imgrag.archive.reading import DAMAGED, library_of, restored
 from imgrag.errors import RecordError
@@ -47,7 +48,7 @@ def open_run(results: Path, run_id: str) -> Run:
 
 
 def read_zip(path: Path) -> Run:
-    """The run in a zip that `write_zip` made, or one like it. Nothing is unpacked to disk.
+    """The run in a zip that `write_zip` made, or `write_bundle` of one run. Nothing is unpacked to disk.
 
     Raises:
         RecordError: it is no such zip.
@@ -55,8 +56,9 @@ def read_zip(path: Path) -> Run:
     try:
         check_list(path)
         with zipfile.ZipFile(path) as archive:
-            record = _record(_member(archive, records.RECORD, MAX_RECORD))
-            run = restored(record, _Album(archive))
+            place = _place(archive.namelist())
+            record = _record(_member(archive, place + records.RECORD, MAX_RECORD))
+            run = restored(record, _Album(archive, place))
     except RecordError:
         raise
     except Exception as error:  # zipfile's readers raise nearly anything on broken files
@@ -138,8 +140,8 @@ def write_zip(run: Run, folder: Path, target: Path) -> Path:
     try:
         with zipfile.ZipFile(partial, "w") as archive:
             for name in record["pixels"]:
-                archive.write(folder / name, name)
-            archive.writestr(records.RECORD, json.dumps(record, indent=2) + "\n")
+                put(archive, name, (folder / name).read_bytes())
+            put(archive, records.RECORD, json.dumps(record, indent=2) + "\n")
         partial.replace(target)
     except OSError as error:
         raise RecordError("The zip of this run cannot be written. Continue the run, then save it.") from error
@@ -174,14 +176,27 @@ def consistent(results: Path) -> list[str]:
 class _Album:
     """The pictures in a zip, decoded one by one as long as they are not too much together."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, place: str) -> None:
         self._archive = archive
+        self._place = place
         self._left = MAX_ALBUM
 
     def __call__(self, name: str) -> Image.Image:
-        image = _decoded(_member(self._archive, name, MAX_PICTURE), min(self._left, MAX_PIXELS))
+        image = _decoded(_member(self._archive, self._place + name, MAX_PICTURE), min(self._left, MAX_PIXELS))
         self._left -= image.width * image.height
         return image
+
+
+def _place(names: Sequence[str]) -> str:
+    """What stands before the names of a run's files: nothing, or the one folder that they lie in."""
+    if records.RECORD in names:
+        return ""
+    folders = {
+        folder for folder, _, name in (name.partition("/") for name in names) if name == records.RECORD
+    }
+    if len(folders) > 1:
+        raise RecordError("This zip holds several runs. Unpack it and drop one of its PNGs here.")
+    return "".join(f"{folder}/" for folder in folders)
 
 
 def carried(path: Path) -> dict[str, Any]:

@@ -16,6 +16,8 @@ SHARES = ("guidance_scale", "adapter_scale", "guided_share", "similarity_floor")
 NAMES = ("styles", "library")
 SETTINGS = (*WHOLE, *SHARES, *NAMES)
 MOST_VALUES = 12  # of a side
+LONGEST = 2_000  # characters of a side
+LONGEST_VALUE = 60  # characters of a value: it stands above a column
 NOTHING = "none"  # of a side of styles: no style at all
 _RANGE = re.compile(r"(\d{1,10})\s*-\s*(\d{1,10})")
 
@@ -42,13 +44,15 @@ def side(setting: str, text: str, library: Callable[[str], str | None] = lambda 
         library: what a request takes for a library's name.
 
     Raises:
-        RequestError: the setting cannot be varied, or a value is none of it.
+        RequestError: the setting cannot be varied, a value is none of it, or the text or a value is too long.
     """
     if setting not in SETTINGS:
         raise RequestError(
             f"The setting {in_brief(setting)!r} cannot vary in a grid. Choose one of: {', '.join(SETTINGS)}."
         )
-    typed = tuple(dict.fromkeys(_spread(setting, text)))
+    if len(text) > LONGEST:
+        raise RequestError(f"A side of a grid has more than {LONGEST:,} characters. Give fewer values.")
+    typed = _spread(setting, text)
     if not 1 <= len(typed) <= MOST_VALUES:
         raise RequestError(
             f"A side of a grid has {len(typed)} values; give from 1 to {MOST_VALUES}, with commas between."
@@ -108,16 +112,25 @@ def _set(one: Side | None, place: int) -> dict[str, Any]:
     return {} if one is None else {one.setting: one.values[place]}
 
 
-def _spread(setting: str, text: str) -> Sequence[str]:
-    found = []
+def _spread(setting: str, text: str) -> tuple[str, ...]:
+    """The values, each once; of more than a side may have, only so many that it is seen."""
+    found: dict[str, None] = {}
     for part in filter(None, (part.strip() for part in re.split(r"[,，]", text))):
+        if len(part) > LONGEST_VALUE:
+            raise RequestError(
+                f"The value {in_brief(part)!r} is longer than {LONGEST_VALUE} characters. Shorten it."
+            )
         ends = _RANGE.fullmatch(part) if setting in WHOLE else None
-        if ends is None:
-            found.append(part)
-            continue
-        first, last = int(ends[1]), int(ends[2])
-        found += [str(value) for value in range(first, min(last, first + MOST_VALUES) + 1)]
-    return found
+        found.update(dict.fromkeys([part] if ends is None else _range(part, int(ends[1]), int(ends[2]))))
+        if len(found) > MOST_VALUES:
+            break
+    return tuple(found)[: MOST_VALUES + 1]
+
+
+def _range(text: str, first: int, last: int) -> list[str]:
+    if last < first:
+        raise RequestError(f"The range {text!r} begins above its end. Turn it round: {last}-{first}.")
+    return [str(value) for value in range(first, min(last, first + MOST_VALUES) + 1)]
 
 
 def _value(setting: str, text: str, library: Callable[[str], str | None]) -> Any:

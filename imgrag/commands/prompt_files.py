@@ -118,8 +118,30 @@ def parse_prompts(
     if not requests:
         raise RequestError(f"There is no prompt{_of(name)}. Write one a line.")
     if ignored:
-        tell(f"A request has none of these, so they were left out: {_some(ignored)}.")
+        tell(_left_out(ignored))
     return requests
+
+
+def plainly(text: str, suffix: str, tell: Tell) -> str:
+    """The text of a file, such that `parse_prompts` needs no ending: as it is, or as lines of JSON.
+
+    Raises:
+        RequestError: its ending promises what it is not.
+    """
+    ignored = dict[str, None]()
+    rows = [row for _, row in _rows(text, suffix, "", ignored)]
+    try:
+        if rows == [row for _, row in _rows(text, "", "", {})]:
+            return text
+    except RequestError:  # such as a prompt that begins as JSON does
+        pass
+    if ignored:
+        tell(_left_out(ignored))
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+def _left_out(names: Iterable[str]) -> str:
+    return f"A request has none of these, so they were left out: {_some(names)}."
 
 
 def parse_weights(text: str) -> tuple[float, ...]:
@@ -341,9 +363,12 @@ def _request(row: Row, usual: Mapping[str, Any]) -> Request:
     if unknown:
         raise RequestError(f"A request has no field {in_brief(unknown[0])!r}; it has {', '.join(FIELDS)}.")
     told = {name: value for name, value in row.items() if value is not None and value != ""}
-    given = {name: _value(name, value) for name, value in told.items() if name not in structures.OPTIONS}
-    if told.keys() & set(structures.OPTIONS):
-        given["structure"] = structures.structure_in(clean_document(told), usual.get("structure"))
+    try:
+        given = {name: _value(name, value) for name, value in told.items() if name not in structures.OPTIONS}
+        if told.keys() & set(structures.OPTIONS):
+            given["structure"] = structures.structure_in(clean_document(told), usual.get("structure"))
+    except RecursionError:
+        raise RequestError("A value has lists within lists, too deep to be read. Leave it out.") from None
     return Request(**{"prompt": "", **usual, **given})
 
 

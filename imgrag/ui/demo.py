@@ -165,7 +165,9 @@ def build_demo(
         wire_many(many, fold, drawn, controls, key, GPU)
         demo.load(many_choices, None, speaking_many(fold), **QUIET)
         demo.unload(many.leave)
-        wire_inside(Looks(runs, pipeline), panels.looks, panels.inside, GPU)
+        looks = Looks(runs, pipeline)
+        wire_inside(looks, panels.looks, panels.inside, GPU)
+        demo.unload(looks.stop)
         takings = Takings(runs, pipeline, offered, panels.forms.fields, outputs)
         wire_takings(
             takings, [panels.picture, past_tab.grid], tab.gallery.grid, tab.shelf.name, key, tabs, controls.inputs,

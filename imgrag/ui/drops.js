@@ -95,7 +95,12 @@
   };
 
   const take = async (files) => {
-    if (!files.length || !files.every((file) => PICTURE.test(file.name) || ZIP.test(file.name))) return;
+    if (!files.length) return;
+    if (!files.every((file) => PICTURE.test(file.name) || ZIP.test(file.name))) {
+      const said = document.querySelector("#ir-drop")?.dataset.taken;
+      if (said && !document.querySelector("dialog[open]")) document.dispatchEvent(new CustomEvent("imgrag:given", { detail: { said } }));
+      return;
+    }
     if (files.length === 1 && await isSaved(files[0])) WAYS.run(files);
     else ask(files);
   };

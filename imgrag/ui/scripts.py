@@ -76,8 +76,11 @@ def _drop() -> str:
         f'<button type="button" data-way="{way}">{escape(words)}</button>' for way, words in ways
     )
     name = escape(say("What is to be done with it?"))
+    taken = escape(
+        say("Only pictures and zips can be dropped here. A list of prompts goes into “Many at once”.")
+    )
     return (
-        f'<div id="ir-drop" data-name="{name}" hidden><h2>{name}</h2>{buttons}'
+        f'<div id="ir-drop" data-name="{name}" data-taken="{taken}" hidden><h2>{name}</h2>{buttons}'
         f"<small>{escape(say('Initial image and reference belong to a run that is shown.'))}</small>"
         f'<button type="button" data-close>{escape(say("Cancel"))}</button></div>'
     )

@@ -14,7 +14,7 @@
   const say = (text, link) => {
     const dialog = document.createElement("dialog"), words = document.createElement("p");
     dialog.className = "ir-help ir-asked";
-    dialog.setAttribute("aria-label", word("share"));
+    dialog.setAttribute("aria-label", link ? word("share") : text);
     words.textContent = text;
     dialog.append(words);
     if (link) {

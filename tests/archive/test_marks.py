@@ -27,6 +27,15 @@ def test_a_name_stays_with_the_run_and_is_taken_away(tmp_path):
     assert not (tmp_path / run.id / marks.NAMED).exists()
 
 
+def test_two_who_name_a_run_at_once_do_not_share_the_file_that_is_written(tmp_path, monkeypatch):
+    run, history, written = keep(tmp_path, 1), History(tmp_path), []
+    put = marks.os.replace
+    monkeypatch.setattr(marks.os, "replace", lambda one, two: (written.append(one), put(one, two)))
+    history.name(run.id, ME, "first")
+    history.name(run.id, ME, "second")
+    assert len(set(written)) == 2
+
+
 def test_nobody_else_names_shares_or_takes_a_run(tmp_path):
     run, history = keep(tmp_path, 1), History(tmp_path)
     for act in (

@@ -20,6 +20,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from imgrag.archive import records, restoring
+from imgrag.archive.bundles import write_bundle
 from imgrag.archive.reading import restored
 from imgrag.engine.pipeline import ImageRAGPipeline
 from imgrag.errors import Cancelled, LibraryError, RecordError
@@ -414,6 +415,16 @@ def zip_of(members: dict[str, bytes], path: Path, method: int = zipfile.ZIP_STOR
         for name, content in members.items():
             archive.writestr(name, content)
     return path
+
+
+def test_a_run_comes_back_from_a_zip_of_many_if_it_is_the_only_one(
+    known: tuple[ImageRAGPipeline, Run], zipped: dict[str, bytes], tmp_path: Path
+) -> None:
+    pipeline, run = known
+    bundle = write_bundle([pipeline.results / run.id], tmp_path / "runs.zip")
+    assert pictures(restoring.read_zip(bundle)) == pictures(run)
+    two = {f"{folder}/{name}": content for folder in "ab" for name, content in zipped.items()}
+    assert "several runs" in refused_zip(zip_of(two, tmp_path / "two.zip"))
 
 
 def refused_zip(path: Path) -> str:

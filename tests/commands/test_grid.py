@@ -44,6 +44,10 @@ def test_a_side_of_styles_can_have_none() -> None:
         ("prompt", "a, b", "cannot vary"),
         ("seed", "", "has 0 values"),
         ("seed", "1-4000000000", "has 13 values"),
+        ("seed", "4-1", "'4-1' begins above its end"),
+        ("seed", "1," * 1001, "more than 2,000 characters"),
+        ("library", "x" * 61, "longer than 60"),
+        ("seed", ",".join(map(str, range(400))), "has 13 values"),
         ("seed", "1.5", "'1.5' of seed is no whole number"),
         ("adapter_scale", "0.5, much", "'much' of adapter scale is no number"),
         ("guidance_scale", "nan, 3", "guidance scale"),
@@ -83,6 +87,12 @@ def test_a_strangers_list_names_no_file_of_this_machine() -> None:
     (found,) = parse_prompts(table, {}, tell=left.append, allowed=OPTIONS)
     assert (found.seed, found.library, found.structure) == (3, None, None)
     assert "library" in left[0] and "control" in left[0]
+
+
+@pytest.mark.parametrize("name", ["seed", "control_scale"])
+def test_lists_within_lists_are_a_sentence_however_deep(name: str) -> None:
+    with pytest.raises(RequestError, match="Line 1: A value has lists within lists"):
+        parse_prompts(f'{{"prompt": "a dog", "{name}": {"[" * 900}{"]" * 900}}}')
 
 
 def test_the_picture_has_each_run_in_its_place(tmp_path: Path) -> None:

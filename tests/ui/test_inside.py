@@ -98,6 +98,18 @@ def test_a_look_shows_how_far_it_is_and_then_the_film_and_keeps_the_other_one(tm
     assert set(fresh) == {"run", "initial"}
 
 
+def test_a_film_does_not_come_under_another_run(tmp_path):
+    pipeline = page_pipeline(tmp_path)
+    runs = Runs(pipeline, {"pocket": "pocket"})
+    run = pipeline(Request("quick " + PROMPT, steps=4))
+    runs.sessions.open("here", board_of(run))
+    looks = Looks(runs, pipeline)
+    updates = looks.look("initial", HERE, {})
+    assert "ir-strip" in next(updates)[1]
+    runs.sessions.open("here", board_of(replace(run, id="20260101-000000000000-000000")))
+    assert list(updates) == [[{}, ""]] and not looks._stops
+
+
 def test_where_there_is_nothing_to_look_into_a_sentence_says_so(tmp_path):
     pipeline = page_pipeline(tmp_path)
     runs = Runs(pipeline, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,9 @@ from imgrag.ui.create.fields import Fields
 from imgrag.ui.history.events import Past
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.history.sharing import Sharing
-from imgrag.ui.server import shared
+from imgrag.ui.server import shared, uploads
+from imgrag.ui.server.guard import Guard
+from imgrag.ui.server.streams import Streams
 from tests.archive.test_history import keep
 from tests.served import PagePipeline, page_pipeline
 
@@ -64,6 +67,7 @@ def test_a_name_is_shown_searched_and_nothing_of_it_becomes_markup(pipeline):
     _, past = past_of(pipeline)
     html = past.act(KEY, "", event("name", run_id, name="<b>mine</b>"))[2]
     assert "&lt;b&gt;mine&lt;/b&gt;" in html and "<b>mine" not in html and "day 1" in html
+    assert "1 found" in past.entries(KEY, "mine " * 40 + "more than is looked for")[1]
     assert "1 found" in past.entries(KEY, "MINE")[1] and "No run of yours" in past.entries(KEY, "yours")[1]
 
 
@@ -95,6 +99,31 @@ def test_what_is_given_away_is_a_file_or_a_sentence(pipeline):
     assert "taken back" in allowed.give(PAGE, KEY, event("share-unlink", run_id))["said"]
 
 
+def test_the_same_runs_are_one_file_however_often_they_are_taken(pipeline, monkeypatch):
+    ids = [kept(pipeline, day) for day in (1, 2)]
+    sharing = Sharing(past_of(pipeline)[0], pipeline, links=False)
+    acts = (event("download", *ids), event("download", *ids, *ids), event("share-zip", ids[0]))
+    first, twice, one = (sharing.give(PAGE, KEY, act)["file"] for act in acts)
+    assert first == twice
+    monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
+    again, still = (sharing.give(PAGE, KEY, act)["file"] for act in (acts[0], acts[2]))
+    assert (again, still) == (first, one)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"act": "download"}, {"act": "share-zip"}, {"act": []}])
+def test_an_event_that_says_nothing_is_a_sentence_at_most(pipeline, data):
+    given = Sharing(past_of(pipeline)[0], pipeline, links=False).give(PAGE, KEY, gr.EventData(None, data))
+    assert given is None or "does not say what" in given["said"]
+
+
+def test_what_has_no_room_is_not_made(pipeline, monkeypatch):
+    run_id = kept(pipeline, 1)
+    monkeypatch.setattr(uploads, "MAX_HELD", 0)
+    monkeypatch.setattr(uploads, "_dropped", lambda folder, wanted: 0)
+    sharing = Sharing(past_of(pipeline)[0], pipeline, links=False)
+    assert "no room for downloads" in sharing.give(PAGE, KEY, event("share-zip", run_id))["said"]
+
+
 def test_a_shared_page_shows_its_run_and_no_markup_of_it(pipeline):
     run_id = kept(pipeline, 1, request=Request("<script>x</script> owl"))
     token = History(Path(pipeline.results)).share(run_id, owner_of(KEY))
@@ -107,6 +136,19 @@ def test_a_shared_page_shows_its_run_and_no_markup_of_it(pipeline):
     refused = client.get(f"/shared/{run_id}.{'x' * 32}", headers={"accept-language": "zh"})
     assert refused.status_code == 404 and "此链接下没有内容" in refused.text
     assert client.post(f"/shared/{token}").status_code == 405
+    (Path(pipeline.results) / run_id / "result.png").unlink()
+    lost = client.get(f"/shared/{token}/result.png")
+    assert lost.status_code == 404 and "nothing under this link" in lost.text
+
+
+def test_a_shared_page_has_no_script_whatever_stands_before_it(pipeline):
+    run_id = kept(pipeline, 1)
+    token = History(Path(pipeline.results)).share(run_id, owner_of(KEY))
+    routed = Starlette(routes=shared.routes(Path(pipeline.results)))
+    client = TestClient(Guard(Streams(routed, gr.Blocks())))
+    page, gone = client.get(f"/shared/{token}"), client.get("/shared/nothing")
+    assert "<script" not in page.text and page.headers["content-security-policy"] == shared.POLICY
+    assert gone.status_code == 404 and "nothing under this link" in gone.text and "<html" in gone.text
 
 
 def test_a_run_that_was_shown_is_shown_again_unless_it_has_gone(pipeline):

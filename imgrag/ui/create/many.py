@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
+from imgrag.archive.bundles import put
 from imgrag.commands.batch import JOURNAL, Line, run_batch
 from imgrag.commands.contact_sheet import contact_sheets
 from imgrag.commands.grid import Grid, Side, laid_out, side
 from imgrag.commands.grid_sheet import grid_sheet
-from imgrag.commands.prompt_files import OPTIONS, parse_prompts, read_text
+from imgrag.commands.prompt_files import OPTIONS, parse_prompts, plainly, read_text
 from imgrag.errors import Cancelled, RequestError
 from imgrag.runs.values import Request
 from imgrag.ui.create import markup
@@ -27,13 +28,17 @@ from imgrag.ui.create.layout.settings import request_from
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say, told
 from imgrag.ui.server import imports
+from imgrag.ui.server.uploads import check_room
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
 
 MOST = 48  # images of a batch on the page: others wait as long
+MOST_BATCHES = 32  # that are held for pages; of more, the oldest go that are not being drawn
 MAX_SEEDS = 8  # of a prompt
 LONGEST = 100_000  # characters of a list
+WIDEST = 4  # bytes of a character
+TOO_LONG = f"The list has more than {LONGEST:,} characters. Split it."
 SIDE = 192  # px of an image in the list
 GRID = "grid"  # the kind that is no list of prompts
 
@@ -47,15 +52,18 @@ class Batch:
 
     requests: Sequence[Request]
     grid: Grid | None
+    results: Path  # the folder that the runs lie in
     stop: threading.Event = field(default_factory=threading.Event)
     lines: dict[int, Line] = field(default_factory=dict)  # by number
-    pictures: dict[int, str] = field(default_factory=dict)  # as data URIs
+    pictures: dict[str, str] = field(default_factory=dict)  # by result, as data URIs
     state: str = "running"
     message: str = ""
+    left_out: str = ""  # a sentence on what of the list no request has
 
     def finished(self) -> dict[str, Line]:
-        """See `imgrag.commands.batch.Kept`."""
-        return {line.request: line for line in self.lines.values() if line.state == "finished"}
+        """See `imgrag.commands.batch.Kept`. A run may have been deleted from the history meanwhile."""
+        done = (line for line in self.lines.values() if line.state == "finished")
+        return {line.request: line for line in done if line.result and (self.results / line.result).is_file()}
 
     def add(self, line: Line) -> None:
         """See `imgrag.commands.batch.Kept`; the line is taken up with its picture by `Many`."""
@@ -78,16 +86,22 @@ class Many:
         self._libraries = libraries
         self._batches: dict[str, Batch] = {}  # by session hash
 
-    def read(self, path: str | None) -> Any:
-        """A file's prompts for the field, where they can be looked at before anything is drawn.
+    def read(self, request: gr.Request, path: str | None) -> list[Any]:
+        """A file's prompts for the field, where they can be looked at before anything is drawn; then the updates.
+
+        The field has no ending, so what only that says of the text comes as lines of JSON.
 
         Raises:
             RequestError: it is no text, or too long.
         """
-        text = read_text(Path(path)) if path else ""
+        if path and Path(path).stat().st_size > WIDEST * LONGEST:  # or all of it would be read for nothing
+            raise RequestError(TOO_LONG)
+        said: list[str] = []
+        text = plainly(read_text(Path(path)), Path(path).suffix.lower(), said.append) if path else ""
         if len(text) > LONGEST:
-            raise RequestError(f"The list has more than {LONGEST:,} characters. Split it.")
-        return text
+            raise RequestError(TOO_LONG)
+        updates = self._refused(request, said[0]) if said else [gr.skip()] * 6
+        return [text, *updates]
 
     def begin(
         self,
@@ -106,7 +120,8 @@ class Many:
         try:
             base = self._base(values, kind == GRID)
             grid = self._grid((across, across_values), (down, down_values)) if kind == GRID else None
-            listed = [base] if grid else self._listed(prompts, base)
+            said: list[str] = []
+            listed = [base] if grid else self._listed(prompts, base, said.append)
             requests = laid_out(listed, grid, int(seeds or 1) if grid is None else 1)
             if len(requests) > MOST:
                 raise RequestError(f"These are {len(requests)} images; at most {MOST} are drawn at once.")
@@ -114,31 +129,44 @@ class Many:
             yield self._refused(request, explain(error))
             return
         self._end(request)
-        batch = self._batches[request.session_hash or ""] = Batch(requests, grid)
+        batch = Batch(requests, grid, Path(self._pipeline.results), left_out="".join(said))
+        self._hold(request.session_hash or "", batch)
         yield from self._drawn(batch, owner_of(key))
 
     def go_on(self, request: gr.Request, key: str | None) -> Iterator[Updates]:
         """Draw what is left after a stop or a failure."""
         batch = self._batches.get(request.session_hash or "")
         if batch is None or batch.state == "running":
-            yield [gr.skip()] * 6
+            yield self._buttons(batch)
             return
         batch.stop, batch.state, batch.message = threading.Event(), "running", ""
         yield from self._drawn(batch, owner_of(key))
 
     def stop(self, request: gr.Request) -> Updates:
-        """End it within one denoising step; what was drawn stays."""
+        """End it within one denoising step; what was drawn stays, and `files` makes its files."""
         batch = self._batches.get(request.session_hash or "")
-        if batch is None or batch.state != "running":
-            return [gr.skip()] * 6
+        if batch is None or batch.state != "running":  # what was to begin waits no longer
+            return self._buttons(batch)
         batch.stop.set()
         batch.state = "stopped"
-        return self._view(batch, self._files(batch))
+        return self._view(batch)
+
+    def files(self, request: gr.Request) -> Updates:
+        """The files of what was stopped; they take longer than a Stop may."""
+        batch = self._batches.get(request.session_hash or "")
+        return self._buttons(batch) if batch is None or batch.state == "running" else self._settled(batch)
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         self._end(request)
         self._batches.pop(request.session_hash or "", None)
+
+    def _hold(self, page: str, batch: Batch) -> None:
+        self._batches.pop(page, None)
+        self._batches[page] = batch
+        resting = [name for name, held in self._batches.items() if held.state != "running"]
+        for name in resting[: max(0, len(self._batches) - MOST_BATCHES)]:
+            self._batches.pop(name, None)
 
     def _end(self, request: gr.Request) -> None:
         if (batch := self._batches.get(request.session_hash or "")) is not None:
@@ -158,56 +186,76 @@ class Many:
     def _side(self, setting: str, text: str) -> Side:
         return side(setting, text, lambda name: chosen(self._libraries, name))
 
-    def _listed(self, prompts: str, base: Request) -> list[Request]:
+    def _listed(self, prompts: str, base: Request, tell: Callable[[str], None]) -> list[Request]:
         if len(prompts) > LONGEST:
-            raise RequestError(f"The list has more than {LONGEST:,} characters. Split it.")
+            raise RequestError(TOO_LONG)
         usual = {name: getattr(base, name) for name in Request.__dataclass_fields__ if name != "prompt"}
-        return parse_prompts(prompts, usual, MOST, name="the list", allowed=OPTIONS)
+        return parse_prompts(prompts, usual, MOST, tell, name="the list", allowed=OPTIONS)
 
     def _drawn(self, batch: Batch, owner: str) -> Iterator[Updates]:
+        stop = batch.stop
         yield self._view(batch)
         imports.wait()
-        events = run_batch(self._pipeline, batch.requests, batch.stop, batch, owner)
+        events = run_batch(self._pipeline, batch.requests, stop, batch, owner)
+        state, message = "finished", ""
         try:
-            for event in detached(events, batch.stop):
+            for event in detached(events, stop):
                 if isinstance(event, Line):
                     self._take(batch, event)
                     yield self._view(batch)
-            batch.state = "finished"
         except Cancelled:
-            batch.state = "stopped"
+            state = "stopped"
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
-            batch.state, batch.message = "stopped", explain(error)
-        yield self._view(batch, self._files(batch))
+            state, message = "stopped", explain(error)
+        if batch.stop is stop:  # or it was stopped and goes on already, within this step
+            batch.state, batch.message = state, message
+            yield self._settled(batch)
 
     def _take(self, batch: Batch, line: Line) -> None:
         batch.lines[line.number] = line
-        if line.result and line.number not in batch.pictures:
-            with Image.open(Path(self._pipeline.results) / line.result) as image:
-                batch.pictures[line.number] = markup.data_uri(image, SIDE, "webp")
+        if line.result and line.result not in batch.pictures:
+            with Image.open(batch.results / line.result) as image:
+                batch.pictures[line.result] = markup.data_uri(image, SIDE, "webp")
+
+    def _settled(self, batch: Batch) -> Updates:
+        files: list[str] = []
+        try:
+            files = self._files(batch)
+        except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
+            batch.message = explain(error)
+        return self._view(batch, files)
 
     def _files(self, batch: Batch) -> list[str]:
-        """The grid or the contact sheets, and everything as a zip."""
+        """The grid or the contact sheets, and everything as a zip.
+
+        Raises:
+            RequestError: there is no room for them.
+        """
         lines = batch.told
         if not lines:
             return []
-        results = Path(self._pipeline.results)
+        check_room()
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            sheets = contact_sheets(lines, results, folder)
+            sheets = contact_sheets(lines, batch.results, folder)
             if batch.grid is not None:
-                sheets.insert(0, grid_sheet(lines, results, folder, batch.grid.across, batch.grid.down))
-            return [cached(file) for file in (*sheets, _zipped(lines, sheets, results, folder))]
+                sheets.insert(0, grid_sheet(lines, batch.results, folder, batch.grid.across, batch.grid.down))
+            return [cached(file) for file in (*sheets, _zipped(lines, sheets, batch.results, folder))]
 
     def _refused(self, request: gr.Request, message: str) -> Updates:
         batch = self._batches.get(request.session_hash or "")
         said = markup.sentence(told(message), "many")
         shown = said if batch is None else said + _list(batch)
-        return [gr.update(visible=True), shown, *[gr.skip()] * 4]
+        return [gr.update(visible=True), shown, *self._buttons(batch)[2:]]
+
+    def _buttons(self, batch: Batch | None) -> Updates:
+        """Nothing new but that Stop, which a press of Draw all or Go on enables, is as it should be."""
+        running = batch is not None and batch.state == "running"
+        return [*[gr.skip()] * 4, gr.update(interactive=running), gr.skip()]
 
     def _view(self, batch: Batch, files: list[str] | None = None) -> Updates:
         running, left = batch.state == "running", len(batch.lines) < len(batch.requests)
-        said = markup.sentence(told(batch.message), "many") if batch.message else ""
+        said = "".join(markup.sentence(words, "many") for words in (batch.message, batch.left_out))
         return [
             gr.update(visible=True), said + _list(batch), gr.update(value=files, visible=bool(files)),
             gr.update(interactive=not running), gr.update(interactive=running),
@@ -220,11 +268,11 @@ def _zipped(lines: Sequence[Line], sheets: Sequence[Path], results: Path, folder
     file = folder / "imgrag-many.zip"
     with zipfile.ZipFile(file, "w") as bundle:
         for sheet in sheets:
-            bundle.write(sheet, sheet.name)
+            put(bundle, sheet.name, sheet.read_bytes())
         for line in lines:
             if line.result and (results / line.result).is_file():
-                bundle.write(results / line.result, f"{line.number:03}-{line.id}.png")
-        bundle.writestr(JOURNAL, "".join(f"{line.json()}\n" for line in lines))
+                put(bundle, f"{line.number:03}-{line.id}.png", (results / line.result).read_bytes())
+        put(bundle, JOURNAL, "".join(f"{line.json()}\n" for line in lines))
     return file
 
 
@@ -258,7 +306,7 @@ def _card(batch: Batch, number: int) -> str:
     if line.result is None:
         seen = f'<span class="ir-unread">{escape(say("no picture"))}</span>'
         return f'<li class="ir-card">{seen}<strong>{words}</strong><p class="ir-why">{told_of}</p></li>'
-    seen = f'<img src="{batch.pictures.get(number, "")}" alt="{escape(line.prompt)}">'
+    seen = f'<img src="{batch.pictures.get(line.result, "")}" alt="{escape(line.prompt)}">'
     link = f'<a href="?run={escape(line.id)}" target="_blank" rel="noopener">{seen}<strong title="{words}">{words}</strong></a>'
     seed = "" if batch.grid else f'<p class="ir-caption">{escape(say("seed {seed}", seed=line.seed))}</p>'
     return f'<li class="ir-card" title="{told_of}">{link}{seed}</li>'

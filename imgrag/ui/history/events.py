@@ -18,7 +18,7 @@ from imgrag.archive import records
 from imgrag.archive.history import Entry, History
 from imgrag.archive.restoring import carried, drawn_anew, open_picture, promised, read_png, read_zip, taken_in
 from imgrag.engine.librarian import Librarian
-from imgrag.errors import LibraryError, RecordError
+from imgrag.errors import LibraryError, RecordError, RequestError
 from imgrag.runs.values import MAX_PROMPT, Run
 from imgrag.texts import clean
 from imgrag.ui.create import markup
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LOOK = 0.3  # seconds between two looks at a run that is to end
 LOOKS = 200  # at most; it ends with its step
+MAX_WORDS = 200  # characters of a search
 SHOWN = 60  # runs; older ones are on disk and open by their files
 
 
@@ -268,6 +269,7 @@ class Past:
         return Librarian(self._pipeline).picture(name, file)
 
     def _view(self, key: str | None, words: str = "", message: str = "") -> Updates:
+        words = words[:MAX_WORDS]
         found = self._history.entries(owner_of(key), SHOWN + 1, words)
         entries = found[:SHOWN]
         shown = [_picture(entry) for entry in entries]
@@ -276,8 +278,17 @@ class Past:
 
 
 def ids_of(event: gr.EventData) -> list[str]:
-    """The runs that an event is about, no more than there are cards."""
-    return [str(run_id) for run_id in event.ids][:SHOWN]
+    """The runs that an event is about, each once and no more than there are cards."""
+    ids = said_by(event, "ids")
+    return list(dict.fromkeys(map(str, ids)))[:SHOWN] if isinstance(ids, list) else []
+
+
+def said_by(event: gr.EventData, name: str) -> Any:
+    """What the page says of an event under this name. Raises RequestError: nothing, so it is no page of ours."""
+    try:
+        return getattr(event, name)
+    except (AttributeError, TypeError):  # or what came is no object at all
+        raise RequestError("This does not say what is to be done. Reload the page and try again.") from None
 
 
 def _picture(entry: Entry) -> Image.Image | None:

@@ -14,9 +14,10 @@ from imgrag.archive.history import History
 from imgrag.archive.restoring import write_zip
 from imgrag.errors import RecordError, RequestError
 from imgrag.ui.create.events.runs import Runs, cached, explain
-from imgrag.ui.history.events import ids_of
+from imgrag.ui.history.events import ids_of, said_by
 from imgrag.ui.history.owners import owner_of
 from imgrag.ui.language import say, told
+from imgrag.ui.server.uploads import check_room
 
 if TYPE_CHECKING:
     from imgrag.engine.pipeline import ImageRAGPipeline
@@ -45,10 +46,11 @@ class Sharing:
     def give(self, request: gr.Request, key: str | None, event: gr.EventData) -> Given | None:
         """A button of a run's menu, of the one that is shown or of one of the history, or of all that are ticked."""
         try:
-            if event.act == "download":
+            act = str(said_by(event, "act"))
+            if act == "download":
                 return self._bundle(ids_of(event), owner_of(key))
-            if event.act in self._acts:
-                return self._acts[event.act](self._run_id(request, str(event.id)), owner_of(key))
+            if act in self._acts:
+                return self._acts[act](self._run_id(request, str(said_by(event, "id"))), owner_of(key))
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
             return {"said": told(explain(error))}
         return None
@@ -91,6 +93,11 @@ def wire_sharing(sharing: Sharing, menus: list[Any], key: gr.BrowserState) -> No
 
 
 def _made(name: str, write: Callable[[Path], Path]) -> Given:
-    """What is written for a moment, as a file that may be served for a day."""
+    """What is written for a moment, as a file that may be served for a day.
+
+    Raises:
+        RequestError: there is no room for it.
+    """
+    check_room()
     with tempfile.TemporaryDirectory() as place:
         return {"file": cached(write(Path(place) / name)), "name": name}

@@ -280,7 +280,7 @@ def _add_headers(headers: MutableHeaders, policy: str) -> None:
     for name, value in SECURITY_HEADERS.items():
         headers[name] = value
     if headers.get("content-type", "").startswith("text/html"):
-        headers["Content-Security-Policy"] = policy
+        headers.setdefault("Content-Security-Policy", policy)  # a page may have a stricter one of its own
 
 
 def _harmless(start: Message, body: bytes) -> tuple[Message, bytes]:

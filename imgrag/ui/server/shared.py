@@ -15,14 +15,16 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-from imgrag.archive.marks import link_of, shared_folder
+from imgrag.archive.marks import NO_LINK, link_of, shared_folder
 from imgrag.archive.restoring import open_run
 from imgrag.errors import RecordError
 from imgrag.runs.trace import trace
 from imgrag.runs.values import Run
 from imgrag.ui.language import language, language_of, say, speaking, told
 
+PLACE = "/shared/"  # what the paths of these pages begin with
 UNKEPT = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}  # it may be taken back
+POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 STYLE = """
 :root { color-scheme: light dark; }
 body { max-width: 760px; margin: 0 auto; padding: 24px 16px 48px; font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
@@ -39,7 +41,7 @@ def routes(results: Path) -> list[Route]:
         return _answered(request, lambda folder: _page(open_run(results, folder.name), link_of(folder)))
 
     def picture(request: Request) -> Response:
-        return _answered(request, lambda folder: FileResponse(folder / "result.png", headers=UNKEPT))
+        return _answered(request, lambda folder: _picture(folder / "result.png"))
 
     def _answered(request: Request, answer: Callable[[Path], Response]) -> Response:
         with speaking(language_of(gr.Request(request))):
@@ -48,7 +50,13 @@ def routes(results: Path) -> list[Route]:
             except RecordError as error:
                 return _html(f"<p>{escape(told(str(error)))}</p>", 404)
 
-    return [Route("/shared/{token}", page), Route("/shared/{token}/result.png", picture)]
+    return [Route(f"{PLACE}{{token}}", page), Route(f"{PLACE}{{token}}/result.png", picture)]
+
+
+def _picture(file: Path) -> Response:
+    if not file.is_file():  # it was deleted by hand; Starlette would break off over it
+        raise RecordError(NO_LINK)
+    return FileResponse(file, headers=UNKEPT)
 
 
 def _page(run: Run, token: str) -> Response:
@@ -66,4 +74,4 @@ def _page(run: Run, token: str) -> Response:
 def _html(body: str, status: int) -> Response:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>ImageRAG</title><style>{STYLE}</style>'
     whole = f'<!doctype html><html lang="{language()}"><head>{head}</head><body>{body}</body></html>'
-    return HTMLResponse(whole, status, UNKEPT)
+    return HTMLResponse(whole, status, {**UNKEPT, "Content-Security-Policy": POLICY})

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imgrag.ui.server.guard import API
+from imgrag.ui.server.shared import PLACE
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -37,7 +38,10 @@ class Streams:
             await self._left({**scope, "method": "GET"})
             await Response(status_code=204)(scope, receive, send)
             return
-        await self._app(scope, receive, _with_script(send))
+        bare = scope["type"] == "http" and scope["path"].startswith(
+            PLACE
+        )  # whoever opens a link runs nothing
+        await self._app(scope, receive, send if bare else _with_script(send))
 
     async def _left(self, scope: Scope) -> None:
         """What Gradio does where a heartbeat breaks, and where the stream of a page's events does."""

@@ -13,8 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import anyio.to_thread
+from gradio.utils import get_upload_folder
 from starlette.formparsers import MultiPartException
 from starlette.types import Message, Receive
+
+from imgrag.errors import RequestError
 
 MAX_REQUEST = 2 * 2**30  # bytes of one request, which may bring several files
 MAX_HELD = 10 * 2**30  # bytes in the folder
@@ -25,6 +28,7 @@ EMPTY = 60.0  # seconds after which an empty file is none that is still to be fi
 
 FULL = "There is no room for uploads just now. Please try again later."
 TOO_MANY = f"More than {MAX_REQUEST // 2**30} GB at once. Please upload fewer files at a time."
+UNSERVED = "There is no room for downloads just now. Please try again later."
 CUT_OFF = "The upload was cut off."
 
 
@@ -66,6 +70,12 @@ class Uploads:
             raise MultiPartException(TOO_MANY)
         if self._left < 0:
             raise MultiPartException(FULL)
+
+
+def check_room() -> None:
+    """What is made for a download lies in the same folder. Raises RequestError: nothing more has room there."""
+    if _room(Path(get_upload_folder())) <= 0:
+        raise RequestError(UNSERVED)
 
 
 def drop_empty(folder: Path) -> None:

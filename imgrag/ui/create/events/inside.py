@@ -40,12 +40,22 @@ class Looks:
         seen = seen if seen and seen.get("run") == run.id else {"run": run.id}
         try:
             for html, now in self._drawn(run, stage, seen, request.session_hash or ""):
+                if not self._is_shown(run, request):  # nothing of it stays under another one
+                    yield [{}, inside.viewer({})]
+                    return
                 seen = now
                 yield [now, html]
         except Cancelled:
+            seen = seen if self._is_shown(run, request) else {}
             yield [seen, inside.viewer(seen)]
         except Exception as error:  # noqa: BLE001  whatever it is, the person gets a sentence
-            yield [seen, inside.viewer(seen, explain(error, run.id))]
+            said = explain(error, run.id)
+            yield [seen, inside.viewer(seen, said)] if self._is_shown(run, request) else [{}, ""]
+
+    def _is_shown(self, run: Run, request: gr.Request) -> bool:
+        """Whether the page still has this run: another may have been begun or opened meanwhile."""
+        now = self._runs.run_of(request)
+        return now is not None and now.id == run.id
 
     def stop(self, request: gr.Request) -> None:
         """End the look of this page within a step; its last update is what was seen before."""

@@ -125,8 +125,13 @@ def wire_many(
     inputs = {**controls.inputs, **fold.asked, "key": key}
     begun = fold.draw.click(many.begin, None, outputs, inputs_kwargs=inputs, **heavy)
     going_on = panel.go_on.click(many.go_on, key, outputs, **heavy)
-    fold.stop.click(many.stop, None, outputs, cancels=[begun, going_on], **QUIET)
-    fold.file.upload(many.read, fold.file, fold.asked["prompts"], **{**BESIDE, "api_visibility": "private"})
+    for button in (fold.draw, panel.go_on):  # others may be drawn before it, and it can be stopped meanwhile
+        button.click(lambda: gr.update(interactive=True), None, fold.stop, **QUIET)
+    stopped = fold.stop.click(many.stop, None, outputs, cancels=[begun, going_on], **QUIET)
+    stopped.then(many.files, None, outputs, **QUIET)
+    fold.file.upload(
+        many.read, fold.file, [fold.asked["prompts"], *outputs], **{**BESIDE, "api_visibility": "private"}
+    )
     fold.asked["kind"].change(
         lambda kind: [gr.update(visible=kind != GRID), gr.update(visible=kind == GRID)],
         fold.asked["kind"], [fold.lists, fold.grids], **QUIET,
