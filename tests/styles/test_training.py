@@ -74,6 +74,7 @@ def test_what_is_trained_goes_on_a_generator_of_its_class(build, pictures, tmp_p
 
 def test_a_training_that_was_stopped_ends_with_the_same_weights(pictures, tmp_path, monkeypatch):
     profile = build_pocket(tmp_path / "models")
+    monkeypatch.setattr(loop, "faster", lambda *_: "float32")  # a busy machine may choose otherwise each time
     monkeypatch.setattr(loop, "CACHE", tmp_path / "whole")
     whole = trained(profile, pictures, tmp_path / "whole-style")
     monkeypatch.setattr(loop, "CACHE", tmp_path / "halves")

