@@ -14,8 +14,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from PIL import Image
-from scipy.ndimage import binary_fill_holes
+from PIL import Image, ImageDraw
 
 from imgrag.pocket.world import emoji_sets, npm, world
 from imgrag.pocket.world.emoji_sets import EmojiSet, Gallery
@@ -46,6 +45,7 @@ COLOURED = (
     EmojiSet("streamline-flex-color", "1.2.2", "Streamline", "CC-BY-4.0"),
     EmojiSet("flat-color-icons", "1.2.3", "Icons8", "MIT"),
 )
+OPAQUE = 100  # of 255: ink that surrounds
 MODELLED = npm.Package("@lobehub/fluent-emoji-3d", "1.1.0")  # Microsoft's Fluent Emoji as models, MIT
 MODELLED_IN = "package/assets/"  # of the archive
 KIND = re.compile(
@@ -98,8 +98,15 @@ def signs(size: int) -> Signs:
         if (picture := emoji_sets.rendered(svg, size)) is not None
     ]
     ink = np.stack([alpha for _, alpha in drawn])
-    body = np.stack([np.maximum(alpha, binary_fill_holes(alpha > 100) * np.uint8(255)) for _, alpha in drawn])
+    body = np.stack([np.maximum(alpha, _filled(alpha)) for _, alpha in drawn])
     return Signs(torch.from_numpy(ink), torch.from_numpy(body), np.array([icon for icon, _ in drawn]))
+
+
+def _filled(alpha: np.ndarray) -> np.ndarray:
+    """What ink surrounds, and the ink itself: all that cannot be reached from the border, uint8 [size, size]."""
+    ground = Image.fromarray(np.pad(alpha > OPAQUE, 1).astype(np.uint8))
+    ImageDraw.floodfill(ground, (0, 0), 2)
+    return (np.asarray(ground)[1:-1, 1:-1] != 2).astype(np.uint8) * np.uint8(255)
 
 
 @cache
