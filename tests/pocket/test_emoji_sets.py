@@ -154,6 +154,7 @@ def test_signs_are_known_by_their_names_and_coloured_by_chance(one_sign: None) -
     assert found.shows.tolist() == [place("dog")] * 2, "a bat of an icon set may be one of sports"
     hole = (32, 32)
     assert found.ink[0][hole] == 0 and found.body[0][hole] == 255, "the ring's hole belongs to its body"
+    assert found.body[0][0, 0] == 0, "what is around it does not"
     rng = np.random.default_rng(0)
     holes = {float(found.another(place("dog"), rng)[3][hole]) for _ in range(40)}
     assert holes == {0.0, 1.0}, "some are filled and some are lines"

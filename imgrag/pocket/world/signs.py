@@ -104,7 +104,7 @@ def signs(size: int) -> Signs:
 
 def _filled(alpha: np.ndarray) -> np.ndarray:
     """What ink surrounds, and the ink itself: all that cannot be reached from the border, uint8 [size, size]."""
-    ground = Image.fromarray(np.pad(alpha > OPAQUE, 1).astype(np.uint8))
+    ground = Image.fromarray(np.pad(alpha > OPAQUE, 1).astype(np.uint8)).copy()  # one that can be written
     ImageDraw.floodfill(ground, (0, 0), 2)
     return (np.asarray(ground)[1:-1, 1:-1] != 2).astype(np.uint8) * np.uint8(255)
 
