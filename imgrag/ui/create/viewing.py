@@ -99,4 +99,5 @@ def _tools(judged: bool, pair: bool, prompt: str) -> str:
         else ""
     )
     large = f'<button type="button" data-large>{escape(say("Full screen"))}</button>'
-    return f'<div class="ir-tools">{group}{large}{takings.of_run("", prompt, True)}{takings.sharing("", prompt, True)}</div>'
+    menus = takings.of_run("", prompt, True) + takings.sharing("", prompt, True)
+    return f'<div class="ir-tools">{group}{large}<div class="ir-menus">{menus}</div></div>'
