@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,20 @@ class Lender(Protocol):
     def use(self, name: str, beside: int | None = None) -> AbstractContextManager[Any]:
         """Borrow a role's model, which carries so many bytes beside its own. Raises what `Residency.use` raises."""
         ...
+
+
+class Lending:
+    """`Lender` that hands on what another lends, as `around(role, model)` makes it."""
+
+    def __init__(self, lender: Lender, around: Callable[[str, Any], Any]) -> None:
+        self._lender = lender
+        self._around = around
+
+    @contextmanager
+    def use(self, name: str, beside: int | None = None) -> Iterator[Any]:
+        """See `Lender.use`."""
+        with self._lender.use(name, beside) as model:
+            yield self._around(name, model)
 
 
 class Texts(Protocol):

@@ -7,7 +7,6 @@ takes in what the generator does. Nobody pays for it who does not ask.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from imgrag.archive.records import pixel_hash
-from imgrag.engine.context import Context, Lender
+from imgrag.engine.context import Context, Lender, Lending
 from imgrag.engine.stages import Stage, draw, enhance
 from imgrag.engine.styling import drawn_as
 from imgrag.errors import RequestError
@@ -62,18 +61,13 @@ def watched(
     return again, watch.frames, heats
 
 
-class Watched:
+class Watched(Lending):
     """Lends what a residency lends; the generator among it draws under a watch."""
 
     def __init__(self, lender: Lender, watch: Watch) -> None:
-        self._lender = lender
-        self._watch = watch
-
-    @contextmanager
-    def use(self, name: str, beside: int | None = None) -> Iterator[Any]:
-        """See `Residency.use`."""
-        with self._lender.use(name, beside) as model:
-            yield WatchedGenerator(model, self._watch) if name == "generator" else model
+        super().__init__(
+            lender, lambda role, model: WatchedGenerator(model, watch) if role == "generator" else model
+        )
 
 
 class WatchedGenerator:

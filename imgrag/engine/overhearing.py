@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL import Image
 
-from imgrag.engine.context import Lender
+from imgrag.engine.context import Lender, Lending
 from imgrag.runs.asking import Exchange
 
 CHATS = ("llm", "vlm")
@@ -18,18 +17,13 @@ LONGEST = 10_000  # characters of a text that is kept; a record takes twice that
 Note = Callable[[Exchange], None]
 
 
-class Overheard:
+class Overheard(Lending):
     """Lends what a residency lends; every question to a chat among it is noted with its answer."""
 
     def __init__(self, lender: Lender, note: Note) -> None:
-        self._lender = lender
-        self._note = note
-
-    @contextmanager
-    def use(self, name: str, beside: int | None = None) -> Iterator[Any]:
-        """See `Residency.use`."""
-        with self._lender.use(name, beside) as model:
-            yield OverheardChat(model, name, self._note) if name in CHATS else model
+        super().__init__(
+            lender, lambda role, model: OverheardChat(model, role, note) if role in CHATS else model
+        )
 
 
 class OverheardChat:

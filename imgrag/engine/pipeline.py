@@ -149,12 +149,8 @@ class ImageRAGPipeline:
         stop = stop or threading.Event()
 
         def work(put: Callable[[Preview | Inside], None]) -> None:
-            def show(event: Event) -> None:
-                if isinstance(event, Preview):  # drawing tells of nothing else
-                    put(event)
-
             with self._turn(stop), advised(stage):
-                context = self.context(self.library_of(run.request), show, lambda: _check(stop))
+                context = self.context(self.library_of(run.request), put, lambda: _check(stop))
                 put(inspected(run, stage, number, context))
 
         yield from handed_over(work, stop)
