@@ -54,7 +54,7 @@ def contact_sheets(lines: Sequence[Line], results: Path, folder: Path) -> list[P
     try:
         for number, (page, file) in enumerate(zip(pages, files, strict=True), start=1):
             turn = f"page {number} of {len(pages)}" if len(pages) > 1 else ""
-            _write(_sheet(page, results, " · ".join(filter(None, (_summary(lines), turn)))), file)
+            write_sheet(_sheet(page, results, " · ".join(filter(None, (_summary(lines), turn)))), file)
         for left in set(folder.glob(f"{NAME}*.png")) - set(files):
             left.unlink(missing_ok=True)
     except OSError as error:
@@ -65,7 +65,8 @@ def contact_sheets(lines: Sequence[Line], results: Path, folder: Path) -> list[P
     return files
 
 
-def _write(sheet: Image.Image, file: Path) -> None:
+def write_sheet(sheet: Image.Image, file: Path) -> None:
+    """Write it as a PNG, whole or not at all. Raises OSError."""
     partial = file.with_name(f"{PARTIAL}{file.name}")
     try:
         sheet.save(partial, format="PNG")
@@ -149,7 +150,7 @@ def _picture(
         draw.rectangle(_outer(box, -1), fill=EMPTY)
         name = f"no {name} image"
     else:
-        _paste(card, image, box)
+        paste(card, image, box)
     if kept:
         draw.rectangle(_outer(box, FRAME), outline=KEPT, width=FRAME)
     below = (left, PAD + IMAGE + FRAME + 2)
@@ -167,12 +168,12 @@ def _references(
     top = PAD + (IMAGE - len(shown) * side - (len(shown) - 1) * GAP // 2) // 2
     for place, reference in enumerate(shown):
         y, x = top + place * (side + GAP // 2), left + (REFERENCE - side) // 2
-        _paste(card, reference.picture, (x, y, x + side, y + side))
+        paste(card, reference.picture, (x, y, x + side, y + side))
     names = listed([reference.concept for reference in references])
     write(draw, (left, PAD + IMAGE + FRAME + 2), names, SMALL, FADED, REFERENCE)
 
 
-def _paste(card: Image.Image, image: Image.Image, box: Box) -> None:
+def paste(card: Image.Image, image: Image.Image, box: Box) -> None:
     """The whole image in the middle of the box, larger or smaller."""
     room = (box[2] - box[0], box[3] - box[1])
     fitted = ImageOps.contain(bounded(image, max(room)), room, Image.Resampling.LANCZOS)

@@ -6,16 +6,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
-from imgrag.archive.records import PARTIAL
 from imgrag.archive.restoring import open_run
 from imgrag.commands.batch import Line
-from imgrag.commands.contact_sheet import BODY, EMPTY, FADED, FAILED, INK, MARGIN, PAPER, SMALL, TITLE
+from imgrag.commands.contact_sheet import (
+    BODY,
+    EMPTY,
+    FADED,
+    FAILED,
+    INK,
+    MARGIN,
+    PAPER,
+    SMALL,
+    TITLE,
+    paste,
+    write_sheet,
+)
 from imgrag.commands.grid import Side
 from imgrag.commands.lettering import LEADING, write
 from imgrag.errors import RecordError
-from imgrag.pictures import bounded
 
 NAME = "grid.png"
 CELL = 224  # px
@@ -40,16 +50,13 @@ def grid_sheet(
     for line in lines:
         row, column = divmod(line.number - 1, len(columns))
         _cell(sheet, draw, _corner(row, column), line, results)
-    file, partial = folder / NAME, folder / f"{PARTIAL}{NAME}"
+    file = folder / NAME
     try:
-        sheet.save(partial, format="PNG")
-        partial.replace(file)
+        write_sheet(sheet, file)
     except OSError as error:
         raise RecordError(
             f"The grid cannot be written ({error.strerror or error}). Choose another folder."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return file
 
 
@@ -83,10 +90,7 @@ def _cell(
     with suppress(RecordError):
         image = open_run(results, line.id).result
         if image is not None:
-            fitted = ImageOps.contain(bounded(image, CELL), (CELL, CELL), Image.Resampling.LANCZOS)
-            sheet.paste(
-                fitted, (corner[0] + (CELL - fitted.width) // 2, corner[1] + (CELL - fitted.height) // 2)
-            )
+            paste(sheet, image, (*corner, corner[0] + CELL, corner[1] + CELL))
             return
     place = corner[0] + GAP, corner[1] + GAP
     write(draw, place, line.error or "The run is gone.", SMALL, FAILED, CELL - 2 * GAP, 8)

@@ -393,7 +393,7 @@ def test_there_is_a_most() -> None:
 
 def test_a_card_takes_a_reference_of_any_shape() -> None:
     card = Image.new("RGB", CARD_SIZE)
-    contact_sheet._paste(card, Image.new("RGB", (40_000, 1), "red"), (0, 0, 90, 90))
+    contact_sheet.paste(card, Image.new("RGB", (40_000, 1), "red"), (0, 0, 90, 90))
     assert (255, 0, 0) in _colours(card)
 
 
