@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from imgrag.archive import records
@@ -13,14 +14,8 @@ from imgrag.archive.marks import name_of
 from imgrag.archive.writers import partial_prefix
 from imgrag.errors import RecordError
 
-NEVER = (
-    1980,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # the first moment that a zip knows; with the clock no two zips would be the same
+NEVER = 1980, 1, 1, 0, 0, 0
+"""The first moment that a zip knows; with the clock no two zips would be the same."""
 CALLED = 40  # characters of a folder's name before the run's id
 
 
@@ -30,17 +25,25 @@ def write_bundle(folders: Sequence[Path], target: Path) -> Path:
     Raises:
         RecordError: one of them cannot be read, or the zip cannot be written.
     """
+    try:
+        with new_zip(target) as archive:
+            for folder in folders:
+                _add(archive, folder)
+    except OSError as error:
+        raise RecordError("The zip of these runs cannot be written. Look at the history again.") from error
+    return target
+
+
+@contextmanager
+def new_zip(target: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip to put files into, which is at `target` once all are in it, and nowhere if that fails."""
     partial = target.with_name(f"{partial_prefix()}{target.name}")
     try:
         with zipfile.ZipFile(partial, "w") as archive:
-            for folder in folders:
-                _add(archive, folder)
+            yield archive
         partial.replace(target)
-    except OSError as error:
-        raise RecordError("The zip of these runs cannot be written. Look at the history again.") from error
     finally:
         partial.unlink(missing_ok=True)
-    return target
 
 
 def _add(archive: zipfile.ZipFile, folder: Path) -> None:

@@ -19,7 +19,7 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from imgrag.archive import records
-from imgrag.archive.bundles import put
+from imgrag.archive.bundles import new_zip, put
 from imgrag.archive.checked import text_of
 from imgrag.archive.reading import DAMAGED, library_of, restored
 from imgrag.errors import RecordError
@@ -135,18 +135,14 @@ def write_zip(run: Run, folder: Path, target: Path) -> Path:
     Raises:
         RecordError: a picture of the run is not in the folder, or the zip cannot be written.
     """
-    partial = target.with_name(f"{records.PARTIAL}{target.name}")
     record = records.record(replace(run, owner=""))
     try:
-        with zipfile.ZipFile(partial, "w") as archive:
+        with new_zip(target) as archive:
             for name in record["pixels"]:
                 put(archive, name, (folder / name).read_bytes())
             put(archive, records.RECORD, json.dumps(record, indent=2) + "\n")
-        partial.replace(target)
     except OSError as error:
         raise RecordError("The zip of this run cannot be written. Continue the run, then save it.") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 
